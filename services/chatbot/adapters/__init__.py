@@ -1,0 +1,1 @@
+"""Every other outside system: conversation stores, files that are followed while running."""

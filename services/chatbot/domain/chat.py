@@ -1,0 +1,97 @@
+"""Who talks, and what was said: callers, conversations and the dialogue that a model answers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One utterance. `content` is plain text and is never parsed for control tokens."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose request this is. Fairness, conversations and erasure live inside the tenant.
+
+    Attributes:
+        tenant: Name of the API key, or "" where no keys file is configured.
+        user: `user_id` of the request, 1-128 printable characters.
+    """
+
+    tenant: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationKey:
+    """Identity of a conversation; the same `db_id` of another user is another conversation."""
+
+    service: str
+    caller: Caller
+    db_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question with its answer.
+
+    Attributes:
+        turn_id: The caller's `Idempotency-Key`, or an id made here; unique in its conversation.
+        at: When the answer was complete, UTC.
+    """
+
+    turn_id: str
+    question: str
+    answer: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation as it was read.
+
+    Attributes:
+        epoch: Number of erasures so far; a turn is stored only if it has not moved. 0 where nothing is stored.
+        turns: Oldest first.
+        local_only: Whether any turn asked to stay on the local model; never becomes False again.
+    """
+
+    key: ConversationKey
+    epoch: int = 0
+    turns: tuple[Turn, ...] = ()
+    local_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationSummary:
+    """One line of a listing. `updated_at` is UTC; `turns` is a count."""
+
+    db_id: str
+    turns: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """What a model is asked to continue.
+
+    Attributes:
+        system: The system prompt; never dropped. Empty means none.
+        opening: Messages that belong to the persona (the greeting); never dropped.
+        history: Earlier messages, oldest first, user and assistant in pairs.
+        question: The new user message; never dropped.
+        may_shorten: Whether the oldest pairs of `history` may be dropped to fit the context. Where False,
+            a dialogue that does not fit is refused.
+    """
+
+    system: str
+    opening: tuple[Message, ...]
+    history: tuple[Message, ...]
+    question: Message
+    may_shorten: bool = True

@@ -1,0 +1,155 @@
+"""What can go wrong for a caller, grouped by what the caller can do about it.
+
+ChatError
+├── InvalidInput            mend the named field and send again
+│   ├── PromptTooLong       shorten the named field
+│   └── TurnReused          take another Idempotency-Key
+├── MalformedBody           mend the body: it is not what the content type says
+├── BodyTooLarge            send less
+├── Unauthorized            send a valid API key
+├── NotFound                there is nothing at this address
+│   ├── ConversationNotFound
+│   └── ModelNotFound
+├── ConversationErased      it was erased while the answer was made
+├── Busy                    come back after `retry_after_seconds`
+├── TimedOut                the deadline passed
+└── Unavailable             come back later; `retry_after_seconds` where it is known
+    ├── ModelUnavailable
+    ├── BackendUnavailable  the second backend, or none configured
+    ├── StoreUnavailable
+    ├── Draining            this process is shutting down
+    └── EngineLost          the engine process died under this generation
+
+No error carries text of a user. HTTP statuses live in `chatbot.api.errors` alone.
+"""
+
+
+class ChatError(Exception):
+    """Something that the caller is told about."""
+
+
+class InvalidInput(ChatError):
+    """A field is wrong.
+
+    Args:
+        field: Name of the field as the caller wrote it, never its value.
+        problem: Key of the text that says what is wrong and what to send instead.
+        limits: Numbers that the text shows (`maximum`, `minimum`…).
+    """
+
+    def __init__(self, field: str, problem: str, **limits: int | float | str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+        self.limits = limits
+
+
+class PromptTooLong(InvalidInput):
+    """The named field does not fit the model's context, even without any history."""
+
+    def __init__(self, field: str, prompt_tokens: int, context_tokens: int) -> None:
+        super().__init__(field, "prompt_too_long", prompt_tokens=prompt_tokens, context_tokens=context_tokens)
+
+
+class TurnReused(InvalidInput):
+    """An `Idempotency-Key` came again with another question."""
+
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key", "turn_reused")
+
+
+class MalformedBody(ChatError):
+    """The body cannot be read.
+
+    Args:
+        problem: One of not_json, not_utf8, not_an_object, nan, surrogate, too_deep, truncated.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+class BodyTooLarge(ChatError):
+    """The body is larger than `limit_bytes`."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"more than {limit_bytes} bytes")
+        self.limit_bytes = limit_bytes
+
+
+class Unauthorized(ChatError):
+    """The API key is missing, unknown or expired; the caller is not told which."""
+
+
+class NotFound(ChatError):
+    """There is nothing at this address."""
+
+
+class ConversationNotFound(NotFound):
+    """This user has no conversation of that name."""
+
+
+class ModelNotFound(NotFound):
+    """The request names a model that is not served here."""
+
+
+class ConversationErased(ChatError):
+    """The conversation was erased while the answer was made; the turn was not stored."""
+
+
+class Busy(ChatError):
+    """The line is too long.
+
+    Args:
+        retry_after_seconds: Whole seconds, >= 1, after which a place is expected.
+        queue_size: Requests waiting now.
+    """
+
+    def __init__(self, retry_after_seconds: int, queue_size: int) -> None:
+        super().__init__(f"retry after {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
+        self.queue_size = queue_size
+
+
+class TimedOut(ChatError):
+    """The deadline passed.
+
+    Args:
+        phase: "queue" (never started) or "generation" (started, but no text in time).
+    """
+
+    def __init__(self, phase: str) -> None:
+        super().__init__(phase)
+        self.phase = phase
+
+
+class Unavailable(ChatError):
+    """This cannot be served now. `retry_after_seconds` is None where nobody knows."""
+
+    def __init__(self, message: str = "", retry_after_seconds: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ModelUnavailable(Unavailable):
+    """No model is served yet, or the last one failed."""
+
+
+class BackendUnavailable(Unavailable):
+    """The OpenAI-compatible backend does not answer, or none is configured."""
+
+
+class StoreUnavailable(Unavailable):
+    """The conversation store does not answer."""
+
+
+class Draining(Unavailable):
+    """This process is shutting down; another one takes the request at once."""
+
+    def __init__(self) -> None:
+        super().__init__("draining", retry_after_seconds=1)
+
+
+class EngineLost(Unavailable):
+    """The engine process died while this generation ran."""

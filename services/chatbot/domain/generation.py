@@ -1,0 +1,98 @@
+"""A generation: what is asked of a model, and the events that come back."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chatbot.domain.chat import Dialogue
+
+
+class FinishReason(StrEnum):
+    """Why a generation ended well. Names of the OpenAI API."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+class Backend(StrEnum):
+    """Which kind of model answers; the value of the header `X-Backend`."""
+
+    LLAMA = "llama"
+    OPENAI = "openai"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen. Names and meaning are llama.cpp's; temperature 0 is greedy.
+
+    Attributes:
+        seed: None draws one per request.
+        max_tokens: Upper bound of generated tokens, kept whole (a prompt that leaves less is refused). None:
+            1024, lowered to half of the context and then to what is left.
+        stop: Up to 4 strings that end the answer and are not part of it.
+        penalty_last_n: How many last tokens the penalties look at.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 0.9
+    top_k: int = 40
+    min_p: float = 0.0
+    repeat_penalty: float = 1.08
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    penalty_last_n: int = 64
+    seed: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One generation.
+
+    Attributes:
+        request_id: For logs and frames; unique in the process.
+        deadline: `time.monotonic()` seconds; afterwards the answer ends with what there is.
+    """
+
+    request_id: str
+    dialogue: Dialogue
+    sampling: Sampling
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts. `cached_tokens` of the prompt were resident and not computed again."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds spent by one answer; `queue` is the waiting line, `prompt` ends at the first token."""
+
+    queue_seconds: float = 0.0
+    prompt_seconds: float = 0.0
+    generation_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """New text, whole Unicode characters only. `tokens` is how many tokens it took (0 if not known)."""
+
+    text: str
+    tokens: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Always the last event of a generation that ended well."""
+
+    reason: FinishReason
+    usage: Usage
+    timings: Timings
+
+
+GenerationEvent = TextPiece | Finished

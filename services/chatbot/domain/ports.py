@@ -1,0 +1,99 @@
+"""What the core needs from the outside; the edge implements it."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
+from chatbot.domain.generation import Backend, FinishReason, GenerationEvent, GenerationRequest
+from chatbot.domain.model import ModelInfo
+
+
+class TextGenerator(Protocol):
+    """A model backend."""
+
+    backend: Backend
+
+    def model(self) -> ModelInfo | None:
+        """The model that answers now, or None where there is none."""
+
+    async def check(self, request: GenerationRequest) -> None:
+        """Refuse what can never be answered, before the request takes a place in the line.
+
+        Raises:
+            PromptTooLong: It does not fit the context even without history.
+            BackendUnavailable: It is known that this backend does not answer now.
+        """
+
+    def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent]:
+        """Generate; pieces of text and, last, `Finished`. Closing the iterator cancels within one step.
+
+        At the request's deadline the iterator ends with `Finished(LENGTH)` and what there is.
+
+        Raises:
+            PromptTooLong: As above.
+            TimedOut: The deadline passed before the first token.
+            EngineLost: The engine died; raised at most once per engine death.
+            ModelUnavailable, BackendUnavailable: No backend to generate on.
+        """
+
+
+class ConversationStore(Protocol):
+    """History. Every call answers within 3 s or raises `StoreUnavailable`."""
+
+    async def load(self, key: ConversationKey) -> Conversation:
+        """Read a conversation; one that does not exist is empty with epoch 0."""
+
+    async def append(self, key: ConversationKey, turn: Turn, *, epoch: int, local_only: bool = False) -> Turn:
+        """Store a turn as one atomic update, if the epoch has not moved.
+
+        Idempotent: where a turn of that id is there already, it is returned and nothing is written.
+
+        Returns:
+            The turn that is stored now.
+
+        Raises:
+            ConversationErased: The epoch has moved.
+            StoreUnavailable: It is not known whether the turn was stored; calling again is safe.
+        """
+
+    async def listing(
+        self, service: str, caller: Caller, *, limit: int, after: str = ""
+    ) -> tuple[ConversationSummary, ...]:
+        """One page of a user's conversations that have turns, ordered by `db_id`, after `after`."""
+
+    async def erase(self, key: ConversationKey) -> None:
+        """Empty a conversation and raise its epoch, also where it does not exist yet. Idempotent."""
+
+    async def ping(self) -> None:
+        """Raise `StoreUnavailable` where the store does not answer."""
+
+    async def close(self) -> None:
+        """Give back connections and files."""
+
+
+class Telemetry(Protocol):
+    """What happened, for whoever counts it. Never text of a user, never a user's id."""
+
+    def queue_left(self, service: str, outcome: str, wait_seconds: float) -> None:
+        """A request left the line, or was refused a place.
+
+        Args:
+            service: Service whose request it was.
+            outcome: dispatched, rejected_wait, rejected_full, rejected_unavailable, expired, client_gone
+                or shutdown.
+            wait_seconds: Time in the line; 0 for a refusal.
+        """
+
+    def first_token(self, service: str, seconds: float) -> None:
+        """Seconds from the request's arrival to its first token."""
+
+    def inter_token(self, service: str, seconds: float) -> None:
+        """Seconds between two pieces of one answer."""
+
+    def generation_ended(
+        self, service: str, finish: FinishReason | str, prompt_tokens: int, completion_tokens: int
+    ) -> None:
+        """A generation ended: its finish reason, else `cancelled`, `timeout` or `error`."""
+
+    def store_operation(self, operation: str, outcome: str, seconds: float) -> None:
+        """A store call ended with `ok`, `conflict` or `unavailable`."""

@@ -1,0 +1,209 @@
+"""The wire between the API process and the engine process: length-prefixed JSON over a socket pair.
+
+A frame is a 4-byte big-endian length and that many bytes of JSON (an object), at most `MAX_FRAME_BYTES`. The key
+`type` names one of the shapes below. Each end treats a frame that breaks these rules as the death of the other.
+"""
+
+import json
+import struct
+from typing import Any, Literal, NotRequired, TypedDict
+
+MAX_FRAME_BYTES = 1 << 20
+_LENGTH = struct.Struct(">I")
+HEADER_BYTES = _LENGTH.size
+
+
+class FrameError(Exception):
+    """A frame that is too long, not JSON, or not an object with a `type`."""
+
+
+class DialogueFrame(TypedDict):
+    """`domain.chat.Dialogue`; messages as [role, content]."""
+
+    system: str
+    opening: list[tuple[str, str]]
+    history: list[tuple[str, str]]
+    question: tuple[str, str]
+    may_shorten: bool
+
+
+class SamplingFrame(TypedDict):
+    """`domain.generation.Sampling`, field by field."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    repeat_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
+    penalty_last_n: int
+    seed: int | None
+    max_tokens: int | None
+    stop: list[str]
+
+
+# ---- API process -> engine process
+
+
+class LoadFrame(TypedDict):
+    """The first frame: load this file. Sizes are those of docs/adr/0003.
+
+    `kv_tokens` 0, `slots` 0 and `threads` 0 ask for the defaults of this machine. `gpu_layers` -1 is all.
+    """
+
+    type: Literal["load"]
+    model_path: str
+    context_tokens: int
+    slots: int
+    kv_tokens: int
+    step_tokens: int
+    threads: int
+    gpu_layers: int
+    chat_format: str
+    smoke: DialogueFrame
+
+
+class GenerateFrame(TypedDict):
+    """Start a generation. `timeout_seconds` is what is left of its deadline."""
+
+    type: Literal["generate"]
+    id: str
+    dialogue: DialogueFrame
+    sampling: SamplingFrame
+    timeout_seconds: float
+
+
+class MeasureFrame(TypedDict):
+    """Count a prompt without generating."""
+
+    type: Literal["measure"]
+    id: str
+    dialogue: DialogueFrame
+    sampling: SamplingFrame
+
+
+class CancelFrame(TypedDict):
+    """End a generation; nothing more is sent for this id."""
+
+    type: Literal["cancel"]
+    id: str
+
+
+# ---- engine process -> API process
+
+
+class LoadingFrame(TypedDict):
+    """Load progress, 0.0-1.0."""
+
+    type: Literal["loading"]
+    fraction: float
+
+
+class ReadyFrame(TypedDict):
+    """The smoke answer is done; requests may come."""
+
+    type: Literal["ready"]
+    name: str
+    context_tokens: int
+    kv_tokens: int
+    slots: int
+    chat_format: str
+    tokens_per_second: float
+    memory: str
+
+
+class FailedFrame(TypedDict):
+    """The model cannot be served. `reason` is a value of `domain.model.ModelReason`. The child exits after it."""
+
+    type: Literal["failed"]
+    reason: str
+    message: str
+
+
+class MeasuredFrame(TypedDict):
+    """Answer to `measure`. `too_long` names the field that does not fit: system, question or max_tokens."""
+
+    type: Literal["measured"]
+    id: str
+    prompt_tokens: int
+    too_long: str | None
+
+
+class StepFrame(TypedDict):
+    """Everything one step brought, in one frame."""
+
+    type: Literal["step"]
+    events: list["StepEvent"]
+
+
+class StepEvent(TypedDict):
+    """New text of one generation and, with `finish`, its end.
+
+    `finish`: stop, length, too_long (nothing was generated; see `too_long`), timeout (no token in time), slow
+    (the reader stalled and its buffer is full) or error.
+    """
+
+    id: str
+    text: str
+    tokens: int
+    finish: NotRequired[str]
+    too_long: NotRequired[str]
+    prompt_tokens: NotRequired[int]
+    completion_tokens: NotRequired[int]
+    cached_tokens: NotRequired[int]
+    prompt_seconds: NotRequired[float]
+    generation_seconds: NotRequired[float]
+
+
+class HeartbeatFrame(TypedDict):
+    """Sent every second by a thread of its own, also while a step runs.
+
+    `step_seconds` is how long the running step has taken so far (0 between steps), `predicted_seconds` what the
+    step model expects of it.
+    """
+
+    type: Literal["heartbeat"]
+    step: int
+    step_seconds: float
+    predicted_seconds: float
+    stats: dict[str, float]
+
+
+def encode(frame: Any) -> bytes:
+    """One frame as bytes, header included.
+
+    Raises:
+        FrameError: It is longer than `MAX_FRAME_BYTES`.
+    """
+    body = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(body) > MAX_FRAME_BYTES:
+        raise FrameError(f"frame of {len(body)} bytes")
+    return _LENGTH.pack(len(body)) + body
+
+
+def body_length(header: bytes) -> int:
+    """Length of the body that follows a header of `HEADER_BYTES`.
+
+    Raises:
+        FrameError: It is longer than `MAX_FRAME_BYTES`.
+    """
+    (length,) = _LENGTH.unpack(header)
+    if length > MAX_FRAME_BYTES:
+        raise FrameError(f"frame of {length} bytes")
+    return int(length)
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """The object in a frame's body.
+
+    Raises:
+        FrameError: It is not a JSON object with a `type`.
+    """
+    try:
+        frame = json.loads(body)
+    except ValueError as exc:
+        raise FrameError("not JSON") from exc
+    if not isinstance(frame, dict) or "type" not in frame:
+        raise FrameError("no type")
+    return frame

@@ -1,0 +1,126 @@
+"""Every metric of the services: name, type, labels, buckets. This is the only list; docs/metrics.md is made from it.
+
+Labels come from closed sets; text of users, their ids and model output never become a label.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Prometheus metric types."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+QUEUE_OUTCOMES = (
+    "dispatched",
+    "rejected_wait",
+    "rejected_full",
+    "rejected_unavailable",
+    "expired",
+    "client_gone",
+    "shutdown",
+)
+REQUEST_OUTCOMES = ("ok", "error", "client_gone")
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 180, 300)
+FIRST_TOKEN_SECONDS = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160)
+INTER_TOKEN_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5)
+STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family.
+
+    Attributes:
+        name: Full name, as scraped (counters with `_total`).
+        help: One sentence with the unit; also the text of docs/metrics.md.
+        labels: Besides `service`, which every metric has.
+        buckets: Upper bounds of a histogram, in the unit of its name.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+_COUNTER, _GAUGE, _HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
+
+METRICS: tuple[Metric, ...] = (
+    Metric("chatbot_queue_depth", _GAUGE, "Requests waiting in the line."),
+    Metric("chatbot_queue_max_waiting", _GAUGE, "Hard bound of the line, requests."),
+    Metric("chatbot_queue_predicted_wait_seconds", _GAUGE, "Wait that a request arriving now would see, seconds."),
+    Metric("chatbot_requests_running", _GAUGE, "Requests that hold a slot of the engine."),
+    Metric("chatbot_slots", _GAUGE, "Generations that can run at once."),
+    Metric(
+        "chatbot_queue_requests_total", _COUNTER, "Requests that left the line or were refused a place.", ("outcome",)
+    ),
+    Metric("chatbot_queue_wait_seconds", _HISTOGRAM, "Time in the line, seconds.", ("outcome",), SECONDS),
+    Metric(
+        "chatbot_requests_total",
+        _COUNTER,
+        "HTTP requests; outcome is that of the body, also after a 200.",
+        ("route", "status", "outcome"),
+    ),
+    Metric(
+        "chatbot_request_duration_seconds",
+        _HISTOGRAM,
+        "Time from a request's first byte to its answer's last, seconds.",
+        ("route",),
+        SECONDS,
+    ),
+    Metric("chatbot_generations_total", _COUNTER, "Generations that ended.", ("finish_reason",)),
+    Metric(
+        "chatbot_time_to_first_token_seconds",
+        _HISTOGRAM,
+        "Time from arrival to the first token, the line included, seconds.",
+        (),
+        FIRST_TOKEN_SECONDS,
+    ),
+    Metric(
+        "chatbot_inter_token_latency_seconds",
+        _HISTOGRAM,
+        "Time between two pieces of one answer, seconds.",
+        (),
+        INTER_TOKEN_SECONDS,
+    ),
+    Metric("chatbot_prompt_tokens_total", _COUNTER, "Prompt tokens of ended generations, cached ones included."),
+    Metric("chatbot_generation_tokens_total", _COUNTER, "Tokens generated."),
+    Metric("chatbot_engine_restarts_total", _COUNTER, "Restarts of the engine process that nobody asked for."),
+    Metric(
+        "chatbot_store_operation_seconds",
+        _HISTOGRAM,
+        "Time of a conversation store call, seconds.",
+        ("operation", "outcome"),
+        SECONDS,
+    ),
+    Metric("chatbot_model_info", _GAUGE, "1 for the model that is served.", ("model", "revision")),
+    Metric("chatbot_engine_kv_cache_usage_ratio", _GAUGE, "Share of the KV pool's cells in use, 0-1.", ("state",)),
+    Metric("chatbot_engine_kv_cells", _GAUGE, "Cells of the KV pool, tokens."),
+    Metric(
+        "chatbot_engine_prefix_cache_queried_tokens_total", _COUNTER, "Prompt tokens looked up in the prefix cache."
+    ),
+    Metric(
+        "chatbot_engine_prefix_cache_hit_tokens_total",
+        _COUNTER,
+        "Prompt tokens that were resident already.",
+        ("source",),
+    ),
+    Metric("chatbot_engine_steps_total", _COUNTER, "Steps (calls of llama_decode)."),
+    Metric("chatbot_engine_step_rows_total", _COUNTER, "Rows of all steps; divided by the steps it is the mean batch."),
+    Metric("chatbot_engine_step_seconds_total", _COUNTER, "Time inside llama_decode, seconds."),
+    Metric(
+        "chatbot_engine_step_overhead_seconds_total",
+        _COUNTER,
+        "Time of a step outside llama_decode, seconds.",
+        ("part",),
+    ),
+    Metric("chatbot_engine_preemptions_total", _COUNTER, "Running generations put back because the KV pool was full."),
+    Metric("chatbot_engine_evictions_total", _COUNTER, "Resident sequences dropped from the KV pool.", ("to",)),
+    Metric("chatbot_engine_decode_errors_total", _COUNTER, "Calls of llama_decode that failed.", ("rc",)),
+)
