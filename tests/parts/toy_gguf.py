@@ -1,0 +1,196 @@
+"""Tiny GGUF models with random weights, made on the spot: the real engine runs on them, nothing is downloaded.
+
+`make_toy` writes one into a path and returns the path. F32 by default: greedy answers of F32 weights are equal
+whatever the batch's shape, those of F16 and Q8_0 differ in the last bits. A byte-complete BPE vocabulary, many
+tokens of which split a UTF-8 character, and the 256 control tokens of Llama 3.
+"""
+
+import itertools
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import gguf
+import numpy as np
+from gguf.quants import quantize
+
+_HANGUL_LEADS = range(0xEA, 0xEE)
+LLAMA3_SPECIALS = (
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+    "<|reserved_special_token_0|>",
+    "<|reserved_special_token_1|>",
+    "<|finetune_right_pad_id|>",
+    "<|reserved_special_token_2|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|eom_id|>",
+    "<|eot_id|>",
+    "<|python_tag|>",
+    *(f"<|reserved_special_token_{i}|>" for i in range(3, 248)),
+)
+CHATML_SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+GEMMA_SPECIALS = ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>")
+MISTRAL_SPECIALS = ("<s>", "</s>", "[INST]", "[/INST]")
+_ENDS = {  # (begin or None, end, end of turn) of each set
+    LLAMA3_SPECIALS: ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"),
+    CHATML_SPECIALS: (None, "<|endoftext|>", "<|im_end|>"),
+    GEMMA_SPECIALS: ("<bos>", "<eos>", "<end_of_turn>"),
+    MISTRAL_SPECIALS: ("<s>", "</s>", "</s>"),
+}
+_TEMPLATE = "{{ raise_exception('a template inside a file is never rendered') }}"
+
+
+def make_toy(  # noqa: PLR0913 - every size may be asked for by name
+    path: Path,
+    *,
+    n_layers: int = 2,
+    n_embd: int = 128,
+    n_vocab: int = 2048,
+    context: int = 2048,
+    seed: int = 7,
+    dtype: str = "F32",
+    specials: tuple[str, ...] = LLAMA3_SPECIALS,
+    nan: bool = False,
+) -> Path:
+    """Write a llama-architecture model of random weights.
+
+    Args:
+        path: File to write.
+        n_layers: Layers.
+        n_embd: Width; a multiple of 128.
+        n_vocab: Tokens, control tokens included; at least 1,024 with the specials of Llama 3.
+        context: Training context in the header, tokens.
+        seed: Of the weights; another seed is another model.
+        dtype: F32, F16 or Q8_0.
+        specials: Control tokens; the set decides which chat format is detected.
+        nan: Whether the last norm is NaN, so that every logit is NaN.
+    """
+    writer = gguf.GGUFWriter(path, "llama")
+    _write_sizes(writer, n_layers, n_embd, n_vocab, context)
+    _write_vocabulary(writer, n_vocab, specials)
+    _write_weights(_Weights(writer, dtype, seed), n_layers, n_embd, n_vocab, nan)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def make_slow_toy(path: Path, *, context: int = 2048) -> Path:
+    """A model of about 30 million parameters (some ms per token on a CPU): for tests that must catch a step running."""
+    return make_toy(path, n_layers=8, n_embd=512, n_vocab=4096, context=context, dtype="F16")
+
+
+def make_nan_toy(path: Path) -> Path:
+    """A model that loads and answers with NaN logits."""
+    return make_toy(path, nan=True)
+
+
+def make_truncated_toy(path: Path, *, keep: float = 0.6) -> Path:
+    """A toy cut off after `keep` of its bytes, as an interrupted copy leaves it."""
+    whole = make_toy(path).read_bytes()
+    path.write_bytes(whole[: int(len(whole) * keep)])
+    return path
+
+
+def make_wrong_magic_toy(path: Path) -> Path:
+    """A toy whose first four bytes are not `GGUF`."""
+    whole = make_toy(path).read_bytes()
+    path.write_bytes(b"NOPE" + whole[4:])
+    return path
+
+
+def _byte_characters() -> list[str]:
+    """GPT-2's printable character of each byte (github.com/openai/gpt-2, src/encoder.py: bytes_to_unicode)."""
+    plain = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = itertools.count(0x100)
+    return [chr(byte) if byte in plain else chr(next(others)) for byte in range(256)]
+
+
+def _merges(characters: list[str]) -> Iterator[tuple[str, str]]:
+    """Pairs in order of rank: half Hangul syllables, letters after a space, two letters, three letters."""
+    for lead, tail in itertools.product(_HANGUL_LEADS, range(0x80, 0xC0)):
+        yield characters[lead], characters[tail]
+    letters = string.ascii_lowercase
+    for letter in letters:
+        yield characters[0x20], letter
+    pairs = ["".join(pair) for pair in itertools.product(letters, letters)]
+    yield from ((pair[0], pair[1]) for pair in pairs)
+    yield from itertools.product(pairs, letters)
+
+
+def _write_sizes(writer: gguf.GGUFWriter, n_layers: int, n_embd: int, n_vocab: int, context: int) -> None:
+    head_count = n_embd // 32
+    writer.add_name("toy")
+    writer.add_context_length(context)
+    writer.add_embedding_length(n_embd)
+    writer.add_block_count(n_layers)
+    writer.add_feed_forward_length(2 * n_embd)
+    writer.add_head_count(head_count)
+    writer.add_head_count_kv(head_count // 2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_rope_dimension_count(32)
+    writer.add_vocab_size(n_vocab)
+
+
+def _write_vocabulary(writer: gguf.GGUFWriter, n_vocab: int, specials: tuple[str, ...]) -> None:
+    characters = _byte_characters()
+    merges = list(itertools.islice(_merges(characters), n_vocab - 256 - len(specials)))
+    tokens = [*characters, *("".join(merge) for merge in merges), *specials]
+    if len(tokens) != n_vocab or n_vocab < 256 + len(specials):
+        raise ValueError(f"no vocabulary of {n_vocab} tokens")
+    begin, end, turn = _ENDS[specials]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_list(tokens)
+    writer.add_token_types(
+        [gguf.TokenType.NORMAL] * (n_vocab - len(specials)) + [gguf.TokenType.CONTROL] * len(specials)
+    )
+    writer.add_token_merges([" ".join(merge) for merge in merges])
+    if begin:
+        writer.add_bos_token_id(tokens.index(begin))
+    writer.add_eos_token_id(tokens.index(end))
+    writer.add_eot_token_id(tokens.index(turn))
+    writer.add_add_bos_token(begin is not None)
+    writer.add_chat_template(_TEMPLATE)
+
+
+class _Weights:
+    """Random matrices of one file."""
+
+    def __init__(self, writer: gguf.GGUFWriter, dtype: str, seed: int) -> None:
+        self._writer = writer
+        self._type = gguf.GGMLQuantizationType[dtype]
+        self._rng = np.random.default_rng(seed)
+
+    def matrix(self, name: str, rows: int, columns: int, std: float) -> None:
+        values = self._rng.standard_normal((rows, columns), dtype=np.float32) * np.float32(std)
+        if self._type == gguf.GGMLQuantizationType.F32:
+            self._writer.add_tensor(name, values)
+        elif self._type == gguf.GGMLQuantizationType.F16:
+            self._writer.add_tensor(name, values.astype(np.float16))
+        else:
+            self._writer.add_tensor(name, quantize(values, self._type), raw_dtype=self._type)
+
+    def vector(self, name: str, size: int, value: float) -> None:
+        self._writer.add_tensor(name, np.full(size, value, np.float32))
+
+
+def _write_weights(weights: _Weights, n_layers: int, n_embd: int, n_vocab: int, nan: bool) -> None:
+    n_kv, n_ff, std = n_embd // 2, 2 * n_embd, n_embd**-0.5
+    weights.matrix("token_embd.weight", n_vocab, n_embd, 1.0)
+    for layer in range(n_layers):
+        block = f"blk.{layer}."
+        weights.vector(block + "attn_norm.weight", n_embd, 1.0)
+        weights.vector(block + "ffn_norm.weight", n_embd, 1.0)
+        weights.matrix(block + "attn_q.weight", n_embd, n_embd, 2 * std)
+        weights.matrix(block + "attn_k.weight", n_kv, n_embd, 2 * std)
+        weights.matrix(block + "attn_v.weight", n_kv, n_embd, std)
+        weights.matrix(block + "attn_output.weight", n_embd, n_embd, std)
+        weights.matrix(block + "ffn_gate.weight", n_ff, n_embd, std)
+        weights.matrix(block + "ffn_up.weight", n_ff, n_embd, std)
+        weights.matrix(block + "ffn_down.weight", n_embd, n_ff, n_ff**-0.5)
+    weights.vector("output_norm.weight", n_embd, float("nan") if nan else 1.0)
+    weights.matrix("output.weight", n_vocab, n_embd, 3 * std)
