@@ -1,0 +1,104 @@
+# The only list of tasks. `make` prints it; what takes more than a few lines lives in a script with a name.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+UV := .tools/uv-$(UV_VERSION)/bin/uv
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+TIERS := tests/unit tests/contract tests/integration
+# Nothing is downloaded but packages of the locked versions: no interpreter, no newer package.
+export UV_PYTHON_DOWNLOADS := never
+export UV_PYTHON := $(shell command -v $(PYTHON))
+export UV_FROZEN := 1
+
+# Arguments of `make run`: MODEL=path-or-url SHA256=hex PORT=8001 CHECK=1
+MODEL ?=
+SHA256 ?=
+PORT ?=
+CHECK ?=
+
+.PHONY: help run test check fix generate deps stress mutants clean test-cluster images bench loadtest
+
+help:  ## what can be done here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\n  make run takes MODEL=path-or-url SHA256=hex PORT=8001, and CHECK=1 to ask once and end.\n'
+
+run: .venv/.run  ## start both services on this machine and ask each one question
+	@exec $(BIN)/chatbot-local $(if $(MODEL),--model '$(MODEL)') $(if $(SHA256),--sha256 '$(SHA256)') \
+		$(if $(PORT),--port '$(PORT)') $(if $(CHECK),--check)
+
+test: .venv/.dev  ## unit, contract and integration tests; says what was left out and why
+	@$(PYTEST) $(TIERS) --color=auto -q
+
+check: .venv/.dev  ## formatting, lint, types, import directions, lock file, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@env -u UV_FROZEN $(UV) lock --check --quiet
+	@$(BIN)/python docs/generate.py --check
+
+fix: .venv/.dev  ## mend what `make check` can mend by itself
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/python docs/generate.py
+
+generate: .venv/.dev  ## write docs/metrics.md, docs/settings.md, docs/openapi/ and the README's tables anew
+	@$(BIN)/python docs/generate.py
+
+deps:  ## install the system packages of packages.txt (apt-get, as root)
+	@./.ci/deps
+
+stress: .venv/.dev  ## the measuring tests with large counts and their figures; tens of minutes, never in CI
+	@CHATBOT_TEST_SCALE=full $(PYTEST) $(TIERS) -m scale -o timeout=3600 -q
+
+mutants: .venv/.dev  ## break the code in named ways and show that a test notices each
+	@$(BIN)/python tests/mutants.py
+
+clean:  ## remove what was built here; the caches of uv and of the tests stay
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Later parts of the project. They say so and fail, instead of doing nothing and looking well.
+define not_there_yet
+	@echo "make $@: not there yet" >&2; exit 1
+endef
+
+test-cluster:  ## not there yet: the tests that need Kubernetes
+	$(not_there_yet)
+
+images:  ## not there yet: container images (services/Dockerfile can be built by hand)
+	$(not_there_yet)
+
+bench:  ## not there yet: speed of the engine
+	$(not_there_yet)
+
+loadtest:  ## not there yet: many users at once
+	$(not_there_yet)
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is older than 3.11, or missing. Install Python 3.11+, or name it: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || { \
+		echo "$(PYTHON) has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "set-up: uv $(UV_VERSION) from PyPI"
+	@rm -rf .tools && $(PYTHON) -m venv .tools/uv-$(UV_VERSION)
+	@.tools/uv-$(UV_VERSION)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# `make run` needs no test tools; --inexact leaves them where they are.
+.venv/.run: pyproject.toml uv.lock | $(UV)
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || { \
+		echo "no C++ compiler. On Debian and Ubuntu: apt-get install g++" >&2; exit 1; }
+	@echo "set-up: packages; the first time llama.cpp is compiled (4-8 CPU minutes), later it comes from uv's cache"
+	@$(UV) sync --inexact --extra services --no-default-groups
+	@touch $@
+
+.venv/.dev: pyproject.toml uv.lock | $(UV)
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || { \
+		echo "no C++ compiler. On Debian and Ubuntu: apt-get install g++" >&2; exit 1; }
+	@echo "set-up: packages and test tools; the first time llama.cpp is compiled (4-8 CPU minutes)"
+	@$(UV) sync --all-extras --group dev
+	@touch $@ .venv/.run
