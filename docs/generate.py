@@ -1,0 +1,146 @@
+"""Writes what is derived from code: metrics, settings, OpenAPI, tables of the README. `--check` compares instead."""
+
+import argparse
+import ast
+import inspect
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from annotated_types import Ge, Gt, Le, Lt
+from chatbot.server import metrics, settings
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+ROOT = Path(__file__).parents[1]
+MADE_FROM = "<!-- made by `make generate` from {source}; edit that file -->\n"
+
+
+def metrics_page() -> str:
+    """docs/metrics.md."""
+    lines = [
+        "# Metrics of the services",
+        "",
+        MADE_FROM.format(source="services/chatbot/server/metrics.py"),
+        "Scraped from `:9090/metrics`. Every metric has the label `service` (`office`, `character`). Labels come from",
+        "closed sets; no text and no id of a user is ever in one. A histogram has the suffixes `_bucket`, `_sum` and",
+        "`_count`.",
+        "",
+        "| metric | type | more labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for metric in metrics.METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        lines.append(f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.help} |")
+    return "\n".join(lines) + "\n"
+
+
+def settings_page() -> str:
+    """docs/settings.md."""
+    lines = [
+        "# Settings of the services",
+        "",
+        MADE_FROM.format(source="services/chatbot/server/settings.py"),
+        "Environment variables. A wrong or unknown one stops the start and says which and why; `chatbot-office",
+        "--show-settings` prints all of them with secrets hidden. Secrets come as files (`*_FILE`).",
+    ]
+    for section, field in settings.Settings.model_fields.items():
+        model = field.annotation
+        if not (inspect.isclass(model) and issubclass(model, BaseModel)):
+            raise TypeError(f"{section} is not a section")
+        lines += ["", f"## {section}: {first_sentence(inspect.getdoc(model) or '')}", ""]
+        lines += ["| variable | default | allowed | meaning |", "|---|---|---|---|"]
+        texts = field_texts(model)
+        for name, info in model.model_fields.items():
+            variable = f"CHATBOT_{section}_{name}".upper()
+            lines.append(f"| `{variable}` | {default(info)} | {allowed(info)} | {texts.get(name, '')} |")
+    return "\n".join(lines) + "\n"
+
+
+def first_sentence(text: str) -> str:
+    """`Who may call. More…` -> `who may call`."""
+    sentence = text.split("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip(".")
+    return sentence[:1].lower() + sentence[1:]
+
+
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
+    """The string that follows each field in the class body."""
+    body = ast.parse(inspect.getsource(model)).body[0]
+    if not isinstance(body, ast.ClassDef):
+        return {}
+    pairs = zip(body.body, body.body[1:], strict=False)
+    return {
+        field.target.id: " ".join(str(text.value.value).split())
+        for field, text in pairs
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    }
+
+
+def default(info: FieldInfo) -> str:
+    """Default as it would be written in the environment."""
+    value = info.get_default(call_default_factory=True)
+    if value is None or value == "" or value == []:
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def allowed(info: FieldInfo) -> str:
+    """Bounds, choices or kind of a value."""
+    choices = [choice for choice in get_args(info.annotation) if isinstance(choice, str)]
+    if choices:
+        return ", ".join(f"`{choice}`" for choice in choices if choice)
+    bounds = list(bound_texts(info.metadata))
+    return ", ".join(bounds) or kind(info.annotation)
+
+
+def bound_texts(metadata: list[Any]) -> Iterator[str]:
+    """`>= 1`, `<= 65535`."""
+    signs = ((Ge, "ge", "&ge;"), (Gt, "gt", "&gt;"), (Le, "le", "&le;"), (Lt, "lt", "&lt;"))
+    for item in metadata:
+        for bound, attribute, sign in signs:
+            if isinstance(item, bound):
+                yield f"{sign} {getattr(item, attribute)}"
+
+
+def kind(annotation: Any) -> str:
+    """Plain word for a type."""
+    text = str(annotation)
+    words = {"Path": "path", "bool": "`true`, `false`", "list": "JSON list", "str": "text"}
+    return next((word for name, word in words.items() if name in text), text)
+
+
+def between_marks(text: str, name: str, content: str) -> str:
+    """Replace what stands between `<!-- name: begin -->` and `<!-- name: end -->`."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    head, rest = text.split(begin)
+    tail = rest.split(end)[1]
+    return f"{head}{begin}\n{content}{end}{tail}"
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file, relative to the root, with its content."""
+    made = {Path("docs/metrics.md"): metrics_page(), Path("docs/settings.md"): settings_page()}
+    return made
+
+
+def main() -> int:
+    """Write the files; with `--check` only say which ones differ. 1 where one does."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    check = parser.parse_args().check
+    stale = [path for path, text in pages().items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text]
+    for path in stale:
+        print(f"{path}: {'differs from its source: make generate' if check else 'written'}")
+        if not check:
+            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / path).write_text(pages()[path])
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
