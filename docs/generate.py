@@ -4,7 +4,6 @@ import argparse
 import ast
 import inspect
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
