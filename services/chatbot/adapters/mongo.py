@@ -1,0 +1,271 @@
+"""History in MongoDB: one document a conversation, one atomic update a turn, any number of processes.
+
+    {_id: {tenant, service, user, db_id}, epoch, local_only, updated_at, expires_at,
+     turns: [{turn_id, question, answer, at, bytes}]}
+
+A document whose `expires_at` has passed is not seen; MongoDB deletes it some hours later (see `GRACE`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self, TypeVar
+
+from pymongo import ASCENDING, ReturnDocument
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from chatbot.adapters.history_bounds import (
+    CALL_SECONDS,
+    GRACE,
+    TOMBSTONE,
+    HistoryBounds,
+    stored_turn,
+    turn_bytes,
+    utc_now,
+)
+from chatbot.adapters.mongo_client import Client, Driver, close_client, explain, open_client
+from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
+from chatbot.domain.errors import ConversationErased, StoreUnavailable
+
+COLLECTION = "conversations"
+ATTEMPTS = 4
+Document = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Append:
+    """One turn on its way into a conversation that had `epoch` when its generation began."""
+
+    key: ConversationKey
+    turn: Turn
+    epoch: int
+    local_only: bool
+    now: datetime
+
+
+class MongoConversations:
+    """`ConversationStore` in MongoDB."""
+
+    def __init__(self, client: Client, database: str, bounds: HistoryBounds, clock: Callable[[], datetime]) -> None:
+        self._client = client
+        self._database = client[database]
+        self._conversations = self._database[COLLECTION]
+        self._bounds = bounds
+        self._clock = clock
+        self._is_indexed = False
+
+    @classmethod
+    def open(
+        cls,
+        uri: str,
+        database: str,
+        driver: Driver,
+        bounds: HistoryBounds,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> Self:
+        """Make the store; the first call connects, so `ping` tells whether the server answers.
+
+        Args:
+            uri: Connection string, with its password.
+            database: Name of the database.
+            driver: Which library.
+            bounds: What is kept of a conversation.
+            clock: Time, UTC.
+
+        Raises:
+            ValueError: `uri` is not a connection string; the message does not repeat it.
+        """
+        return cls(open_client(uri, driver), database, bounds, clock)
+
+    async def load(self, key: ConversationKey) -> Conversation:
+        """Read a conversation. See `ConversationStore`."""
+        document = await self._call(lambda: self._conversations.find_one({"_id": _to_id(key)}))
+        if document is None or _is_expired(document, self._clock()):
+            return Conversation(key)
+        return Conversation(key, document["epoch"], tuple(map(_to_turn, document["turns"])), document["local_only"])
+
+    async def append(self, key: ConversationKey, turn: Turn, *, epoch: int, local_only: bool = False) -> Turn:
+        """Store a turn. See `ConversationStore`."""
+        asked = _Append(key, stored_turn(turn), epoch, local_only, self._clock())
+        return await self._call(lambda: self._append(asked))
+
+    async def listing(
+        self, service: str, caller: Caller, *, limit: int, after: str = ""
+    ) -> tuple[ConversationSummary, ...]:
+        """One page of a user's conversations. See `ConversationStore`."""
+        mine = {
+            "_id.tenant": caller.tenant,
+            "_id.service": service,
+            "_id.user": caller.user,
+            "_id.db_id": {"$gt": after},
+            "expires_at": {"$gt": self._clock()},
+            "turns.0": {"$exists": True},
+        }
+        stages = (
+            {"$match": mine},
+            {"$sort": {"_id.db_id": ASCENDING}},
+            {"$limit": limit},
+            {"$project": {"updated_at": 1, "turns": {"$size": "$turns"}}},
+        )
+        # A bare command: the one form of `aggregate` that both drivers have alike.
+        command = {"aggregate": COLLECTION, "pipeline": list(stages), "cursor": {"batchSize": limit}}
+        answer = await self._call(lambda: self._database.command(command))
+        return tuple(
+            ConversationSummary(line["_id"]["db_id"], line["turns"], _to_time(line["updated_at"]))
+            for line in answer["cursor"]["firstBatch"]
+        )
+
+    async def erase(self, key: ConversationKey) -> None:
+        """Empty a conversation in one upsert. See `ConversationStore`."""
+        now = self._clock()
+        change = {
+            "$set": {"turns": [], "updated_at": now, "expires_at": now + TOMBSTONE},
+            "$inc": {"epoch": 1},
+            "$setOnInsert": {"local_only": False},
+        }
+
+        async def upsert() -> None:
+            try:
+                await self._conversations.update_one({"_id": _to_id(key)}, change, upsert=True)
+            except DuplicateKeyError:  # somebody else inserted first
+                await self._conversations.update_one({"_id": _to_id(key)}, change, upsert=True)
+
+        await self._call(upsert)
+
+    async def ping(self) -> None:
+        """Ask the server. See `ConversationStore`."""
+        await self._call(lambda: self._database.command("ping"))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await close_client(self._client)
+
+    async def _call(self, operation: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await self._prepare()
+                return await operation()
+        except TimeoutError as exc:
+            raise StoreUnavailable(f"MongoDB: no answer within {CALL_SECONDS} s") from exc
+        except PyMongoError as exc:
+            raise StoreUnavailable(explain(exc)) from None  # its text may hold a key of a user
+
+    async def _prepare(self) -> None:
+        """Make the indexes, once a process; making them again changes nothing."""
+        if self._is_indexed:
+            return
+        grace_seconds = int(GRACE.total_seconds())
+        await self._conversations.create_index("expires_at", name="expiry", expireAfterSeconds=grace_seconds)
+        owner = [(f"_id.{part}", ASCENDING) for part in ("tenant", "service", "user", "db_id")]
+        await self._conversations.create_index(owner, name="owner")
+        self._is_indexed = True
+
+    async def _append(self, asked: _Append) -> Turn:
+        for _ in range(ATTEMPTS):
+            if await self._push(asked):
+                return asked.turn
+            there = await self._look(asked)
+            if there is not None:
+                return there
+        raise StoreUnavailable("MongoDB: the conversation changed too often")
+
+    async def _push(self, asked: _Append) -> bool:
+        """Add the turn if epoch and expiry allow it and it is not there yet; whether it was added."""
+        try:
+            document = await self._update(asked, is_upsert=True)
+        except DuplicateKeyError:  # the conversation exists, perhaps since a moment ago
+            document = await self._update(asked, is_upsert=False)
+        if document is None:
+            return False
+        await self._trim(asked, document["turns"])
+        return True
+
+    async def _update(self, asked: _Append, *, is_upsert: bool) -> Document | None:
+        expected = {
+            "_id": _to_id(asked.key),
+            "epoch": asked.epoch,
+            "turns.turn_id": {"$ne": asked.turn.turn_id},
+            "expires_at": {"$gt": asked.now},
+        }
+        change: dict[str, Any] = {
+            "$push": {"turns": {"$each": [_to_document(asked.turn)], "$slice": -self._bounds.max_turns}},
+            "$set": {"updated_at": asked.now, "expires_at": self._bounds.expiry(asked.now)},
+        }
+        # Sticky: set, or left as it is.
+        if asked.local_only:
+            change["$set"]["local_only"] = True
+        else:
+            change["$setOnInsert"] = {"local_only": False}
+        return await self._conversations.find_one_and_update(
+            expected,
+            change,
+            projection={"turns.turn_id": 1, "turns.bytes": 1},
+            upsert=is_upsert,
+            return_document=ReturnDocument.AFTER,
+        )
+
+    async def _trim(self, asked: _Append, turns: Sequence[Document]) -> None:
+        """Drop the oldest turns above `max_bytes`. Named by id, so two that trim at once drop no more than one."""
+        surplus = self._bounds.surplus([turn["bytes"] for turn in turns])
+        if surplus:
+            oldest = {"turn_id": {"$in": [turn["turn_id"] for turn in turns[:surplus]]}}
+            expected = {"_id": _to_id(asked.key), "epoch": asked.epoch}
+            await self._conversations.update_one(expected, {"$pull": {"turns": oldest}})
+
+    async def _look(self, asked: _Append) -> Turn | None:
+        """Why the turn was not added: it is there, the conversation expired or was erased; None: try again."""
+        wanted = {"epoch": 1, "expires_at": 1, "turns": {"$elemMatch": {"turn_id": asked.turn.turn_id}}}
+        document = await self._conversations.find_one({"_id": _to_id(asked.key)}, wanted)
+        if document is None:
+            return None
+        if _is_expired(document, asked.now) and asked.epoch in (0, document["epoch"]):
+            return await self._begin_again(asked, document["epoch"])
+        if document.get("turns"):
+            return _to_turn(document["turns"][0])
+        if document["epoch"] != asked.epoch:
+            raise ConversationErased
+        return None
+
+    async def _begin_again(self, asked: _Append, epoch: int) -> Turn | None:
+        """Put a new conversation into the document of an expired one."""
+        expected = {"_id": _to_id(asked.key), "epoch": epoch, "expires_at": {"$lte": asked.now}}
+        fresh = {
+            "epoch": asked.epoch,
+            "local_only": asked.local_only,
+            "turns": [_to_document(asked.turn)],
+            "updated_at": asked.now,
+            "expires_at": self._bounds.expiry(asked.now),
+        }
+        result = await self._conversations.update_one(expected, {"$set": fresh})
+        return asked.turn if result.matched_count else None
+
+
+def _to_id(key: ConversationKey) -> dict[str, str]:
+    """The only place that makes an `_id`: the order of its fields is part of its equality."""
+    return {"tenant": key.caller.tenant, "service": key.service, "user": key.caller.user, "db_id": key.db_id}
+
+
+def _to_document(turn: Turn) -> dict[str, Any]:
+    return {
+        "turn_id": turn.turn_id,
+        "question": turn.question,
+        "answer": turn.answer,
+        "at": turn.at,
+        "bytes": turn_bytes(turn),
+    }
+
+
+def _to_turn(document: Document) -> Turn:
+    return Turn(document["turn_id"], document["question"], document["answer"], _to_time(document["at"]))
+
+
+def _to_time(at: datetime) -> datetime:
+    """BSON dates are UTC; a bare command returns them without saying so."""
+    return at.replace(tzinfo=UTC)
+
+
+def _is_expired(document: Document, now: datetime) -> bool:
+    return _to_time(document["expires_at"]) <= now

@@ -1,0 +1,256 @@
+"""Tables and statements of the embedded store: plain functions over one connection, one transaction each."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from chatbot.adapters.history_bounds import GRACE, TOMBSTONE, HistoryBounds, stored_turn, turn_bytes
+from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
+from chatbot.domain.errors import ConversationErased
+
+APPLICATION_ID = 0x43684254
+"""Marks a file as ours (`PRAGMA application_id`), so that another program's database is never written to."""
+
+SCHEMA_VERSION = 1
+BUSY_MILLISECONDS = 2000
+SWEEP_ROWS = 200
+
+_SCHEMA = (
+    """CREATE TABLE conversations (
+        id INTEGER PRIMARY KEY,
+        tenant TEXT NOT NULL, service TEXT NOT NULL, user TEXT NOT NULL, db_id TEXT NOT NULL,
+        epoch INTEGER NOT NULL, local_only INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+        UNIQUE (tenant, service, user, db_id))""",
+    "CREATE INDEX conversations_by_expiry ON conversations (expires_at)",
+    """CREATE TABLE turns (
+        id INTEGER PRIMARY KEY,
+        conversation INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+        turn_id TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL,
+        at INTEGER NOT NULL, bytes INTEGER NOT NULL,
+        UNIQUE (conversation, turn_id))""",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+_EPOCH_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class ForeignFile(sqlite3.DatabaseError):
+    """The file is a database, but not one of this version of this program."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file, make it and its tables where there is none.
+
+    The file is readable by its owner alone: it holds what people said.
+
+    Raises:
+        OSError: The folder or the file cannot be made.
+        sqlite3.Error: It cannot be opened, or is no database of ours.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(path, timeout=BUSY_MILLISECONDS / 1000, isolation_level=None)
+    try:
+        _check(connection)
+        # FULL: a turn that was acknowledged survives a power cut; one fsync a turn is nothing beside a generation.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        _create(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if not is_empty and (owner, version) != (APPLICATION_ID, SCHEMA_VERSION):
+        raise ForeignFile("not a history of this version of the program")
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, and one writer at a time, also between processes."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk rolls back by itself
+            connection.execute("ROLLBACK")
+        raise
+
+
+def load(connection: sqlite3.Connection, key: ConversationKey, now: datetime) -> Conversation:
+    """Read a conversation; an expired one is nothing."""
+    connection.execute("BEGIN")  # both reads see the same moment
+    try:
+        row = _find(connection, key)
+        if row is None or row["expires_at"] <= _to_milliseconds(now):
+            return Conversation(key)
+        turns = connection.execute("SELECT * FROM turns WHERE conversation = ? ORDER BY id", (row["id"],)).fetchall()
+        return Conversation(key, row["epoch"], tuple(map(_to_turn, turns)), bool(row["local_only"]))
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def append(
+    connection: sqlite3.Connection, conversation: Conversation, turn: Turn, bounds: HistoryBounds, now: datetime
+) -> Turn:
+    """Store a turn.
+
+    Args:
+        connection: The file.
+        conversation: Key, epoch as it was read, and whether this turn asks to stay local.
+        turn: The turn.
+        bounds: What is kept.
+        now: Time of this call.
+
+    Returns:
+        The turn that is stored now: another one where the id was there already.
+
+    Raises:
+        ConversationErased: The epoch has moved.
+    """
+    turn = stored_turn(turn)
+    with transaction(connection):
+        row = _find(connection, conversation.key)
+        if row is not None and row["expires_at"] <= _to_milliseconds(now) and conversation.epoch in (0, row["epoch"]):
+            connection.execute("DELETE FROM conversations WHERE id = ?", (row["id"],))
+            row = None
+        if row is not None:
+            there = connection.execute(
+                "SELECT * FROM turns WHERE conversation = ? AND turn_id = ?", (row["id"], turn.turn_id)
+            ).fetchone()
+            if there is not None:
+                return _to_turn(there)
+            if row["epoch"] != conversation.epoch:
+                raise ConversationErased
+        _insert(connection, _touch(connection, conversation, now, bounds.expiry(now)), turn, bounds)
+    return turn
+
+
+def _touch(connection: sqlite3.Connection, conversation: Conversation, now: datetime, expires_at: datetime) -> int:
+    connection.execute(
+        """INSERT INTO conversations (tenant, service, user, db_id, epoch, local_only, updated_at, expires_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, service, user, db_id) DO UPDATE
+        SET local_only = max(local_only, excluded.local_only), updated_at = excluded.updated_at,
+            expires_at = excluded.expires_at""",
+        (
+            *_to_parameters(conversation.key),
+            conversation.epoch,
+            conversation.local_only,
+            _to_milliseconds(now),
+            _to_milliseconds(expires_at),
+        ),
+    )
+    return _id_of(connection, conversation.key)
+
+
+def _insert(connection: sqlite3.Connection, conversation_id: int, turn: Turn, bounds: HistoryBounds) -> None:
+    connection.execute(
+        "INSERT INTO turns (conversation, turn_id, question, answer, at, bytes) VALUES (?, ?, ?, ?, ?, ?)",
+        (conversation_id, turn.turn_id, turn.question, turn.answer, _to_milliseconds(turn.at), turn_bytes(turn)),
+    )
+    kept = connection.execute("SELECT id, bytes FROM turns WHERE conversation = ? ORDER BY id", (conversation_id,))
+    rows = kept.fetchall()
+    for row in rows[: bounds.surplus([row["bytes"] for row in rows])]:
+        connection.execute("DELETE FROM turns WHERE id = ?", (row["id"],))
+
+
+def listing(
+    connection: sqlite3.Connection, service: str, caller: Caller, page: tuple[str, int], now: datetime
+) -> tuple[ConversationSummary, ...]:
+    """One page of a user's conversations that have turns.
+
+    Args:
+        connection: The file.
+        service: Service whose conversations are meant.
+        caller: Whose.
+        page: `db_id` after which it starts, and how many at most.
+        now: Time of this call.
+    """
+    after, limit = page
+    rows = connection.execute(
+        """SELECT db_id, updated_at, (SELECT count(*) FROM turns WHERE conversation = c.id) AS turns
+        FROM conversations AS c
+        WHERE tenant = ? AND service = ? AND user = ? AND db_id > ? AND expires_at > ? AND turns > 0
+        ORDER BY db_id LIMIT ?""",
+        (caller.tenant, service, caller.user, after, _to_milliseconds(now), limit),
+    )
+    return tuple(ConversationSummary(row["db_id"], row["turns"], _to_time(row["updated_at"])) for row in rows)
+
+
+def erase(connection: sqlite3.Connection, key: ConversationKey, now: datetime) -> None:
+    """Empty a conversation, raise its epoch and leave a tombstone; its text leaves the file too."""
+    with transaction(connection):
+        connection.execute(
+            """INSERT INTO conversations (tenant, service, user, db_id, epoch, local_only, updated_at, expires_at)
+            VALUES (?, ?, ?, ?, 1, 0, ?, ?) ON CONFLICT (tenant, service, user, db_id) DO UPDATE
+            SET epoch = epoch + 1, updated_at = excluded.updated_at, expires_at = excluded.expires_at""",
+            (*_to_parameters(key), _to_milliseconds(now), _to_milliseconds(now + TOMBSTONE)),
+        )
+        connection.execute("DELETE FROM turns WHERE conversation = ?", (_id_of(connection, key),))
+    _flush(connection)
+
+
+def _flush(connection: sqlite3.Connection) -> None:
+    """Take erased text out of the write-ahead log too; where somebody reads right now, the next erasure does it."""
+    connection.execute("PRAGMA busy_timeout = 100")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+
+
+def sweep(connection: sqlite3.Connection, now: datetime) -> None:
+    """Delete what expired long enough ago, a bounded number of rows."""
+    with transaction(connection):
+        connection.execute(
+            "DELETE FROM conversations WHERE id IN (SELECT id FROM conversations WHERE expires_at <= ? LIMIT ?)",
+            (_to_milliseconds(now - GRACE), SWEEP_ROWS),
+        )
+
+
+def _find(connection: sqlite3.Connection, key: ConversationKey) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM conversations WHERE tenant = ? AND service = ? AND user = ? AND db_id = ?", _to_parameters(key)
+    ).fetchone()
+    return row
+
+
+def _id_of(connection: sqlite3.Connection, key: ConversationKey) -> int:
+    found = connection.execute(
+        "SELECT id FROM conversations WHERE tenant = ? AND service = ? AND user = ? AND db_id = ?", _to_parameters(key)
+    ).fetchone()
+    return int(found["id"])
+
+
+def _to_parameters(key: ConversationKey) -> tuple[str, str, str, str]:
+    return key.caller.tenant, key.service, key.caller.user, key.db_id
+
+
+def _to_turn(row: sqlite3.Row) -> Turn:
+    return Turn(row["turn_id"], row["question"], row["answer"], _to_time(row["at"]))
+
+
+def _to_milliseconds(at: datetime) -> int:
+    return (at - _EPOCH_UNIX) // timedelta(milliseconds=1)
+
+
+def _to_time(milliseconds: int) -> datetime:
+    return _EPOCH_UNIX + timedelta(milliseconds=milliseconds)
