@@ -1,0 +1,105 @@
+"""A dialogue as the parameters of `POST /chat/completions`, and what a server turned out not to support.
+
+OpenAI-compatible servers differ in their optional parameters: newer models of OpenAI want `max_completion_tokens`,
+older servers know no `stream_options`. A server that names the parameter it does not take is believed, for as long
+as the process lives.
+
+Source: OpenAI API reference, "Create chat completion"; error codes `unsupported_parameter`, `unsupported_value`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from chatbot.domain.chat import Dialogue, Message
+from chatbot.domain.generation import Sampling
+
+DEFAULT_MAX_TOKENS = 1024
+RENAMED: Mapping[str, str] = {"max_tokens": "max_completion_tokens"}
+DROPPABLE = frozenset(
+    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop", "stream_options", *RENAMED}
+)
+
+
+@dataclass(slots=True)
+class Dialect:
+    """What one server takes.
+
+    Attributes:
+        refused: Optional parameters that it named as not supported.
+        usage_seen: Whether a stream brought its usage, so `stream_options` is surely known.
+    """
+
+    refused: set[str] = field(default_factory=set)
+    usage_seen: bool = False
+
+    def learn(self, parameter: str | None, *, streaming: bool) -> bool:
+        """Take note of a 400; whether the same request is worth sending again without that parameter.
+
+        Args:
+            parameter: What the server named, or None: then the parameter that servers most often do not know.
+            streaming: Whether the request asked for a stream.
+        """
+        suspect = parameter or ("stream_options" if streaming and not self.usage_seen else None)
+        if suspect not in DROPPABLE or suspect in self.refused:
+            return False
+        self.refused.add(suspect)
+        return True
+
+    def parameters(self, sampling: Sampling, *, streaming: bool) -> dict[str, object]:
+        """Optional parameters of a call. `top_k`, `min_p` and `repeat_penalty` have no counterpart: not sent."""
+        wanted: dict[str, object] = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": DEFAULT_MAX_TOKENS if sampling.max_tokens is None else sampling.max_tokens,
+            "presence_penalty": sampling.presence_penalty or None,
+            "frequency_penalty": sampling.frequency_penalty or None,
+            "seed": sampling.seed,
+            "stop": list(sampling.stop) or None,
+            "stream_options": {"include_usage": True} if streaming else None,
+        }
+        taken = {name: value for name, value in wanted.items() if value is not None and name not in self.refused}
+        for name, successor in RENAMED.items():
+            if name in self.refused and successor not in self.refused:
+                taken[successor] = wanted[name]
+        return taken
+
+
+def messages(dialogue: Dialogue) -> list[dict[str, str]]:
+    """The dialogue as chat messages: system, opening, history, question. Content is sent as it is."""
+    system = (Message("system", dialogue.system),) if dialogue.system else ()
+    utterances = (*system, *dialogue.opening, *dialogue.history, dialogue.question)
+    return [{"role": message.role, "content": message.content} for message in utterances]
+
+
+def shortened(dialogue: Dialogue) -> Dialogue | None:
+    """The dialogue with the newer half of its history's pairs, or None where nothing may be dropped."""
+    if not dialogue.may_shorten or not dialogue.history:
+        return None
+    kept_pairs = len(dialogue.history) // 4
+    return replace(dialogue, history=dialogue.history[len(dialogue.history) - 2 * kept_pairs :])
+
+
+class SurrogateJoiner:
+    """Makes text of pieces whole Unicode characters.
+
+    JSON may carry half of a character outside the basic plane (one surrogate alone), and servers cut pieces there. The
+    halves are joined; a half that stays alone becomes U+FFFD: it is no text, and no store or socket would take it.
+    """
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def feed(self, piece: str) -> str:
+        """New text; a first half at the end waits for the next piece."""
+        text = self._half + piece
+        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        return _whole(text[: len(text) - len(self._half)])
+
+    def flush(self) -> str:
+        """What is left at the end of the answer."""
+        rest, self._half = self._half, ""
+        return _whole(rest)
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
