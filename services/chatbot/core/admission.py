@@ -1,0 +1,261 @@
+"""Who may wait, and who is served: bounded by the estimated wait, fair between callers, honest to the refused.
+
+One admission stands before one engine. It never waits itself: a request is admitted or refused at once, and an
+admitted one ends in a slot, at its deadline, or when its client leaves.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from chatbot.core.estimate import ServiceTimes, slots_free_at, start_times
+from chatbot.core.line import WaitingLine
+from chatbot.core.promises import Promise, Promises, retry_after
+from chatbot.core.ticket import Phase, Place, Ticket
+from chatbot.domain.chat import Caller
+from chatbot.domain.errors import Busy, Draining, ModelUnavailable
+from chatbot.domain.model import Capacity
+from chatbot.domain.ports import Telemetry
+
+__all__ = ["Admission", "AdmissionPolicy", "Line", "Place", "Ticket"]
+
+_SOMEBODY = Caller("\0", "\0")
+"""A caller that nobody can be: for the wait that a newcomer would see."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionPolicy:
+    """How long a line may get.
+
+    Attributes:
+        limit_seconds: Longest wait: a newcomer is refused above it by estimate.
+        max_waiting: Hard bound of waiting requests. One caller, or one named tenant, gets at most 7/8 of it.
+    """
+
+    limit_seconds: float
+    max_waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The line as one service sees it.
+
+    Attributes:
+        depth: Requests of this service that wait.
+        running: Requests of this service that hold a slot.
+        slots: Requests that run at once, of all services.
+        max_waiting: Hard bound of the line, of all services.
+        predicted_wait_seconds: Wait of a request that arrives now; the longest allowed one while nobody knows.
+    """
+
+    depth: int
+    running: int
+    slots: int
+    max_waiting: int
+    predicted_wait_seconds: float
+
+
+class Admission:
+    """The line before one engine. Belongs to one event loop; nothing here blocks."""
+
+    def __init__(
+        self,
+        policy: AdmissionPolicy,
+        capacity: Capacity,
+        telemetry: Telemetry,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        rng: Random | None = None,
+    ) -> None:
+        self._policy = policy
+        self._telemetry = telemetry
+        self._clock = clock
+        self._rng = rng or Random()  # noqa: S311 - jitter, not a secret
+        self._waiting: WaitingLine[Ticket] = WaitingLine()
+        self._running: dict[Ticket, None] = {}
+        self._times = ServiceTimes()
+        self._promises = Promises()
+        self._draining = False
+        self._nobody = asyncio.Event()
+        self._nobody.set()
+        self._capacity = capacity
+        self._capacity_at = clock()
+        self._places: dict[Ticket, Place] | None = None
+        self._places_at = 0.0
+
+    def set_capacity(self, capacity: Capacity) -> None:
+        """What the engine offers now. Closed: nobody is dispatched and nobody is evicted."""
+        self._capacity = capacity
+        self._capacity_at = self._clock()
+        self._dispatch()
+
+    def enter(self, service: str, caller: Caller, deadline: float) -> Ticket:
+        """Take a place in the line, or a slot where one is free. Never waits.
+
+        Args:
+            service: For the metrics and the measured times.
+            caller: Whose turn it takes.
+            deadline: Clock seconds; a ticket that still waits then is evicted.
+
+        Raises:
+            Draining: This process is shutting down.
+            ModelUnavailable: Nobody knows when the engine will serve.
+            Busy: The predicted wait is above the limit, or the line is full.
+        """
+        self._refuse_unserved(service)
+        now = self._clock()
+        self._promises.forget_late(now)
+        ticket = Ticket(self, service, caller, deadline, self._clock)
+        if not self._starts_at_once():
+            self._judge(ticket, now)
+        self._promises.forget(caller)
+        self._waiting.join(ticket)
+        self._nobody.clear()
+        self._dispatch()
+        return ticket
+
+    def line(self, service: str) -> Line:
+        """The line as this service sees it, for metrics and `GET /performance`."""
+        return Line(
+            depth=sum(ticket.service == service for ticket in self._waiting),
+            running=sum(ticket.service == service for ticket in self._running),
+            slots=self._capacity.slots,
+            max_waiting=self._policy.max_waiting,
+            predicted_wait_seconds=self._predicted_wait(service),
+        )
+
+    def drain(self) -> None:
+        """Refuse newcomers from now on; all that were admitted go on."""
+        self._draining = True
+
+    async def idle(self) -> None:
+        """Return when nobody waits or runs."""
+        await self._nobody.wait()
+
+    def place(self, ticket: Ticket) -> Place:
+        """Where a waiting ticket stands now."""
+        now = self._clock()
+        if self._places is None or now - self._places_at >= 1.0:
+            starts = self._starts()
+            self._places = {t: Place(n, s) for n, (t, s) in enumerate(zip(self._waiting, starts, strict=True), 1)}
+            self._places_at = now
+        place = self._places[ticket]
+        return Place(place.position, max(0.0, place.eta_seconds - (now - self._places_at)))
+
+    def give_back(self, ticket: Ticket, outcome: str | None) -> None:
+        """The ticket's place or slot is free again; called by the ticket, once."""
+        if ticket.phase is Phase.WAITING:
+            self._waiting.leave(ticket)
+            self._telemetry.queue_left(ticket.service, outcome or "client_gone", ticket.waited_seconds)
+        else:
+            del self._running[ticket]
+            if outcome != "failed":
+                self._times.add(ticket.service, self._elapsed(ticket))
+        ticket.end(expired=outcome == "expired")
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Give free slots to those whose turn it is: a slot is never free while somebody waits."""
+        self._places = None
+        while self._capacity.open and len(self._running) < self._capacity.slots and len(self._waiting):
+            ticket = self._waiting.next()
+            if self._clock() >= ticket.deadline:
+                self._telemetry.queue_left(ticket.service, "expired", ticket.waited_seconds)
+                ticket.end(expired=True)
+                continue
+            self._running[ticket] = None
+            ticket.start()
+            self._telemetry.queue_left(ticket.service, "dispatched", ticket.waited_seconds)
+        if not self._waiting and not self._running:
+            self._nobody.set()
+
+    def _refuse_unserved(self, service: str) -> None:
+        if self._draining:
+            self._telemetry.queue_left(service, "shutdown", 0.0)
+            raise Draining
+        if not self._capacity.open and self._capacity.opens_in_seconds is None:
+            self._telemetry.queue_left(service, "rejected_unavailable", 0.0)
+            raise ModelUnavailable("no model is served")
+
+    def _starts_at_once(self) -> bool:
+        return self._capacity.open and not self._waiting and len(self._running) < self._capacity.slots
+
+    def _judge(self, ticket: Ticket, now: float) -> None:
+        """Refuse a ticket that would wait too long or finds no place.
+
+        Raises:
+            Busy: As said.
+        """
+        self._waiting.join(ticket)
+        starts = dict(zip(self._waiting, self._starts(), strict=True))
+        self._waiting.leave(ticket)
+        wait = starts.pop(ticket)
+        full = self._full_seconds(ticket.caller, starts, wait)
+        limit = min(self._policy.limit_seconds, ticket.deadline - now)
+        if full is None and wait <= limit and self._keeps_promises(ticket, wait, now):
+            return
+        outcome = "rejected_wait" if full is None else "rejected_full"
+        self._telemetry.queue_left(ticket.service, outcome, 0.0)
+        seconds = self._promise(ticket, max(0.0, wait - limit) + (full or 0.0), now)
+        raise Busy(seconds, len(self._waiting))
+
+    def _full_seconds(self, caller: Caller, starts: dict[Ticket, float], wait: float) -> float | None:
+        """Predicted seconds until a place is free for this caller; None where one is free now."""
+        bound = self._policy.max_waiting
+        if len(starts) >= bound:
+            return min(starts.values(), default=wait)
+        share = bound - bound // 8
+        of_user, of_tenant = self._waiting.waiting_of(caller)
+        if of_user < share and (of_tenant < share or not caller.tenant):
+            return None
+        return min(start for t, start in starts.items() if t.caller.tenant == caller.tenant)
+
+    def _keeps_promises(self, ticket: Ticket, wait: float, now: float) -> bool:
+        """Whether those who were told to come back still find their place if this one joins.
+
+        Somebody who would wait at most half of what is allowed is not held back: the line is long for others only.
+        """
+        limit = self._policy.limit_seconds
+        own = self._promises.of(ticket.caller)
+        if wait <= limit / 2 or not self._promises or (own is not None and now >= own.due):
+            return True
+        slots = max(1, self._capacity.slots)
+        line = self._predicted_wait(ticket.service) + self._times.mean(ticket.service) / slots
+        return self._promises.worst_wait(line, slots, now, limit) <= limit
+
+    def _promise(self, ticket: Ticket, overdue_seconds: float, now: float) -> int:
+        own = self._promises.of(ticket.caller)
+        if own is not None and now >= own.due:
+            self._promises.forget(ticket.caller)
+            own = None
+        promised = self._promises.seconds_before(own.due if own else None)
+        seconds = retry_after(overdue_seconds, promised, max(1, self._capacity.slots), self._rng)
+        self._promises.give(ticket.caller, Promise(now + seconds, self._times.mean(ticket.service)))
+        return seconds
+
+    def _elapsed(self, ticket: Ticket) -> float:
+        return self._clock() - (ticket.started_at or 0.0)
+
+    def _starts(self) -> list[float]:
+        """Predicted seconds until each waiting ticket starts, in the order of dispatch."""
+        remaining = [self._times.remaining(ticket.service, self._elapsed(ticket)) for ticket in self._running]
+        free = slots_free_at(remaining, max(1, self._capacity.slots), self._opens_in_seconds())
+        return start_times(free, (self._times.mean(ticket.service) for ticket in self._waiting))
+
+    def _opens_in_seconds(self) -> float:
+        if self._capacity.open:
+            return 0.0
+        if self._capacity.opens_in_seconds is None:
+            return self._policy.limit_seconds
+        return max(1.0, self._capacity.opens_in_seconds - (self._clock() - self._capacity_at))
+
+    def _predicted_wait(self, service: str) -> float:
+        if self._starts_at_once():
+            return 0.0
+        somebody = Ticket(self, service, _SOMEBODY, float("inf"), self._clock)
+        self._waiting.join(somebody)
+        starts = dict(zip(self._waiting, self._starts(), strict=True))
+        self._waiting.leave(somebody)
+        return starts[somebody]

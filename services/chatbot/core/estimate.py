@@ -1,0 +1,85 @@
+"""How long a request will wait: measured service times, and the line played forward over the slots.
+
+Pure arithmetic on seconds; who calls it brings the time. The forecast is a list schedule: each waiting request, in
+the order of dispatch, takes the slot that is free first.
+"""
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Sequence
+from heapq import heapify, heapreplace
+from itertools import accumulate
+
+WINDOW = 64
+"""Service times kept per service: a change of model is forgotten after so many answers."""
+
+INITIAL_SECONDS = 5.0
+"""Believed service time before one was measured."""
+
+
+class ServiceTimes:
+    """What answers of each service took from dispatch to the return of the slot, seconds."""
+
+    def __init__(self, initial_seconds: float = INITIAL_SECONDS) -> None:
+        self._initial_seconds = initial_seconds
+        self._recent: dict[str, deque[float]] = {}
+        self._sorted: dict[str, tuple[list[float], list[float]]] = {}
+
+    def add(self, service: str, seconds: float) -> None:
+        """Note one finished request."""
+        recent = self._recent.setdefault(service, deque(maxlen=WINDOW))
+        recent.append(max(0.0, seconds))
+        values = sorted(recent)
+        self._sorted[service] = values, list(accumulate(values, initial=0.0))
+
+    def mean(self, service: str) -> float:
+        """Expected seconds of a request that starts now, > 0."""
+        values, sums = self._sorted.get(service, ((), (0.0,)))
+        return max(sums[-1] / len(values), 1e-3) if values else self._initial_seconds
+
+    def remaining(self, service: str, elapsed_seconds: float) -> float:
+        """Expected seconds until a request ends that has run for `elapsed_seconds`.
+
+        The mean excess of those measured that took longer; half a mean where it has outlasted them all.
+        """
+        values, sums = self._sorted.get(service, ((), (0.0,)))
+        shorter = bisect_right(values, elapsed_seconds)
+        longer = len(values) - shorter
+        if longer:
+            return (sums[-1] - sums[shorter]) / longer - elapsed_seconds
+        mean = self.mean(service)
+        return max(mean - elapsed_seconds, mean / 2)
+
+
+def slots_free_at(remaining_seconds: Iterable[float], slots: int, opens_in_seconds: float) -> list[float]:
+    """When each slot is free, seconds from now, in no order.
+
+    Args:
+        remaining_seconds: Of each request that runs now.
+        slots: Requests that run at once, >= 1. Where more run than that (capacity shrank), the first ones to end
+            free no slot.
+        opens_in_seconds: No slot takes a new request before.
+    """
+    ends = sorted(remaining_seconds)
+    ends = ends[max(0, len(ends) - slots) :]
+    return [max(opens_in_seconds, end) for end in ends] + [opens_in_seconds] * (slots - len(ends))
+
+
+def start_times(free_at: Sequence[float], service_seconds: Iterable[float]) -> list[float]:
+    """When each waiting request starts, seconds from now, in the order given.
+
+    Args:
+        free_at: When each slot is free, seconds from now; not empty.
+        service_seconds: What each waiting request is believed to take, in the order of dispatch.
+
+    Source:
+        List scheduling, R. L. Graham, "Bounds for certain multiprocessing anomalies", 1966.
+    """
+    heap = list(free_at)
+    heapify(heap)
+    starts = []
+    for seconds in service_seconds:
+        start = heap[0]
+        starts.append(start)
+        heapreplace(heap, start + seconds)
+    return starts

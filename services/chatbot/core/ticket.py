@@ -1,0 +1,126 @@
+"""One request's way through the line: waiting, then running, then over. Made by `Admission.enter` alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from chatbot.domain.chat import Caller
+from chatbot.domain.errors import TimedOut
+
+REPEAT_SECONDS = 10.0
+LOOK_SECONDS = 1.0
+"""A place is looked up once a second: 512 that wait cost 512 look-ups a second, however fast the line moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request stands.
+
+    Attributes:
+        position: 1 is next.
+        eta_seconds: Predicted seconds until it starts, >= 0.
+    """
+
+    position: int
+    eta_seconds: float
+
+
+class Phase(Enum):
+    """Where a ticket is in its life; it only moves forward."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    OVER = "over"
+
+
+class Counter(Protocol):
+    """The part of the admission that a ticket speaks to."""
+
+    def place(self, ticket: "Ticket") -> Place:
+        """Where a waiting ticket stands now."""
+
+    def give_back(self, ticket: "Ticket", outcome: str | None) -> None:
+        """The ticket's place or slot is free again."""
+
+
+class Ticket:
+    """A place in the line, later a slot. Whoever entered must leave, in every phase and on every path.
+
+    Attributes:
+        entered_at: Clock seconds.
+        deadline: Clock seconds; a ticket that still waits then is evicted.
+        started_at: Clock seconds of the dispatch; None before.
+    """
+
+    def __init__(
+        self, counter: Counter, service: str, caller: Caller, deadline: float, clock: Callable[[], float]
+    ) -> None:
+        self.service = service
+        self.caller = caller
+        self.deadline = deadline
+        self.entered_at = clock()
+        self.started_at: float | None = None
+        self.phase = Phase.WAITING
+        self.expired = False
+        self._counter = counter
+        self._clock = clock
+        self._settled = asyncio.Event()
+
+    @property
+    def waited_seconds(self) -> float:
+        """Seconds in the line, so far or until the dispatch."""
+        return (self._clock() if self.started_at is None else self.started_at) - self.entered_at
+
+    def start(self) -> None:
+        """The admission gives a slot."""
+        self.phase = Phase.RUNNING
+        self.started_at = self._clock()
+        self._settled.set()
+
+    def end(self, *, expired: bool = False) -> None:
+        """The admission took back place or slot."""
+        self.phase = Phase.OVER
+        self.expired = expired
+        self._settled.set()
+
+    def leave(self, outcome: str | None = None) -> None:
+        """Give back place or slot, in any phase. Idempotent, synchronous.
+
+        Args:
+            outcome: Of a ticket that still waits: a label of the queue metrics, by default `client_gone`. Of one
+                that runs: `failed` keeps its time out of the measured service times.
+        """
+        if self.phase is not Phase.OVER:
+            self._counter.give_back(self, outcome)
+
+    async def places(self) -> AsyncIterator[Place]:
+        """Where it stands: at once, on change and at least every 10 s. Ends when it holds a slot or was left.
+
+        A ticket that got a slot at once yields nothing.
+
+        Raises:
+            TimedOut: ("queue") Its deadline passed in the line; it has left.
+        """
+        told, told_at = 0, 0.0
+        while self.phase is Phase.WAITING:
+            now = self._clock()
+            if now >= self.deadline:
+                self._counter.give_back(self, "expired")
+                break
+            place = self._counter.place(self)
+            if place.position != told or now - told_at >= REPEAT_SECONDS:
+                told, told_at = place.position, now
+                yield place
+                continue
+            await self._look_again(min(LOOK_SECONDS, self.deadline - now, told_at + REPEAT_SECONDS - now))
+        if self.expired:
+            raise TimedOut("queue")
+
+    async def _look_again(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._settled.wait()
+        except TimeoutError:
+            pass
