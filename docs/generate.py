@@ -3,12 +3,16 @@
 import argparse
 import ast
 import inspect
+import re
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
+from chatbot.api import errors, texts
 from chatbot.server import metrics, settings
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -121,10 +125,42 @@ def between_marks(text: str, name: str, content: str) -> str:
     return f"{head}{begin}\n{content}{end}{tail}"
 
 
+def error_table() -> str:
+    """Every status with its code, meaning and remedy, from the table that the API uses."""
+    lines = ["| status | `code` | meaning | what to do |", "|---|---|---|---|"]
+    rows = {row.code: row for row in errors.TABLE.values()}
+    for row in sorted(rows.values(), key=lambda row: (row.status, row.code)):
+        lines.append(f"| {row.status} | `{row.code}` | {english(f'title.{row.code}')} | {remedies(row.code)} |")
+    return "\n".join(lines) + "\n"
+
+
+def remedies(code: str) -> str:
+    """The `detail` texts of a code, placeholders shown as *names*."""
+    keys = [key for key in texts.TEXTS if key == f"detail.{code}" or key.startswith(f"detail.{code}_")]
+    return " ".join(re.sub(r"\{(\w+)\}", r"*\1*", english(key)) for key in keys)
+
+
+def english(key: str) -> str:
+    """The English text of a key, placeholders as they are."""
+    return texts.TEXTS[key][texts.LANGUAGES.index("en")]
+
+
+def openapi_pages() -> dict[Path, str]:
+    """docs/openapi/*.json, as `python -m chatbot.server.openapi` writes them."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-m", "chatbot.server.openapi", folder], check=True)  # noqa: S603
+        return {Path("docs/openapi", path.name): path.read_text() for path in sorted(Path(folder).iterdir())}
+
+
 def pages() -> dict[Path, str]:
     """Every generated file, relative to the root, with its content."""
-    made = {Path("docs/metrics.md"): metrics_page(), Path("docs/settings.md"): settings_page()}
-    return made
+    readme = (ROOT / "README.md").read_text()
+    return {
+        Path("docs/metrics.md"): metrics_page(),
+        Path("docs/settings.md"): settings_page(),
+        Path("README.md"): between_marks(readme, "errors", error_table()),
+        **openapi_pages(),
+    }
 
 
 def main() -> int:
@@ -132,12 +168,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     check = parser.parse_args().check
-    stale = [path for path, text in pages().items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text]
+    made = pages()
+    stale = [path for path, text in made.items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text]
     for path in stale:
         print(f"{path}: {'differs from its source: make generate' if check else 'written'}")
         if not check:
             (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-            (ROOT / path).write_text(pages()[path])
+            (ROOT / path).write_text(made[path])
     return int(check and bool(stale))
 
 
