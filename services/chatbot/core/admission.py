@@ -10,19 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from chatbot.core.estimate import ServiceTimes, slots_free_at, start_times
-from chatbot.core.line import WaitingLine
-from chatbot.core.promises import Promise, Promises, retry_after
-from chatbot.core.ticket import Phase, Place, Ticket
+from chatbot.core.waiting.estimate import ServiceTimes, slots_free_at, start_times
+from chatbot.core.waiting.line import WaitingLine
+from chatbot.core.waiting.promises import Promise, Promises, retry_after
+from chatbot.core.waiting.ticket import Phase, Place, Ticket
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import Busy, Draining, ModelUnavailable
 from chatbot.domain.model import Capacity
 from chatbot.domain.ports import Telemetry
 
 __all__ = ["Admission", "AdmissionPolicy", "Line", "Place", "Ticket"]
-
-_SOMEBODY = Caller("\0", "\0")
-"""A caller that nobody can be: for the wait that a newcomer would see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +82,11 @@ class Admission:
         self._places: dict[Ticket, Place] | None = None
         self._places_at = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether new generations start now."""
+        return self._capacity.open
+
     def set_capacity(self, capacity: Capacity) -> None:
         """What the engine offers now. Closed: nobody is dispatched and nobody is evicted."""
         self._capacity = capacity
@@ -123,7 +125,7 @@ class Admission:
             running=sum(ticket.service == service for ticket in self._running),
             slots=self._capacity.slots,
             max_waiting=self._policy.max_waiting,
-            predicted_wait_seconds=self._predicted_wait(service),
+            predicted_wait_seconds=self._newcomer_wait(service, self._last_tenant()),
         )
 
     def drain(self) -> None:
@@ -222,7 +224,7 @@ class Admission:
         if wait <= limit / 2 or not self._promises or (own is not None and now >= own.due):
             return True
         slots = max(1, self._capacity.slots)
-        line = self._predicted_wait(ticket.service) + self._times.mean(ticket.service) / slots
+        line = self._newcomer_wait(ticket.service, ticket.caller.tenant) + self._times.mean(ticket.service) / slots
         return self._promises.worst_wait(line, slots, now, limit) <= limit
 
     def _promise(self, ticket: Ticket, overdue_seconds: float, now: float) -> int:
@@ -251,11 +253,18 @@ class Admission:
             return self._policy.limit_seconds
         return max(1.0, self._capacity.opens_in_seconds - (self._clock() - self._capacity_at))
 
-    def _predicted_wait(self, service: str) -> float:
+    def _newcomer_wait(self, service: str, tenant: str) -> float:
+        """Predicted wait of a user of this tenant who has nothing in the line."""
         if self._starts_at_once():
             return 0.0
-        somebody = Ticket(self, service, _SOMEBODY, float("inf"), self._clock)
-        self._waiting.join(somebody)
+        nobody = Ticket(self, service, Caller(tenant, "\0"), float("inf"), self._clock)
+        self._waiting.join(nobody)
         starts = dict(zip(self._waiting, self._starts(), strict=True))
-        self._waiting.leave(somebody)
-        return starts[somebody]
+        self._waiting.leave(nobody)
+        return starts[nobody]
+
+    def _last_tenant(self) -> str:
+        tenant = ""
+        for ticket in self._waiting:
+            tenant = ticket.caller.tenant
+        return tenant

@@ -1,0 +1,277 @@
+"""A question's way to its answer: history, backend, a place in the line, generation, storing the turn."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from chatbot.core.admission import Admission
+from chatbot.core.delivery import Outbox
+from chatbot.core.history import History
+from chatbot.core.prompt import PromptTemplates
+from chatbot.core.pump import Answer, Pump, Stored, Work, in_callers_words
+from chatbot.core.question import AnswerEvent, Done, Exchange, Question, Queued
+from chatbot.domain.chat import Caller, Conversation, Dialogue, Turn
+from chatbot.domain.errors import (
+    BackendUnavailable,
+    Busy,
+    InvalidInput,
+    ModelUnavailable,
+    PromptTooLong,
+    StoreUnavailable,
+    TurnReused,
+)
+from chatbot.domain.generation import Backend, FinishReason, GenerationRequest, Sampling, TextPiece, Timings, Usage
+from chatbot.domain.ports import Telemetry, TextGenerator
+
+__all__ = [
+    "Answer",
+    "AnswerEvent",
+    "AnswerPolicy",
+    "Answerer",
+    "BackendRoute",
+    "Done",
+    "Exchange",
+    "Queued",
+    "Question",
+]
+
+T = TypeVar("T")
+
+_QUESTION_FIELDS = {"system": "context", "question": "input_data"}
+_EXCHANGE_FIELDS = {"system": "messages", "question": "messages", "history": "messages"}
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRoute:
+    """One backend with the line before it and the prompt file for it."""
+
+    generator: TextGenerator
+    admission: Admission
+    templates: PromptTemplates
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPolicy:
+    """Clocks and defaults of one service.
+
+    Attributes:
+        queue_seconds: Longest wait in the line, from arrival.
+        generation_seconds: Longest generation, from dispatch.
+        sampling: For questions; an exchange brings its own.
+        may_fall_back: Whether a question to the local model may be answered by the OpenAI-compatible backend while
+            no local model serves.
+    """
+
+    queue_seconds: float
+    generation_seconds: float
+    sampling: Sampling
+    may_fall_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What is known of a conversation. `read` is None without `db_id`, and where the store is down."""
+
+    read: Conversation | None
+    unknown: bool
+    local_only: bool
+
+
+class Answerer:
+    """Answers the questions of one service.
+
+    Args:
+        service: Name of the service: label of metrics, part of every conversation's identity.
+        routes: Backends that are configured. Where one is missing, asking for it is `BackendUnavailable`.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        routes: Mapping[Backend, BackendRoute],
+        history: History,
+        policy: AnswerPolicy,
+        telemetry: Telemetry,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._service = service
+        self._routes = routes
+        self._history = history
+        self._policy = policy
+        self._telemetry = telemetry
+        self._clock = clock
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def open(self, question: Question) -> Answer:
+        """Begin an answer: everything that refuses it is raised here, before a byte is sent.
+
+        Raises:
+            StoreUnavailable: History is down and must be kept, or might forbid this backend.
+            TurnReused: The `Idempotency-Key` came before with another question.
+            InvalidInput: The conversation is for the local model alone.
+            PromptTooLong: It does not fit, even without history.
+            Busy, ModelUnavailable, BackendUnavailable, Draining: No place, or nobody to answer.
+        """
+        arrived_at = self._clock()
+        past = await self._past(question)
+        replayed = _replayed(past, question)
+        if replayed is not None:
+            return replayed
+        backends = self._backends(question, past)
+        try:
+            return await self._ask(question, past, backends[0], arrived_at)
+        except (ModelUnavailable, Busy) as exc:
+            if len(backends) == 1 or (isinstance(exc, Busy) and self._is_serving(backends[0])):
+                raise
+            refusal = exc
+        try:
+            return await self._ask(question, past, backends[1], arrived_at)
+        except (BackendUnavailable, Busy):
+            raise refusal from None
+
+    async def open_exchange(self, exchange: Exchange) -> Answer:
+        """Begin an answer to a dialogue that the caller brought: no history, and no other backend than asked for.
+
+        Raises:
+            PromptTooLong, Busy, ModelUnavailable, BackendUnavailable, Draining: As `open`.
+        """
+
+        async def nothing(answer: str) -> Stored:
+            return Stored(answer, None)
+
+        arrived_at = self._clock()
+        request = self._request(exchange.request_id, exchange.dialogue, exchange.sampling, arrived_at)
+        return await self._begin(exchange.backend, request, exchange.caller, arrived_at, _EXCHANGE_FIELDS, nothing)
+
+    async def idle(self) -> None:
+        """Return when no answer is produced and no turn is being stored."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _past(self, question: Question) -> _Past:
+        if question.db_id is None:
+            return _Past(None, unknown=False, local_only=question.local_only)
+        read = await self._history.load(self._history.key(question.caller, question.db_id))
+        local_only = question.local_only or (read is not None and read.local_only)
+        return _Past(read, unknown=read is None, local_only=local_only)
+
+    def _backends(self, question: Question, past: _Past) -> list[Backend]:
+        """Who may answer, the wanted one first. Where the past is unknown, it may forbid to leave the house."""
+        if question.backend is Backend.OPENAI:
+            if past.local_only:
+                raise InvalidInput("local_only", "local_only")
+            if past.unknown:
+                raise StoreUnavailable("it is not known whether this conversation may leave the local model")
+            return [Backend.OPENAI]
+        may_leave = not past.local_only and not past.unknown
+        if self._policy.may_fall_back and may_leave and Backend.OPENAI in self._routes:
+            return [Backend.LLAMA, Backend.OPENAI]
+        return [Backend.LLAMA]
+
+    def _is_serving(self, backend: Backend) -> bool:
+        route = self._routes.get(backend)
+        return route is not None and route.admission.is_open
+
+    async def _ask(self, question: Question, past: _Past, backend: Backend, arrived_at: float) -> Answer:
+        templates = self._route(backend).templates
+        turns = past.read.turns if past.read else ()
+        dialogue = templates.dialogue(question.fields, turns, question.text)
+        request = self._request(question.request_id, dialogue, self._policy.sampling, arrived_at)
+
+        async def store(answer: str) -> Stored:
+            return await self._store(question, past, answer)
+
+        return await self._begin(backend, request, question.caller, arrived_at, _QUESTION_FIELDS, store)
+
+    def _request(self, request_id: str, dialogue: Dialogue, sampling: Sampling, arrived_at: float) -> GenerationRequest:
+        deadline = arrived_at + self._policy.queue_seconds + self._policy.generation_seconds
+        return GenerationRequest(request_id, dialogue, sampling, deadline)
+
+    def _route(self, backend: Backend) -> BackendRoute:
+        route = self._routes.get(backend)
+        if route is None:
+            raise BackendUnavailable("this backend is not configured")
+        return route
+
+    async def _begin(
+        self,
+        backend: Backend,
+        request: GenerationRequest,
+        caller: Caller,
+        arrived_at: float,
+        field_names: Mapping[str, str],
+        store: Callable[[str], Awaitable[Stored]],
+    ) -> Answer:
+        route = self._route(backend)
+        try:
+            await route.generator.check(request)
+        except PromptTooLong as exc:
+            raise in_callers_words(exc, field_names) from None
+        # Nothing is awaited from here on: a place that was taken always reaches whoever gives it back.
+        ticket = route.admission.enter(self._service, caller, arrived_at + self._policy.queue_seconds)
+        work = Work(
+            service=self._service,
+            backend=backend,
+            generator=route.generator,
+            request=request,
+            ticket=ticket,
+            telemetry=self._telemetry,
+            clock=self._clock,
+            arrived_at=arrived_at,
+            generation_seconds=self._policy.generation_seconds,
+            field_names=field_names,
+            store=store,
+        )
+        outbox = Outbox()
+        pump = self._task(Pump(work, outbox).run())
+        pump.add_done_callback(lambda _: ticket.leave())  # cancelled before its first step, it ran nothing
+        return Answer(backend, outbox, pump, ticket)
+
+    async def _store(self, question: Question, past: _Past, answer: str) -> Stored:
+        if question.db_id is None:
+            return Stored(answer, None)
+        if past.read is None:
+            return Stored(answer, saved=False)
+        turn = Turn(question.turn_id or uuid4().hex, question.text, answer, datetime.now(UTC))
+        append = self._task(self._history.append(past.read, turn, local_only=past.local_only))
+        stored = await asyncio.shield(append)  # a client that leaves now does not tear the write
+        if stored is None:
+            return Stored(answer, saved=False)
+        if stored.question != question.text:
+            raise TurnReused
+        return Stored(stored.answer, saved=True)
+
+    def _task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at: of a write whose client has left, nobody else will
+
+
+def _replayed(past: _Past, question: Question) -> Answer | None:
+    """The stored answer of a turn that came before.
+
+    Raises:
+        TurnReused: That turn was another question.
+    """
+    turns = past.read.turns if past.read and question.turn_id else ()
+    for turn in turns:
+        if turn.turn_id == question.turn_id:
+            if turn.question != question.text:
+                raise TurnReused
+            outbox = Outbox()
+            outbox.is_bounded = False  # it is stored already, whatever its length
+            outbox.text(TextPiece(turn.answer, 0))
+            outbox.end(Done(turn.answer, FinishReason.STOP, Usage(0, 0), Timings(), history_saved=True))
+            return Answer(question.backend, outbox, None, None)
+    return None

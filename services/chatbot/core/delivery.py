@@ -1,0 +1,106 @@
+"""From the task that produces an answer to the client that reads it: a bounded buffer, so that neither waits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from chatbot.core.question import AnswerEvent, Done, Queued
+from chatbot.domain.generation import TextPiece
+
+MAX_UNREAD_BYTES = 256 * 1024
+
+
+class ReaderTooSlow(Exception):
+    """More than 256 KiB of text were not read; the answer is given up."""
+
+
+class Outbox:
+    """What was produced and not read yet. One producer, one reader, one event loop.
+
+    A reader that is behind gets everything that waits as one piece.
+    """
+
+    def __init__(self) -> None:
+        self.text_left = False
+        """Whether text was handed to the reader: from then on the answer cannot be started again."""
+        self.is_bounded = True
+        """False where the reader wants the end alone: then nothing is handed over before it."""
+        self._queued: Queued | None = None
+        self._texts: list[str] = []
+        self._tokens = 0
+        self._unread_bytes = 0
+        self._end: Done | Exception | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last event is there."""
+        return self._end is not None
+
+    def queued(self, event: Queued) -> None:
+        """Say where the request stands; the older news is dropped."""
+        self._queued = event
+        self._changed.set()
+
+    def text(self, piece: TextPiece) -> None:
+        """Add text.
+
+        Raises:
+            ReaderTooSlow: Too much is unread.
+        """
+        self._texts.append(piece.text)
+        self._tokens += piece.tokens
+        self._unread_bytes += len(piece.text.encode())
+        if self._unread_bytes > MAX_UNREAD_BYTES and self.is_bounded:
+            raise ReaderTooSlow
+        self._changed.set()
+
+    def restart(self) -> None:
+        """Drop the text that nobody has read: the answer begins anew."""
+        self._texts, self._tokens, self._unread_bytes = [], 0, 0
+
+    def end(self, end: Done | Exception) -> None:
+        """Add the last event; the first one counts."""
+        if self._end is None:
+            self._end = end
+            self._changed.set()
+
+    async def events(self) -> AsyncIterator[AnswerEvent]:
+        """What was produced, in order, as it comes.
+
+        Raises:
+            Exception: The answer's error, after the text before it.
+        """
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self._queued is not None:
+                event, self._queued = self._queued, None
+                yield event
+            if self._texts:
+                yield self._take()
+            if self._end is not None and not self._texts:
+                yield self._finish(self._end)
+                return
+
+    async def last(self) -> Done:
+        """The end alone.
+
+        Raises:
+            Exception: The answer's error.
+        """
+        self.is_bounded = False
+        while self._end is None:
+            await self._changed.wait()
+            self._changed.clear()
+        return self._finish(self._end)
+
+    def _take(self) -> TextPiece:
+        piece = TextPiece("".join(self._texts), self._tokens)
+        self.restart()
+        self.text_left = True
+        return piece
+
+    def _finish(self, end: Done | Exception) -> Done:
+        if isinstance(end, Exception):
+            raise end
+        return end

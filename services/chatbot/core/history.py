@@ -1,0 +1,128 @@
+"""Conversations as the core uses them: every store call bounded in time, measured, and with one meaning of "down"."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
+from chatbot.domain.errors import ConversationErased, StoreUnavailable
+from chatbot.domain.ports import ConversationStore, Telemetry
+
+STORE_SECONDS = 3.0
+
+
+class History:
+    """The conversations of one service.
+
+    Args:
+        service: Part of every conversation's identity.
+        store: Where they live.
+        telemetry: Is told of every call.
+        refuses_when_down: Whether a question is refused while the store does not answer; else it is answered
+            without history.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        store: ConversationStore,
+        telemetry: Telemetry,
+        *,
+        refuses_when_down: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._service = service
+        self._store = store
+        self._telemetry = telemetry
+        self._clock = clock
+        self.refuses_when_down = refuses_when_down
+
+    def key(self, caller: Caller, db_id: str) -> ConversationKey:
+        """Identity of a conversation of this service."""
+        return ConversationKey(self._service, caller, db_id)
+
+    async def load(self, key: ConversationKey) -> Conversation | None:
+        """Read a conversation; None where the store is down and questions are answered all the same.
+
+        Raises:
+            StoreUnavailable: The store is down and questions are refused meanwhile; within 3 s.
+        """
+        try:
+            async with self._measured("load"):
+                return await self._store.load(key)
+        except StoreUnavailable:
+            if self.refuses_when_down:
+                raise
+            return None
+
+    async def append(self, read: Conversation, turn: Turn, *, local_only: bool) -> Turn | None:
+        """Store a turn of a conversation as it was read; None where it could not be, and that is allowed.
+
+        Tried twice where it must be stored: the turn's id makes that safe.
+
+        Returns:
+            The turn that is stored now; another one of the same id may have come first.
+
+        Raises:
+            ConversationErased: The conversation was erased meanwhile.
+            StoreUnavailable: It could not be stored, and must be.
+        """
+        try:
+            return await self._append(read, turn, local_only)
+        except StoreUnavailable:
+            if not self.refuses_when_down:
+                return None
+        return await self._append(read, turn, local_only)
+
+    async def listing(self, caller: Caller, *, limit: int, after: str = "") -> tuple[ConversationSummary, ...]:
+        """One page of a user's conversations, as `ConversationStore.listing`.
+
+        Raises:
+            StoreUnavailable: Within 3 s.
+        """
+        async with self._measured("listing"):
+            return await self._store.listing(self._service, caller, limit=limit, after=after)
+
+    async def read(self, key: ConversationKey) -> Conversation:
+        """Read a conversation for its user.
+
+        Raises:
+            StoreUnavailable: Within 3 s, whatever is done with questions meanwhile.
+        """
+        async with self._measured("load"):
+            return await self._store.load(key)
+
+    async def erase(self, key: ConversationKey) -> None:
+        """Erase a conversation. Idempotent.
+
+        Raises:
+            StoreUnavailable: Within 3 s.
+        """
+        async with self._measured("erase"):
+            await self._store.erase(key)
+
+    async def _append(self, read: Conversation, turn: Turn, local_only: bool) -> Turn:
+        async with self._measured("append"):
+            return await self._store.append(read.key, turn, epoch=read.epoch, local_only=local_only)
+
+    @asynccontextmanager
+    async def _measured(self, operation: str) -> AsyncIterator[None]:
+        began = self._clock()
+
+        def told(outcome: str) -> None:
+            self._telemetry.store_operation(operation, outcome, self._clock() - began)
+
+        try:
+            async with asyncio.timeout(STORE_SECONDS):
+                yield
+        except ConversationErased:
+            told("conflict")
+            raise
+        except StoreUnavailable:
+            told("unavailable")
+            raise
+        except TimeoutError as exc:
+            told("unavailable")
+            raise StoreUnavailable("the conversation store does not answer") from exc
+        told("ok")

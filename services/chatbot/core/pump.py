@@ -1,0 +1,183 @@
+"""The task behind one answer: it waits in the line, generates, stores the turn, and never waits for the client."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import cast
+
+from chatbot.core.delivery import Outbox, ReaderTooSlow
+from chatbot.core.question import AnswerEvent, Done, Queued
+from chatbot.core.waiting.ticket import Phase, Ticket
+from chatbot.domain.errors import Draining, EngineLost, PromptTooLong, TimedOut
+from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest
+from chatbot.domain.ports import Telemetry, TextGenerator
+
+CLOSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a turn: the answer that counts now, and whether it is stored (None: nothing to store)."""
+
+    answer: str
+    saved: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Everything that a pump needs.
+
+    Attributes:
+        arrived_at: Clock seconds; the first token is measured from here.
+        generation_seconds: Longest generation, from the dispatch.
+        field_names: The generator's names of the parts of a prompt -> the caller's names of fields.
+        store: Stores the answer; called once, after the slot was given back.
+    """
+
+    service: str
+    backend: Backend
+    generator: TextGenerator
+    request: GenerationRequest
+    ticket: Ticket
+    telemetry: Telemetry
+    clock: Callable[[], float]
+    arrived_at: float
+    generation_seconds: float
+    field_names: Mapping[str, str]
+    store: Callable[[str], Awaitable[Stored]]
+
+
+def in_callers_words(error: PromptTooLong, field_names: Mapping[str, str]) -> PromptTooLong:
+    """The same error with the field's name as the caller wrote it."""
+    limits = {name: int(value) for name, value in error.limits.items()}
+    return PromptTooLong(field_names.get(error.field, error.field), limits["prompt_tokens"], limits["context_tokens"])
+
+
+class Pump:
+    """Produces one answer into an outbox. Every path gives the ticket back and ends the outbox."""
+
+    def __init__(self, work: Work, outbox: Outbox) -> None:
+        self._work = work
+        self._outbox = outbox
+        self._texts: list[str] = []
+        self._tokens = 0
+        self._last_piece_at: float | None = None
+
+    async def run(self) -> None:
+        """Produce the answer; errors go to the reader."""
+        end: Done | Exception = Draining()
+        try:
+            end = await self._produce()
+        except ReaderTooSlow:
+            end = TimedOut("generation")
+        except PromptTooLong as exc:
+            end = in_callers_words(exc, self._work.field_names)
+        except Exception as exc:  # whatever it is, the reader must learn it
+            end = exc
+        finally:
+            # The time of an answer that broke off says nothing about the next one's.
+            self._work.ticket.leave(None if isinstance(end, TimedOut) else "failed")
+            self._outbox.end(end)
+
+    async def _produce(self) -> Done:
+        work = self._work
+        async for place in work.ticket.places():
+            self._outbox.queued(Queued(place.position, place.eta_seconds))
+        if work.ticket.phase is not Phase.RUNNING:
+            raise asyncio.CancelledError
+        finished = await self._counted(replace(work.request, deadline=work.clock() + work.generation_seconds))
+        work.ticket.leave()
+        stored = await work.store("".join(self._texts))
+        timings = replace(finished.timings, queue_seconds=work.ticket.waited_seconds)
+        return Done(stored.answer, finished.reason, finished.usage, timings, stored.saved)
+
+    async def _counted(self, request: GenerationRequest) -> Finished:
+        """Generate, and tell the telemetry once how it ended."""
+        finish = "error"
+        usage = (0, 0)
+        try:
+            finished = await self._generate(request)
+            finish, usage = finished.reason, (finished.usage.prompt_tokens, finished.usage.completion_tokens)
+        except (asyncio.CancelledError, ReaderTooSlow):
+            finish, usage = "cancelled", (0, self._tokens)
+            raise
+        except TimedOut:
+            finish = "timeout"
+            raise
+        finally:
+            self._work.telemetry.generation_ended(self._work.service, finish, *usage)
+        return finished
+
+    async def _generate(self, request: GenerationRequest) -> Finished:
+        """Generate; once more, with the same deadline, if the engine died before the client had any text."""
+        try:
+            return await self._attempt(request)
+        except EngineLost:
+            if self._outbox.text_left:
+                raise
+        self._outbox.restart()
+        self._texts.clear()
+        self._tokens = 0
+        return await self._attempt(request)
+
+    async def _attempt(self, request: GenerationRequest) -> Finished:
+        events = cast("AsyncGenerator[GenerationEvent, None]", self._work.generator.generate(request))
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Finished):
+                    return event
+                self._measure()
+                self._texts.append(event.text)
+                self._tokens += event.tokens
+                self._outbox.text(event)
+        raise EngineLost("the generation ended without an end")
+
+    def _measure(self) -> None:
+        work, now = self._work, self._work.clock()
+        if self._last_piece_at is None:
+            work.telemetry.first_token(work.service, now - work.arrived_at)
+        else:
+            work.telemetry.inter_token(work.service, now - self._last_piece_at)
+        self._last_piece_at = now
+
+
+class Answer:
+    """An answer on its way. Whoever opened it must close it, on every path.
+
+    Attributes:
+        backend: Who answers; the value of the header `X-Backend`.
+    """
+
+    def __init__(
+        self, backend: Backend, outbox: Outbox, pump: asyncio.Task[None] | None, ticket: Ticket | None
+    ) -> None:
+        self.backend = backend
+        self._outbox = outbox
+        self._pump = pump
+        self._ticket = ticket
+
+    def events(self) -> AsyncIterator[AnswerEvent]:
+        """Place in the line, text, and `Done` at the end; one reader.
+
+        Raises:
+            ChatError: The answer ended otherwise; after the text before it.
+        """
+        return self._outbox.events()
+
+    async def collect(self) -> Done:
+        """The end alone, for callers that do not stream; the generation may be begun anew behind it.
+
+        Raises:
+            ChatError: The answer ended otherwise.
+        """
+        return await self._outbox.last()
+
+    async def close(self) -> None:
+        """Cancel what still runs. Idempotent; a waiting request is out of the line before this first waits."""
+        if self._pump is None or self._pump.done():
+            return
+        if self._ticket is not None and self._ticket.phase is Phase.WAITING:
+            self._ticket.leave()
+        self._pump.cancel()
+        await asyncio.wait({self._pump}, timeout=CLOSE_SECONDS)

@@ -1,0 +1,69 @@
+"""What a caller asks, and what comes back: the core's side of every chat endpoint."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chatbot.domain.chat import Caller, Dialogue
+from chatbot.domain.generation import Backend, FinishReason, Sampling, TextPiece, Timings, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question to the product's own endpoints, validated.
+
+    Attributes:
+        text: The question, NFC.
+        fields: Values of the placeholders of the prompt files (`character_name`, `context`, `greeting`).
+        db_id: Name of the conversation; None asks without history.
+        turn_id: The caller's `Idempotency-Key`; ignored without `db_id`.
+        local_only: Whether this conversation must never leave the local model.
+        language: Of the texts for people; the answer's language is the model's affair.
+    """
+
+    request_id: str
+    caller: Caller
+    text: str
+    fields: Mapping[str, str]
+    db_id: str | None
+    turn_id: str | None
+    local_only: bool
+    backend: Backend
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A dialogue that the caller brings whole (`/v1`): no history, nothing dropped."""
+
+    request_id: str
+    caller: Caller
+    dialogue: Dialogue
+    sampling: Sampling
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Where the request stands. `position` 1 is next; `eta_seconds` is the predicted time to its start."""
+
+    position: int
+    eta_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Always the last event of an answer that ended well.
+
+    Attributes:
+        text: The whole answer.
+        history_saved: Whether the turn is stored; None where nothing was to be stored.
+    """
+
+    text: str
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings
+    history_saved: bool | None = None
+
+
+AnswerEvent = Queued | TextPiece | Done
