@@ -221,9 +221,10 @@ class MongoConversations:
         document = await self._conversations.find_one({"_id": _to_id(asked.key)}, wanted)
         if document is None:
             return None
-        if _is_expired(document, asked.now) and asked.epoch in (0, document["epoch"]):
+        is_expired = _is_expired(document, asked.now)
+        if is_expired and asked.epoch in (0, document["epoch"]):
             return await self._begin_again(asked, document["epoch"])
-        if document.get("turns"):
+        if document.get("turns") and not is_expired:
             return _to_turn(document["turns"][0])
         if document["epoch"] != asked.epoch:
             raise ConversationErased

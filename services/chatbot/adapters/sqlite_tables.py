@@ -60,7 +60,7 @@ def connect(path: Path) -> sqlite3.Connection:
         # FULL: a turn that was acknowledged survives a power cut; one fsync a turn is nothing beside a generation.
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
-        _create(connection)
+        create(connection)
     except BaseException:
         connection.close()
         raise
@@ -75,7 +75,8 @@ def _check(connection: sqlite3.Connection) -> None:
         raise ForeignFile("not a history of this version of the program")
 
 
-def _create(connection: sqlite3.Connection) -> None:
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables where there are none."""
     with transaction(connection):
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
             for statement in _SCHEMA:
@@ -129,10 +130,11 @@ def append(
     turn = stored_turn(turn)
     with transaction(connection):
         row = _find(connection, conversation.key)
-        if row is not None and row["expires_at"] <= _to_milliseconds(now) and conversation.epoch in (0, row["epoch"]):
+        if row is not None and row["expires_at"] <= _to_milliseconds(now):
+            if conversation.epoch not in (0, row["epoch"]):
+                raise ConversationErased
             connection.execute("DELETE FROM conversations WHERE id = ?", (row["id"],))
-            row = None
-        if row is not None:
+        elif row is not None:
             there = connection.execute(
                 "SELECT * FROM turns WHERE conversation = ? AND turn_id = ?", (row["id"], turn.turn_id)
             ).fetchone()

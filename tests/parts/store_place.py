@@ -1,0 +1,39 @@
+"""Where a conversation store keeps its data: one value opens it in this process or, as text, in another."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from chatbot.adapters.history_bounds import HistoryBounds, utc_now
+from chatbot.adapters.mongo import MongoConversations
+from chatbot.adapters.sqlite import SqliteConversations
+from chatbot.domain.ports import ConversationStore
+
+KINDS = ("sqlite", "motor", "pymongo")
+
+
+@dataclass(frozen=True)
+class StorePlace:
+    """`where` is a file or a connection string; `database` is empty for a file."""
+
+    kind: str
+    where: str
+    database: str = ""
+
+    def open(self, bounds: HistoryBounds | None = None, clock: Callable[[], datetime] = utc_now) -> ConversationStore:
+        """Open the store."""
+        bounds = bounds or HistoryBounds()
+        if self.kind == "sqlite":
+            return SqliteConversations.open(Path(self.where), bounds, clock=clock)
+        return MongoConversations.open(self.where, self.database, self.kind, bounds, clock=clock)  # type: ignore[arg-type]
+
+    def to_text(self) -> str:
+        """As an argument of a process."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> "StorePlace":
+        """From an argument of a process."""
+        return cls(**json.loads(text))

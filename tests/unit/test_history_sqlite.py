@@ -1,0 +1,83 @@
+"""Statements of the embedded store, in memory: generated histories behave like the reference."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from chatbot.adapters import sqlite_tables as tables
+from chatbot.adapters.history_bounds import GRACE, TOMBSTONE, HistoryBounds
+from chatbot.domain.chat import Caller, Conversation, ConversationKey, Turn
+from chatbot.domain.errors import ConversationErased
+from hypothesis import given, settings
+from parts.history_model import START, HandClock, HistoryModel
+from parts.history_steps import KEYS, Step, histories
+
+BOUNDS = HistoryBounds(max_turns=3, max_bytes=40, ttl_seconds=1000)
+KEY = ConversationKey("office", Caller("", "user"), "chat")
+
+
+def in_memory() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA foreign_keys = ON")
+    tables.create(connection)
+    return connection
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    connection = in_memory()
+    yield connection
+    connection.close()
+
+
+def outcome(call: Callable[[], object]) -> object:
+    try:
+        return call()
+    except ConversationErased:
+        return ConversationErased
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(histories(TOMBSTONE.total_seconds()))
+def test_generated_history_behaves_like_the_reference(steps: list[Step]) -> None:
+    connection, clock = in_memory(), HandClock()
+    model = HistoryModel(BOUNDS, clock)
+
+    for step in steps:
+        key = KEYS[step.key]
+        asked = Conversation(key, step.epoch(model.load(key).epoch), local_only=step.local_only)
+        clock.pass_by(step.seconds)
+        now, turn = clock.now, step.turn(clock.now)
+        if step.verb == "erase":
+            tables.erase(connection, key, now)
+            model.erase(key)
+        else:
+            stored = outcome(partial(tables.append, connection, asked, turn, BOUNDS, now))
+            assert stored == outcome(partial(model.append, key, turn, epoch=asked.epoch, local_only=asked.local_only))
+        assert [tables.load(connection, key, now) for key in KEYS] == [model.load(key) for key in KEYS]
+    connection.close()
+
+
+def test_nothing_is_written_when_a_step_of_the_transaction_fails(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TRIGGER refuse BEFORE INSERT ON turns BEGIN SELECT RAISE(ABORT, 'no'); END")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        tables.append(connection, Conversation(KEY), Turn("t", "q", "a", START), BOUNDS, START)
+
+    assert connection.execute("SELECT count(*) FROM conversations").fetchone()[0] == 0
+    assert not connection.in_transaction
+
+
+def test_expired_rows_are_deleted_with_their_turns_after_the_grace(connection: sqlite3.Connection) -> None:
+    tables.append(connection, Conversation(KEY), Turn("t", "q", "a", START), BOUNDS, START)
+    expiry = START + timedelta(seconds=BOUNDS.ttl_seconds)
+
+    tables.sweep(connection, expiry + GRACE - timedelta(seconds=1))
+    kept = connection.execute("SELECT count(*) FROM turns").fetchone()[0]
+    tables.sweep(connection, expiry + GRACE)
+
+    assert kept == 1
+    assert connection.execute("SELECT (SELECT count(*) FROM turns) + count(*) FROM conversations").fetchone()[0] == 0
