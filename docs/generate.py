@@ -137,7 +137,8 @@ def error_table() -> str:
 def remedies(code: str) -> str:
     """The `detail` texts of a code, placeholders shown as *names*."""
     keys = [key for key in texts.TEXTS if key == f"detail.{code}" or key.startswith(f"detail.{code}_")]
-    return " ".join(re.sub(r"\{(\w+)\}", r"*\1*", english(key)) for key in keys)
+    remedy = " ".join(re.sub(r"\{(\w+)\}", r"*\1*", english(key)) for key in keys).replace("<", "&lt;")
+    return "What *detail* says." if re.fullmatch(r"[*\w: ]+", remedy) else remedy
 
 
 def english(key: str) -> str:
