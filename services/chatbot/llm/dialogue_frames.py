@@ -1,0 +1,120 @@
+"""Domain requests as frames for the engine process, cut to what one frame can carry."""
+
+import json
+import time
+
+from chatbot.domain.chat import Dialogue, Message
+from chatbot.domain.errors import PromptTooLong
+from chatbot.domain.generation import GenerationRequest, Sampling
+from chatbot.llm.engine.frames import (
+    MAX_FRAME_BYTES,
+    DialogueFrame,
+    FrameError,
+    GenerateFrame,
+    MeasureFrame,
+    SamplingFrame,
+    encode,
+)
+
+_ENVELOPE_BYTES = 8192  # everything of a frame but the messages
+_MESSAGE_BYTES = 32
+_SCAFFOLD_TOKENS = 16  # at most, per message: header and end of every chat format known here
+
+
+def dialogue_frame(dialogue: Dialogue) -> DialogueFrame:
+    """A dialogue as the wire has it."""
+    return {
+        "system": dialogue.system,
+        "opening": [(message.role, message.content) for message in dialogue.opening],
+        "history": [(message.role, message.content) for message in dialogue.history],
+        "question": (dialogue.question.role, dialogue.question.content),
+        "may_shorten": dialogue.may_shorten,
+    }
+
+
+def generate_frame(request: GenerationRequest) -> bytes:
+    """An encoded `generate`.
+
+    Raises:
+        PromptTooLong: No frame can carry it, even without history where that may be dropped.
+    """
+    sampling = _sampling_frame(request.sampling)
+
+    def frame(dialogue: Dialogue) -> GenerateFrame:
+        return {
+            "type": "generate",
+            "id": request.request_id,
+            "dialogue": dialogue_frame(dialogue),
+            "sampling": sampling,
+            "timeout_seconds": max(0.0, request.deadline - time.monotonic()),
+        }
+
+    try:
+        return encode(frame(request.dialogue))
+    except FrameError:
+        return encode(frame(_fitting(request.dialogue)))
+
+
+def measure_frame(request: GenerationRequest, measure_id: str) -> bytes:
+    """An encoded `measure`.
+
+    Raises:
+        PromptTooLong: As `generate_frame`.
+    """
+    sampling = _sampling_frame(request.sampling)
+
+    def frame(dialogue: Dialogue) -> MeasureFrame:
+        return {"type": "measure", "id": measure_id, "dialogue": dialogue_frame(dialogue), "sampling": sampling}
+
+    try:
+        return encode(frame(request.dialogue))
+    except FrameError:
+        return encode(frame(_fitting(request.dialogue)))
+
+
+def surely_fits(request: GenerationRequest, context_tokens: int) -> bool:
+    """Whether no counting is needed: a token is at least one byte, so bytes bound the prompt's tokens from above."""
+    dialogue = request.dialogue
+    messages = [*dialogue.opening, dialogue.question]
+    if not dialogue.may_shorten:
+        messages += dialogue.history
+    n_bytes = len(dialogue.system.encode()) + sum(len(message.content.encode()) for message in messages)
+    answer_tokens = request.sampling.max_tokens or context_tokens // 2
+    return n_bytes + _SCAFFOLD_TOKENS * (len(messages) + 2) + answer_tokens <= context_tokens
+
+
+def _sampling_frame(sampling: Sampling) -> SamplingFrame:
+    return {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "repeat_penalty": sampling.repeat_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "penalty_last_n": sampling.penalty_last_n,
+        "seed": sampling.seed,
+        "max_tokens": sampling.max_tokens,
+        "stop": list(sampling.stop),
+    }
+
+
+def _fitting(dialogue: Dialogue) -> Dialogue:
+    """The dialogue with its newest history pairs, as many as one frame carries."""
+    left = MAX_FRAME_BYTES - _ENVELOPE_BYTES - _wire_bytes(Message("system", dialogue.system))
+    left -= sum(_wire_bytes(message) for message in (*dialogue.opening, dialogue.question))
+    if left < 0 or not dialogue.may_shorten:
+        n_bytes = sum(len(message.content.encode()) for message in (*dialogue.history, dialogue.question))
+        # No tokenizer here: four bytes a token is a usual prompt, and the text only has to show the order.
+        raise PromptTooLong("messages", n_bytes // 4, MAX_FRAME_BYTES // 4)
+    kept = len(dialogue.history)
+    while kept >= 2:
+        left -= sum(_wire_bytes(message) for message in dialogue.history[kept - 2 : kept])
+        if left < 0:
+            break
+        kept -= 2
+    return Dialogue(dialogue.system, dialogue.opening, dialogue.history[kept:], dialogue.question, True)
+
+
+def _wire_bytes(message: Message) -> int:
+    return len(json.dumps(message.content, ensure_ascii=False).encode()) + _MESSAGE_BYTES

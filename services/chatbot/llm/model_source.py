@@ -1,0 +1,133 @@
+"""Which file to serve: one fixed path, or the revision that a folder names and that may change at any time.
+
+The folder is what a projected volume of Kubernetes shows: the kubelet swaps a symlink below it, so each reading
+opens by path anew.
+"""
+
+import asyncio
+import logging
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from chatbot.domain.model import ModelState, ModelStatus
+from chatbot.llm.supervision.model_file import Signature, published_sha256, sha256_of, signature_of
+
+POLL_SECONDS = 1.0
+
+_REVISION = re.compile(r"[0-9a-f]{16}")
+_MAX_FILE_BYTES = 256
+_log = logging.getLogger(__name__)
+
+
+class ModelHost(Protocol):
+    """What serves the file: `EngineHost`."""
+
+    async def start(self, path: Path, revision: str = "", sha256: str = "") -> None:
+        """Serve the first file."""
+
+    async def swap(self, path: Path, revision: str, sha256: str = "") -> None:
+        """Serve another file instead."""
+
+    def no_model(self, message: str) -> None:
+        """There is nothing to serve."""
+
+    def identify(self, path: Path, sha256: str) -> None:
+        """The sum of a file that was started without one."""
+
+    def status(self) -> ModelStatus:
+        """What is served now."""
+
+
+class FixedModel:
+    """One file; its revision is its own sum, which is computed beside the load.
+
+    Args:
+        path: A GGUF file.
+        progress: Called from a thread with bytes hashed and bytes in all.
+        poll_seconds: How often a file that could not be served is looked at again.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        progress: Callable[[int, int], None] | None = None,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        self._path = path
+        self._progress = progress
+        self._poll_seconds = poll_seconds
+
+    async def follow(self, host: ModelHost) -> None:
+        """Serve the file until cancelled, and tell its sum whenever another file lies there and is loaded."""
+        await host.start(self._path)
+        hashed: Signature | None = None
+        while True:
+            found = await asyncio.to_thread(signature_of, self._path)
+            may_be_loaded_anew = hashed is None or host.status().state is not ModelState.SERVING
+            if found is not None and found != hashed and may_be_loaded_anew:
+                sha256 = await self._hash()
+                if sha256:
+                    hashed = found
+                    host.identify(self._path, sha256)
+            await asyncio.sleep(self._poll_seconds)
+
+    async def _hash(self) -> str:
+        stop = threading.Event()
+        try:
+            return await asyncio.to_thread(sha256_of, self._path, progress=self._progress, stop=stop)
+        finally:
+            stop.set()  # where this was cancelled the thread must not read gigabytes on
+
+
+class FollowedModel:
+    """`<models>/<revision>/model.gguf`, the revision read from a folder every second.
+
+    `model-revision` is followed while running. Where it is empty, `good-revision` is taken once, so that a process
+    starts while nobody is there to name a revision.
+
+    Args:
+        models: Folder of the revisions.
+        revisions: Folder with the two files.
+        poll_seconds: How often they are read.
+    """
+
+    def __init__(self, models: Path, revisions: Path, poll_seconds: float = POLL_SECONDS) -> None:
+        self._models = models
+        self._revisions = revisions
+        self._poll_seconds = poll_seconds
+        self._complained: set[str] = set()
+
+    async def follow(self, host: ModelHost) -> None:
+        """Serve what is named, until cancelled."""
+        chosen = ""
+        while True:
+            revision = self._named("model-revision") or chosen or self._named("good-revision")
+            if not revision:
+                host.no_model(
+                    f"No revision is named in {self._revisions}: apply a Model object that this service consumes, "
+                    "or set CHATBOT_MODEL_PATH to a GGUF file."
+                )
+            elif revision != chosen:
+                path = self._models / revision / "model.gguf"
+                sha256 = await asyncio.to_thread(published_sha256, path, revision)
+                await (host.swap if chosen else host.start)(path, revision, sha256)
+                chosen = revision
+            await asyncio.sleep(self._poll_seconds)
+
+    def _named(self, name: str) -> str:
+        """The revision in a file, "" where there is none or it is none: it becomes part of a path."""
+        try:
+            with (self._revisions / name).open("rb") as file:
+                text = file.read(_MAX_FILE_BYTES).decode("ascii", "replace").strip()
+        except OSError:
+            return ""
+        if _REVISION.fullmatch(text):
+            self._complained.discard(name)
+            return text
+        if text and name not in self._complained:
+            self._complained.add(name)
+            _log.error("%s does not hold a revision: 16 lower-case hex characters are expected", name)
+        return ""
