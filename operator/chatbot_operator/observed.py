@@ -1,0 +1,136 @@
+"""What the cluster shows about one Model, in plain values: the input of planning beside spec and time.
+
+Absent things are None or empty. Times are UTC.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from chatbot_operator.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The claim that holds the model.
+
+    Attributes:
+        phase: Pending, Bound or Lost.
+        size: Requested size, as written.
+        owned: Whether this Model's ownerReference is on it.
+        problem: What an Event or condition of the claim says is wrong, with its text; None while nothing does.
+    """
+
+    name: str
+    phase: str
+    size: str
+    access_modes: tuple[str, ...]
+    owned: bool
+    problem: tuple[Reason, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The last progress line of a download; None where it is not known."""
+
+    bytes_done: int | None = None
+    bytes_total: int | None = None
+    bytes_per_second: int | None = None
+    eta_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadJob:
+    """One attempt.
+
+    Attributes:
+        source_key: `names.source_key` of what it downloads.
+        state: active, succeeded or failed.
+        result: The JSON object of the termination message: `{revision, sha256, bytes}`, or `{reason, message}`.
+        problem: Why its pod does not run, where it does not.
+    """
+
+    name: str
+    source_key: str
+    attempt: int
+    state: str
+    created_at: datetime
+    result: dict[str, object] | None = None
+    progress: Progress = Progress()
+    problem: tuple[Reason, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """What `GET :9090/model` of a pod answered."""
+
+    state: str
+    revision: str
+    expected: str
+    reason: str = ""
+    message: str = ""
+    tokens_per_second: float = 0.0
+    engine_restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerPod:
+    """A pod of a consumer.
+
+    Attributes:
+        annotation: Value of the revision annotation, "" where it is not set.
+        served: None where the pod does not answer.
+        problem: Why the cluster does not run it (unschedulable, image, mount, quota, node), with its text.
+        template_hash: The label `pod-template-hash`.
+    """
+
+    name: str
+    uid: str
+    node: str
+    ready: bool
+    annotation: str
+    created_at: datetime
+    template_hash: str = ""
+    served: ServedModel | None = None
+    problem: tuple[Reason, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A Deployment with the label `chatbot.ai/model`.
+
+    Attributes:
+        annotation: Revision annotation of its pod template, "" where it is not set.
+        template_fingerprint: Hash of the pod template without the revision annotation: a change of it is the
+            release's doing, not ours.
+        settled: Whether the Deployment controller has seen its latest generation and all replicas are updated.
+    """
+
+    name: str
+    uid: str
+    replicas: int
+    ready_replicas: int
+    annotation: str
+    template_fingerprint: str
+    settled: bool
+    pods: tuple[ConsumerPod, ...] = ()
+    problem: tuple[Reason, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that planning looks at.
+
+    Attributes:
+        good_revision: Value in the ConfigMap `model-<name>`, None where it does not exist.
+        config_map_owned: Whether this Model's ownerReference is on the ConfigMap.
+        keep: Revisions on the claim that anything else names: other Models, pods, Deployments, ConfigMaps.
+        keep_partials: Partials that other Models on the claim name.
+    """
+
+    claim: Claim | None = None
+    jobs: tuple[DownloadJob, ...] = ()
+    consumers: tuple[Consumer, ...] = ()
+    good_revision: str | None = None
+    config_map_owned: bool = False
+    keep: tuple[str, ...] = ()
+    keep_partials: tuple[str, ...] = ()
