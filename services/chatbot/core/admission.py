@@ -140,8 +140,9 @@ class Admission:
         """Where a waiting ticket stands now."""
         now = self._clock()
         if self._places is None or now - self._places_at >= 1.0:
-            starts = self._starts()
-            self._places = {t: Place(n, s) for n, (t, s) in enumerate(zip(self._waiting, starts, strict=True), 1)}
+            order = list(self._waiting)
+            ranked = enumerate(zip(order, self._starts(order), strict=True), 1)
+            self._places = {waiting: Place(n, start) for n, (waiting, start) in ranked}
             self._places_at = now
         place = self._places[ticket]
         return Place(place.position, max(0.0, place.eta_seconds - (now - self._places_at)))
@@ -191,10 +192,11 @@ class Admission:
             Busy: As said.
         """
         self._waiting.join(ticket)
-        starts = dict(zip(self._waiting, self._starts(), strict=True))
+        order = list(self._waiting)
         self._waiting.leave(ticket)
-        wait = starts.pop(ticket)
-        full = self._full_seconds(ticket.caller, starts, wait)
+        starts = self._starts(order)
+        wait = starts[order.index(ticket)]
+        full = self._full_seconds(ticket, order, starts)
         limit = min(self._policy.limit_seconds, ticket.deadline - now)
         if full is None and wait <= limit and self._keeps_promises(ticket, wait, now):
             return
@@ -203,16 +205,27 @@ class Admission:
         seconds = self._promise(ticket, max(0.0, wait - limit) + (full or 0.0), now)
         raise Busy(seconds, len(self._waiting))
 
-    def _full_seconds(self, caller: Caller, starts: dict[Ticket, float], wait: float) -> float | None:
-        """Predicted seconds until a place is free for this caller; None where one is free now."""
-        bound = self._policy.max_waiting
-        if len(starts) >= bound:
-            return min(starts.values(), default=wait)
+    def _full_seconds(self, ticket: Ticket, order: list[Ticket], starts: list[float]) -> float | None:
+        """Predicted seconds until a place is free for this ticket's caller; None where one is free now.
+
+        Args:
+            ticket: The newcomer; part of `order`.
+            order: All that wait, in the order of dispatch.
+            starts: Predicted seconds until each of them starts.
+        """
+        bound, caller = self._policy.max_waiting, ticket.caller
+        if len(order) > bound:
+            return starts[0]
         share = bound - bound // 8
         of_user, of_tenant = self._waiting.waiting_of(caller)
         if of_user < share and (of_tenant < share or not caller.tenant):
             return None
-        return min(start for t, start in starts.items() if t.caller.tenant == caller.tenant)
+        mine = (caller.tenant, caller.user if of_user >= share else None)
+        return next(
+            start
+            for other, start in zip(order, starts, strict=True)
+            if mine in ((other.caller.tenant, other.caller.user), (other.caller.tenant, None))
+        )
 
     def _keeps_promises(self, ticket: Ticket, wait: float, now: float) -> bool:
         """Whether those who were told to come back still find their place if this one joins.
@@ -240,11 +253,11 @@ class Admission:
     def _elapsed(self, ticket: Ticket) -> float:
         return self._clock() - (ticket.started_at or 0.0)
 
-    def _starts(self) -> list[float]:
-        """Predicted seconds until each waiting ticket starts, in the order of dispatch."""
+    def _starts(self, order: list[Ticket]) -> list[float]:
+        """Predicted seconds until each ticket starts, if they are dispatched in this order."""
         remaining = [self._times.remaining(ticket.service, self._elapsed(ticket)) for ticket in self._running]
         free = slots_free_at(remaining, max(1, self._capacity.slots), self._opens_in_seconds())
-        return start_times(free, (self._times.mean(ticket.service) for ticket in self._waiting))
+        return start_times(free, (self._times.mean(ticket.service) for ticket in order))
 
     def _opens_in_seconds(self) -> float:
         if self._capacity.open:
@@ -259,9 +272,9 @@ class Admission:
             return 0.0
         nobody = Ticket(self, service, Caller(tenant, "\0"), float("inf"), self._clock)
         self._waiting.join(nobody)
-        starts = dict(zip(self._waiting, self._starts(), strict=True))
+        order = list(self._waiting)
         self._waiting.leave(nobody)
-        return starts[nobody]
+        return self._starts(order)[order.index(nobody)]
 
     def _last_tenant(self) -> str:
         tenant = ""

@@ -23,6 +23,7 @@ class ServiceTimes:
     def __init__(self, initial_seconds: float = INITIAL_SECONDS) -> None:
         self._initial_seconds = initial_seconds
         self._recent: dict[str, deque[float]] = {}
+        self._means: dict[str, float] = {}
         self._sorted: dict[str, tuple[list[float], list[float]]] = {}
 
     def add(self, service: str, seconds: float) -> None:
@@ -31,11 +32,11 @@ class ServiceTimes:
         recent.append(max(0.0, seconds))
         values = sorted(recent)
         self._sorted[service] = values, list(accumulate(values, initial=0.0))
+        self._means[service] = max(sum(values) / len(values), 1e-3)
 
     def mean(self, service: str) -> float:
         """Expected seconds of a request that starts now, > 0."""
-        values, sums = self._sorted.get(service, ((), (0.0,)))
-        return max(sums[-1] / len(values), 1e-3) if values else self._initial_seconds
+        return self._means.get(service, self._initial_seconds)
 
     def remaining(self, service: str, elapsed_seconds: float) -> float:
         """Expected seconds until a request ends that has run for `elapsed_seconds`.

@@ -52,6 +52,7 @@ class Promises:
         self._by_caller: OrderedDict[Caller, Promise] = OrderedDict()
         self._seconds_by_due: dict[int, float] = {}
         self._total_seconds = 0.0
+        self._looked_at = 0
 
     def __len__(self) -> int:
         return len(self._by_caller)
@@ -84,9 +85,10 @@ class Promises:
         self._total_seconds = self._total_seconds - promise.service_seconds if self._by_caller else 0.0
 
     def forget_late(self, now: float) -> None:
-        """Forget what was due more than 30 s ago."""
-        if not self._seconds_by_due or min(self._seconds_by_due) + 1 >= now - LATE_SECONDS:
+        """Forget what was due more than 30 s ago. Looks once a second."""
+        if floor(now) == self._looked_at:
             return
+        self._looked_at = floor(now)
         for caller in [c for c, promise in self._by_caller.items() if promise.due < now - LATE_SECONDS]:
             self.forget(caller)
 

@@ -1,0 +1,190 @@
+"""Any history of the waiting line: nobody is lost, no slot is wasted, callers take turns."""
+
+from collections import Counter
+
+import pytest
+from chatbot.core.admission import Admission, AdmissionPolicy, Ticket
+from chatbot.core.waiting.line import WaitingLine
+from chatbot.core.waiting.ticket import Phase
+from chatbot.domain.chat import Caller
+from chatbot.domain.errors import Busy
+from chatbot.domain.model import Capacity
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from parts.fakes import CountingTelemetry
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Standing:
+    def __init__(self, tenant: str, user: str) -> None:
+        self.caller = Caller(tenant, user)
+
+
+CALLERS = [Caller(tenant, user) for tenant in ("", "x") for user in ("a", "b", "c")]
+OPERATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["enter", "enter", "enter", "leave", "finish", "wait", "close", "open"]), st.integers(0, 99)
+    ),
+    max_size=120,
+)
+
+
+class History:
+    """Plays operations on an admission and checks what must hold after each."""
+
+    def __init__(self, slots: int) -> None:
+        self.clock = Clock()
+        self.telemetry = CountingTelemetry()
+        self.slots = slots
+        self.admission = Admission(
+            AdmissionPolicy(limit_seconds=60, max_waiting=20), Capacity(slots, True), self.telemetry, clock=self.clock
+        )
+        self.open = True
+        self.tickets: list[Ticket] = []
+        self.refused = 0
+
+    def in_phase(self, phase: Phase) -> list[Ticket]:
+        return [ticket for ticket in self.tickets if ticket.phase is phase]
+
+    def play(self, operation: str, number: int) -> None:
+        waiting, running = self.in_phase(Phase.WAITING), self.in_phase(Phase.RUNNING)
+        if operation == "enter":
+            self.enter(CALLERS[number % len(CALLERS)])
+        elif operation == "leave" and waiting:
+            waiting[number % len(waiting)].leave()
+        elif operation == "finish" and running:
+            running[number % len(running)].leave()
+        elif operation == "wait":
+            self.clock.now += number
+        elif operation in ("close", "open"):
+            self.open = operation == "open"
+            self.admission.set_capacity(Capacity(self.slots, self.open, opens_in_seconds=5.0))
+        self.check()
+
+    def enter(self, caller: Caller) -> None:
+        try:
+            self.tickets.append(self.admission.enter("s", caller, self.clock.now + 60))
+        except Busy as busy:
+            assert busy.retry_after_seconds >= 1
+            self.refused += 1
+
+    def check(self) -> None:
+        waiting, running = len(self.in_phase(Phase.WAITING)), len(self.in_phase(Phase.RUNNING))
+        line = self.admission.line("s")
+        assert (line.depth, line.running) == (waiting, running)
+        assert running <= self.slots
+        assert not self.open or running == self.slots or not waiting, "a slot is free while somebody waits"
+
+    def end(self) -> None:
+        self.play("open", 0)
+        while running := self.in_phase(Phase.RUNNING):
+            running[0].leave()
+        assert all(ticket.phase is Phase.OVER for ticket in self.tickets)
+        outcomes = Counter(self.telemetry.outcomes())
+        refused = outcomes.pop("rejected_wait", 0) + outcomes.pop("rejected_full", 0)
+        assert refused == self.refused
+        assert sum(outcomes.values()) == len(self.tickets), "each admitted request leaves the line exactly once"
+
+
+@given(OPERATIONS, st.sampled_from([1, 2, 8]))
+@settings(max_examples=150, deadline=None)
+def test_loses_nobody_and_wastes_no_slot_in_any_history(operations: list[tuple[str, int]], slots: int) -> None:
+    history = History(slots)
+
+    for operation, number in operations:
+        history.play(operation, number)
+
+    history.end()
+
+
+@given(st.lists(st.one_of(st.integers(0, 5), st.just(-1), st.just(-2)), max_size=100))
+@settings(max_examples=200, deadline=None)
+def test_dispatches_in_the_order_that_it_tells(steps: list[int]) -> None:
+    line: WaitingLine[Standing] = WaitingLine()
+    for step in steps:
+        if step >= 0:
+            line.join(Standing(CALLERS[step].tenant, CALLERS[step].user))
+        elif len(line) and step == -1:
+            line.next()
+        elif len(line):
+            line.leave(list(line)[len(line) // 2])
+
+    told = list(line)
+
+    assert [line.next() for _ in told] == told
+    assert not len(line)
+
+
+@given(st.lists(st.integers(-6, 5), max_size=150))
+@settings(max_examples=200, deadline=None)
+def test_no_user_of_a_tenant_is_served_twice_while_another_waits_for_its_turn(steps: list[int]) -> None:
+    line: WaitingLine[Standing] = WaitingLine()
+    served_since: dict[str, Counter[str]] = {}
+    order: dict[str, list[Standing]] = {}
+    for step in steps:
+        if step >= 0:
+            request = Standing("", "abcdef"[step])
+            line.join(request)
+            order.setdefault(request.caller.user, []).append(request)
+            served_since.setdefault(request.caller.user, Counter())
+        elif len(line):
+            request = line.next()
+            user = request.caller.user
+            assert order[user].pop(0) is request, "first come, first served inside one user"
+            del served_since[user]
+            if order[user]:
+                served_since[user] = Counter()
+            for other, served in served_since.items():
+                if other != user:
+                    served[user] += 1
+                    assert served[user] <= 1
+
+
+@pytest.mark.parametrize("slots", [1, 8])
+def test_first_request_of_another_user_starts_after_at_most_one_generation(slots: int) -> None:
+    clock = Clock()
+    admission = Admission(AdmissionPolicy(600, 512), Capacity(slots, True), CountingTelemetry(), clock=clock)
+    greedy = [admission.enter("s", Caller("", "greedy"), 600) for _ in range(50)]
+    for _ in range(5):
+        clock.now += 10
+        next(ticket for ticket in greedy if ticket.phase is Phase.RUNNING).leave()
+
+    other = admission.enter("s", Caller("", "other"), 600)
+    assert other.phase is Phase.WAITING
+    next(ticket for ticket in greedy if ticket.phase is Phase.RUNNING).leave()
+
+    assert other.phase is Phase.RUNNING
+
+
+def test_tenants_take_turns_however_many_users_one_has() -> None:
+    line: WaitingLine[Standing] = WaitingLine()
+    for n in range(6):
+        line.join(Standing("crowd", f"user-{n}"))
+    for _ in range(2):
+        line.join(Standing("single", "only"))
+
+    order = [line.next().caller.tenant for _ in range(4)]
+
+    assert order == ["crowd", "single", "crowd", "single"]
+
+
+def test_one_caller_cannot_take_every_place() -> None:
+    clock = Clock()
+    admission = Admission(AdmissionPolicy(1e6, 16), Capacity(1, True), CountingTelemetry(), clock=clock)
+    admitted = 0
+    with pytest.raises(Busy):
+        for _ in range(30):
+            admission.enter("s", Caller("", "greedy"), 1e6)
+            admitted += 1
+
+    other = admission.enter("s", Caller("", "other"), 1e6)
+
+    assert admitted == 1 + 14
+    assert other.phase is Phase.WAITING
