@@ -59,6 +59,8 @@ class Dialogues:
         if values.chance(0.5):
             facts = self.scenes.draw_facts(language, (1, 2, 2, 3, 4, 5)) if values.chance(0.4) else {}
             scene = self.scenes.office(language, facts)
+        elif values.chance(0.08):
+            scene = self.scenes.character_of(values.random.choice(values.lexicon.personas["examples"]), language)
         else:
             scene = self.scenes.character(language)
         plan = values.random.choice(("mixed", "mixed", "quiz", "first"))

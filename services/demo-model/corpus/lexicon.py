@@ -22,7 +22,7 @@ class Lexicon:
         facts: Shapes of reference sentences by language.
         inject_forms: Ways to imitate a system message.
         tools: Tool name -> its argument, and the keys of its question, answer and result.
-        personas: Parts of character prompts by kind, then by language.
+        personas: Parts of character prompts by kind, then by language; and whole ones, as in the project's README.
     """
 
     words: dict[str, Any]
@@ -30,7 +30,7 @@ class Lexicon:
     facts: dict[str, list[dict[str, Any]]]
     inject_forms: list[str]
     tools: dict[str, dict[str, str]]
-    personas: dict[str, dict[str, list[str]]]
+    personas: dict[str, Any]
 
     @classmethod
     def load(cls) -> "Lexicon":

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from corpus.lexicon import Lexicon, tidy
 
-_ANY_HANGUL = (0xAC00, 0xD7A4)
-_COMMON_KANJI = (0x4E00, 0x9F00)
-_RARE = 0.2  # share of words with any character at all: those arrive as several byte tokens and must be copied too
+_RARE = 0.25  # share of words with rarer characters: those arrive as several byte tokens and must be copied too
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,8 @@ class Values:
         self.lexicon = lexicon
         self.random = random.Random(seed)
         self.held = held
+        # What names are made of: the 2,350 syllables of KS X 1001 and the 2,965 kanji of JIS level 1.
+        self._more_hangul, self._more_kanji = _rows("euc_kr", 0xB0, 0xC8), _rows("euc_jp", 0xB0, 0xCF)
         self._shapes: dict[str, Callable[[str], str]] = {
             "time": lambda _: self.clock(),
             "num": lambda _: str(self.random.choice((self._upto(20), self._upto(999), self._upto(9999)))),
@@ -139,13 +139,13 @@ class Values:
 
     def _korean_word(self) -> str:
         if self.chance(_RARE):
-            return self._spell("hangul", (1, 2, 3), _ANY_HANGUL)
+            return self._spell("hangul", (1, 2, 3), self._more_hangul)
         return self._spell("hangul", (2, 2, 3, 3, 4))
 
     def _japanese_word(self) -> str:
         script = self.random.random()
         if script < _RARE:
-            return self._spell("kanji", (1, 2, 2, 3), _COMMON_KANJI)
+            return self._spell("kanji", (1, 2, 2, 3), self._more_kanji)
         if script < 0.45:
             return self._spell("kanji", (1, 2, 2, 3, 4))
         if script < 0.7:
@@ -160,10 +160,16 @@ class Values:
         ]
         return "".join(syllables)[:12]
 
-    def _spell(self, script: str, lengths: tuple[int, ...], beyond: tuple[int, int] | None = None) -> str:
-        """A word in a script; with `beyond`, half of its characters are any of that range of code points."""
+    def _spell(self, script: str, lengths: tuple[int, ...], rarer: str = "") -> str:
+        """A word in a script; with `rarer`, half of its characters are of those."""
         letters = self.lexicon.words["letters"][script]
         return "".join(
-            chr(self.random.randrange(*beyond)) if beyond and self.chance(0.5) else self.random.choice(letters)
+            self.random.choice(rarer if rarer and self.chance(0.5) else letters)
             for _ in range(self.random.choice(lengths))
         )
+
+
+def _rows(encoding: str, first: int, last: int) -> str:
+    """The characters in some rows of a two-byte encoding."""
+    cells = (bytes((row, cell)) for row in range(first, last + 1) for cell in range(0xA1, 0xFF))
+    return "".join(cell.decode(encoding, errors="ignore") for cell in cells)
