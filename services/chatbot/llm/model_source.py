@@ -59,20 +59,27 @@ class FixedModel:
         self._path = path
         self._progress = progress
         self._poll_seconds = poll_seconds
+        self._is_started = False
+        self._hashed: Signature | None = None
 
     async def follow(self, host: ModelHost) -> None:
-        """Serve the file until cancelled, and tell its sum whenever another file lies there and is loaded."""
-        await host.start(self._path)
-        hashed: Signature | None = None
+        """Serve the file until cancelled."""
         while True:
-            found = await asyncio.to_thread(signature_of, self._path)
-            may_be_loaded_anew = hashed is None or host.status().state is not ModelState.SERVING
-            if found is not None and found != hashed and may_be_loaded_anew:
-                sha256 = await self._hash()
-                if sha256:
-                    hashed = found
-                    host.identify(self._path, sha256)
+            await self.look(host)
             await asyncio.sleep(self._poll_seconds)
+
+    async def look(self, host: ModelHost) -> None:
+        """Start the file at the first look; tell its sum then, and when another one lies there that may be loaded."""
+        if not self._is_started:
+            self._is_started = True
+            await host.start(self._path)
+        found = await asyncio.to_thread(signature_of, self._path)
+        may_be_loaded_anew = self._hashed is None or host.status().state is not ModelState.SERVING
+        if found is not None and found != self._hashed and may_be_loaded_anew:
+            sha256 = await self._hash()
+            if sha256:
+                self._hashed = found
+                host.identify(self._path, sha256)
 
     async def _hash(self) -> str:
         stop = threading.Event()
@@ -98,24 +105,28 @@ class FollowedModel:
         self._models = models
         self._revisions = revisions
         self._poll_seconds = poll_seconds
+        self._chosen = ""
         self._complained: set[str] = set()
 
     async def follow(self, host: ModelHost) -> None:
         """Serve what is named, until cancelled."""
-        chosen = ""
         while True:
-            revision = self._named("model-revision") or chosen or self._named("good-revision")
-            if not revision:
-                host.no_model(
-                    f"No revision is named in {self._revisions}: apply a Model object that this service consumes, "
-                    "or set CHATBOT_MODEL_PATH to a GGUF file."
-                )
-            elif revision != chosen:
-                path = self._models / revision / "model.gguf"
-                sha256 = await asyncio.to_thread(published_sha256, path, revision)
-                await (host.swap if chosen else host.start)(path, revision, sha256)
-                chosen = revision
+            await self.look(host)
             await asyncio.sleep(self._poll_seconds)
+
+    async def look(self, host: ModelHost) -> None:
+        """Read the folder once, and tell the host where something else is named."""
+        revision = self._named("model-revision") or self._chosen or self._named("good-revision")
+        if not revision:
+            host.no_model(
+                f"No revision is named in {self._revisions}: apply a Model object that this service consumes, "
+                "or set CHATBOT_MODEL_PATH to a GGUF file."
+            )
+        elif revision != self._chosen:
+            path = self._models / revision / "model.gguf"
+            sha256 = await asyncio.to_thread(published_sha256, path, revision)
+            await (host.swap if self._chosen else host.start)(path, revision, sha256)
+            self._chosen = revision
 
     def _named(self, name: str) -> str:
         """The revision in a file, "" where there is none or it is none: it becomes part of a path."""

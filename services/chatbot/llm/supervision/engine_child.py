@@ -149,6 +149,8 @@ class EngineChild:
     async def stop(self) -> None:
         """End the process: it exits at the end of file, else it is killed after 5 s. Idempotent."""
         self._is_asked = True
+        if not self.ready.done():
+            self._kill()  # it reads no socket while it loads
         self._writer.close()
         await asyncio.wait([self._life])
 

@@ -39,14 +39,16 @@ class Watchdog:
 
     def heard(self) -> None:
         """A frame came, of whatever type: the process lives."""
-        self._heard = self._clock()
+        if self._heard is not None:
+            self._heard = self._clock()
 
     def loaded(self) -> None:
         """The smoke answer is done; from now on steps are judged instead of the load."""
         self._is_loaded = True
 
     def heartbeat(self, step_seconds: float, predicted_seconds: float) -> None:
-        """The heartbeat's word on the running step."""
+        """The heartbeat's word on the running step; from the first one on, silence counts."""
+        self._heard = self._clock()
         self._step_seconds = step_seconds
         self._step_limit_seconds = max(SHORTEST_STUCK_STEP_SECONDS, STUCK_FACTOR * predicted_seconds)
 
@@ -63,7 +65,7 @@ class Watchdog:
             self._heard = None if self._heard is None else max(self._heard, now - TICK_SECONDS)
         if not self._is_loaded and now - self._started > self._load_timeout_seconds:
             return Stuck.LOAD
-        # Before the first frame the interpreter starts and imports; only the load's own limit holds.
+        # Before the first heartbeat the interpreter imports and the file is read; only the load's own limit holds.
         if self._heard is not None and now - self._heard > SILENCE_SECONDS:
             return Stuck.SILENT
         if self._is_loaded and self._step_seconds > self._step_limit_seconds:
