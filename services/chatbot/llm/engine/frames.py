@@ -122,7 +122,10 @@ class FailedFrame(TypedDict):
 
 
 class MeasuredFrame(TypedDict):
-    """Answer to `measure`. `too_long` names the field that does not fit: system, question or max_tokens."""
+    """Answer to `measure`. `too_long` names what does not fit: system, question, max_tokens or history.
+
+    history only where the dialogue may not be shortened.
+    """
 
     type: Literal["measured"]
     id: str

@@ -1,0 +1,1 @@
+"""Continuous batching: which tokens of which generation are computed in the next step."""

@@ -1,0 +1,136 @@
+"""One generation inside the engine: its tokens, its text, its clock."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chatbot.llm.engine.batching.residents import Sequence, Tokens
+from chatbot.llm.engine.batching.sampling import SamplerChain
+from chatbot.llm.engine.frames import StepEvent
+from chatbot.llm.engine.text.prompt_ids import Prompt
+from chatbot.llm.engine.text.text_out import TextOut
+from chatbot.llm.engine.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted: a prompt that fits, how to choose, until when.
+
+    Attributes:
+        request_id: Names the generation in every event.
+        prompt: Its tokens.
+        chain: Chooses; owned by the generation from now on.
+        stop: Strings that end the answer.
+        arrived: When the request came, seconds of the engine's clock.
+        deadline: When the answer ends with what there is, same clock.
+    """
+
+    request_id: str
+    prompt: Prompt
+    chain: SamplerChain
+    stop: tuple[str, ...]
+    arrived: float
+    deadline: float
+
+
+class Generation:
+    """State of one answer. Prompt and answer are one row of tokens; what of it is resident, the sequence knows.
+
+    Attributes:
+        sequence: Where it runs; None while it waits.
+        leader: Generation whose prompt's prefix it waits for.
+        shared_tokens: Length of that prefix.
+        reserved_tokens: Length up to which cells are reserved.
+        cached_tokens: Prompt tokens that were resident when it first got a sequence.
+    """
+
+    def __init__(self, order: Order, vocabulary: Vocabulary) -> None:
+        self.request_id = order.request_id
+        self.chain = order.chain
+        self.deadline = order.deadline
+        self.sequence: Sequence | None = None
+        self.leader: Generation | None = None
+        self.shared_tokens = self.reserved_tokens = 0
+        self.cached_tokens: int | None = None
+        self.prompt = order.prompt
+        self._vocabulary = vocabulary
+        self._text = TextOut(order.stop)
+        self._all_text: list[str] = []
+        self._arrived = order.arrived
+        self._first_token_at: float | None = None
+        self._unsent_tokens = 0
+        self._n_prompt = self._n_tokens = len(order.prompt.ids)
+        self._tokens = np.zeros(self._n_prompt + order.prompt.max_tokens, np.int32)
+        self._tokens[: self._n_prompt] = order.prompt.ids
+
+    @property
+    def tokens(self) -> Tokens:
+        """Prompt and answer so far."""
+        return self._tokens[: self._n_tokens]
+
+    @property
+    def pending(self) -> Tokens:
+        """Tokens that are not resident yet; one where it is decoding, more where it is reading its prompt."""
+        return self._tokens[self.sequence.length if self.sequence else 0 : self._n_tokens]
+
+    @property
+    def n_generated(self) -> int:
+        """Tokens of the answer."""
+        return self._n_tokens - self._n_prompt
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether its prompt is not resident yet."""
+        return self.sequence is not None and self.sequence.length < self._n_prompt
+
+    @property
+    def max_length(self) -> int:
+        """Prompt and longest answer together, tokens."""
+        return len(self._tokens)
+
+    def accept(self, token: int, now: float) -> tuple[StepEvent | None, str | None]:
+        """Take a chosen token; the event with new text, where there is any, and why the answer ends, if it does."""
+        if self._first_token_at is None:
+            self._first_token_at = now
+        if token in self._vocabulary.ends:
+            return None, "stop"
+        self._tokens[self._n_tokens] = token
+        self._n_tokens += 1
+        self._unsent_tokens += 1
+        text = self._text.push(self._piece(token))
+        if self._text.stopped:
+            return self._event(text), "stop"
+        return self._event(text), "length" if self._n_tokens == self.max_length else None
+
+    def finish(self, reason: str, now: float) -> StepEvent:
+        """The last event, with the rest of the text and the counts."""
+        event: StepEvent = {"id": self.request_id, "text": self._text.flush(), "tokens": self._unsent_tokens}
+        self._all_text.append(event["text"])
+        first = self._first_token_at if self._first_token_at is not None else now
+        event["finish"] = reason
+        event["prompt_tokens"] = self._n_prompt
+        event["completion_tokens"] = self.n_generated
+        event["cached_tokens"] = self.cached_tokens or 0
+        event["prompt_seconds"] = first - self._arrived
+        event["generation_seconds"] = now - first
+        return event
+
+    def answer(self) -> tuple[str, tuple[int, ...]] | None:
+        """The finished answer as text and ids, where both say the same: not where a stop string was cut off."""
+        ids = tuple(int(token) for token in self._tokens[self._n_prompt : self._n_tokens])
+        if not ids or self._text.stopped or not self._vocabulary.control.isdisjoint(ids):
+            return None
+        return "".join(self._all_text), ids
+
+    def _piece(self, token: int) -> bytes:
+        piece = self._vocabulary.pieces[token]
+        if self._vocabulary.is_sentencepiece and self.n_generated == 1:
+            return piece.removeprefix(b" ")  # the tokenizer's own, not the answer's
+        return piece
+
+    def _event(self, text: str) -> StepEvent | None:
+        if not text:
+            return None
+        tokens, self._unsent_tokens = self._unsent_tokens, 0
+        self._all_text.append(text)
+        return {"id": self.request_id, "text": text, "tokens": tokens}

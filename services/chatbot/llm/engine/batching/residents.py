@@ -1,0 +1,218 @@
+"""Which token sequences are in the KV pool: found again by longest common prefix, taken over, forked, evicted.
+
+A finished answer stays resident, so the next turn of its conversation computes only what is new; a system prompt that
+many conversations share is computed once. Idle sequences are bounded, because every row of a step scans their cells.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatbot.llm.engine.batching.cells import CellLedger
+from chatbot.llm.engine.native.model import Context
+
+Tokens = NDArray[np.int32]
+_MAX_PINNED = 2
+_LEAST_PINNED = 32
+_FIRST_CAPACITY = 256
+
+
+class Sequence:
+    """One sequence id of llama.cpp and what is resident in it.
+
+    Attributes:
+        number: The id.
+        length: Tokens that are resident.
+        active: Whether a generation owns it.
+        pinned: Whether it holds a shared beginning and is evicted last.
+        used_at: Order of last use.
+    """
+
+    __slots__ = ("_cells", "_tokens", "active", "length", "number", "pinned", "used_at")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.length = self.used_at = 0
+        self.active = self.pinned = False
+        self._tokens = np.zeros(_FIRST_CAPACITY, np.int32)
+        self._cells = np.zeros(_FIRST_CAPACITY, np.int32)
+
+    @property
+    def tokens(self) -> Tokens:
+        """The resident tokens."""
+        return self._tokens[: self.length]
+
+    @property
+    def cells(self) -> Tokens:
+        """The cells that hold them."""
+        return self._cells[: self.length]
+
+    def extend(self, tokens: Tokens, cells: Tokens) -> None:
+        """Note tokens that became resident."""
+        end = self.length + len(tokens)
+        if end > len(self._tokens):
+            size = max(end, 2 * len(self._tokens))
+            self._tokens = np.resize(self._tokens, size)
+            self._cells = np.resize(self._cells, size)
+        self._tokens[self.length : end] = tokens
+        self._cells[self.length : end] = cells
+        self.length = end
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The resident sequence with the longest common prefix, or None with length 0."""
+
+    source: Sequence | None
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A sequence for a generation; its first `kept` tokens are resident already. `how`: new, in_place or fork."""
+
+    sequence: Sequence
+    kept: int
+    how: str
+
+
+def common_prefix(left: Tokens, right: Tokens) -> int:
+    """Length of the longest common prefix."""
+    shorter = min(len(left), len(right))
+    differs = left[:shorter] != right[:shorter]
+    return int(differs.argmax()) if differs.any() else shorter
+
+
+class Residents:
+    """The table of sequences.
+
+    Attributes:
+        ledger: Cells by use.
+        evictions: Idle sequences that were dropped.
+    """
+
+    def __init__(self, context: Context, n_sequences: int, idle_cells: int, *, can_share: bool = True) -> None:
+        self._context = context
+        self._sequences = [Sequence(number) for number in range(n_sequences)]
+        self._idle_cells = idle_cells
+        self._can_share = can_share
+        self._clock = itertools.count(1)
+        self.ledger = CellLedger(context.n_cells)
+        self.evictions = 0
+
+    def match(self, tokens: Tokens) -> Match:
+        """The best prefix for a prompt; at least its last token is always computed, for its logits."""
+        best = Match(None, 0)
+        if self._can_share:
+            for sequence in self._sequences:
+                length = min(common_prefix(sequence.tokens, tokens), len(tokens) - 1)
+                # Among equals an idle one: taking it costs no cells.
+                if length > best.length or (0 < length == best.length and not sequence.active):
+                    best = Match(sequence, length)
+        return best
+
+    def seat(self, match: Match) -> Seat:
+        """Give a sequence that begins with the match: the idle one itself where half of it is kept, else a fork."""
+        source, kept = match.source, match.length
+        if source is None:
+            return Seat(self._activated(self._empty(None)), 0, "new")
+        if not source.active and not source.pinned and 2 * kept >= source.length:
+            self._shorten(source, kept)
+            return Seat(self._activated(source), kept, "in_place")
+        target = self._empty(source)
+        self._context.fork(source.number, target.number, kept)
+        target.extend(source.tokens[:kept], source.cells[:kept])
+        self.ledger.share(target.cells, active=False)
+        source.used_at = next(self._clock)
+        return Seat(self._activated(target), kept, "fork")
+
+    def extend(self, sequence: Sequence, tokens: Tokens) -> None:
+        """Note that a step made these tokens resident in a running sequence."""
+        sequence.extend(tokens, self.ledger.take(len(tokens)))
+
+    def retire(self, sequence: Sequence) -> None:
+        """End running: the sequence stays resident as long as idle ones are allowed."""
+        self.ledger.deactivate(sequence.cells)
+        sequence.active = False
+        sequence.used_at = next(self._clock)
+        while (excess := self.ledger.used - self.ledger.active - self._idle_cells) > 0:
+            idle = [each for each in self._sequences if not each.active and not each.pinned and each.length]
+            if idle == [sequence]:  # longer than all that may stay: its beginning is worth keeping
+                self._shorten(sequence, max(0, sequence.length - excess))
+                return
+            if not idle:
+                return
+            self._evict(idle)
+
+    def drop(self, sequence: Sequence) -> None:
+        """Forget a sequence at once, running or not."""
+        self._shorten(sequence, 0)
+        sequence.active = sequence.pinned = False
+
+    def make_room(self, cells: int) -> bool:
+        """Evict idle sequences, pinned ones last, until so many cells are free; whether they are."""
+        while self.ledger.free < cells:
+            idle = [each for each in self._sequences if not each.active and each.length]
+            unpinned = [each for each in idle if not each.pinned]
+            if not idle:
+                return False
+            self._evict(unpinned or idle)
+        return True
+
+    def pin(self, source: Sequence, length: int) -> None:
+        """Keep a shared beginning resident in a sequence of its own; by sharing cells, so it costs none now."""
+        if not self._can_share or not _LEAST_PINNED <= length <= source.length:
+            return
+        beginning = source.tokens[:length]
+        pinned = [sequence for sequence in self._sequences if sequence.pinned]
+        for sequence in pinned:
+            if sequence.length == length and common_prefix(sequence.tokens, beginning) == length:
+                sequence.used_at = next(self._clock)
+                return
+        if len(pinned) >= _MAX_PINNED:
+            self.drop(min(pinned, key=_last_use))
+        target = self._empty(source)
+        self._context.fork(source.number, target.number, length)
+        target.extend(beginning, source.cells[:length])
+        self.ledger.share(target.cells, active=False)
+        target.pinned = True
+        target.used_at = next(self._clock)
+
+    def __iter__(self) -> Iterator[Sequence]:
+        return iter(self._sequences)
+
+    def _activated(self, sequence: Sequence) -> Sequence:
+        sequence.active = True
+        sequence.used_at = next(self._clock)
+        self.ledger.activate(sequence.cells)
+        return sequence
+
+    def _empty(self, spared: Sequence | None) -> Sequence:
+        """An empty sequence; where there is none, the least recently used idle one is emptied, never `spared`.
+
+        There are more sequences than slots and pins, so one is always found.
+        """
+        for sequence in self._sequences:
+            if not sequence.active and sequence.length == 0:
+                return sequence
+        idle = [each for each in self._sequences if not each.active and each is not spared]
+        chosen = min(idle, key=lambda each: (each.pinned, each.used_at))
+        self.evictions += 1
+        self.drop(chosen)
+        return chosen
+
+    def _evict(self, candidates: list[Sequence]) -> None:
+        self.evictions += 1
+        self.drop(min(candidates, key=_last_use))
+
+    def _shorten(self, sequence: Sequence, length: int) -> None:
+        self._context.cut(sequence.number, length)
+        self.ledger.release(sequence.cells[length:], active=sequence.active)
+        sequence.length = length
+
+
+def _last_use(sequence: Sequence) -> int:
+    return sequence.used_at

@@ -1,0 +1,70 @@
+"""How the next token of one generation is chosen: a chain of llama.cpp's samplers with its own random numbers."""
+
+import ctypes
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+import llama_cpp
+
+from chatbot.llm.engine.frames import SamplingFrame
+
+# top_p sorts what it gets: 11 ms per row of a 128k vocabulary without top_k in front, 0.2 ms behind it.
+_WIDEST_TOP_K = 1024
+_MINUS_INFINITY = float("-inf")
+
+
+class SamplerChain:
+    """One request's chain. It survives a preemption and is freed once."""
+
+    def __init__(
+        self, sampling: SamplingFrame, n_vocab: int, seen: Iterable[int] = (), suppressed: Iterable[int] = ()
+    ) -> None:
+        """Build the chain: bias, penalties, top_k, top_p, min_p, temperature, dist; greedy at temperature 0.
+
+        Args:
+            sampling: Names and meaning of llama.cpp. `top_k` 0 means 1,024.
+            n_vocab: Tokens of the model.
+            seen: End of the prompt, which the penalties look at too.
+            suppressed: Tokens that are never chosen.
+        """
+        self.handle: Any = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+        self._add_bias(n_vocab, list(suppressed))
+        last_n = sampling["penalty_last_n"]
+        penalties = (sampling["repeat_penalty"], sampling["frequency_penalty"], sampling["presence_penalty"])
+        if last_n > 0 and penalties != (1.0, 0.0, 0.0):
+            self._add(llama_cpp.llama_sampler_init_penalties(n_vocab, last_n, *penalties))
+        if sampling["temperature"] <= 0:
+            self._add(llama_cpp.llama_sampler_init_greedy())
+        else:
+            self._add_random(sampling)
+        for token in list(seen)[-last_n:] if last_n > 0 else ():
+            llama_cpp.llama_sampler_accept(self.handle, token)
+
+    def free(self) -> None:
+        """Free the chain; a second call does nothing."""
+        if self.handle is not None:
+            llama_cpp.llama_sampler_free(self.handle)
+            self.handle = None
+
+    def _add_random(self, sampling: SamplingFrame) -> None:
+        top_k = sampling["top_k"]
+        self._add(llama_cpp.llama_sampler_init_top_k(top_k if 0 < top_k < _WIDEST_TOP_K else _WIDEST_TOP_K))
+        self._add(llama_cpp.llama_sampler_init_top_p(sampling["top_p"], 1))
+        if sampling["min_p"] > 0:
+            self._add(llama_cpp.llama_sampler_init_min_p(sampling["min_p"], 1))
+        self._add(llama_cpp.llama_sampler_init_temp(sampling["temperature"]))
+        seed = sampling["seed"]
+        # llama.cpp reads 0xFFFFFFFF as "draw one".
+        self._add(llama_cpp.llama_sampler_init_dist(secrets.randbits(32) if seed is None else seed % 0xFFFFFFFF))
+
+    def _add_bias(self, n_vocab: int, suppressed: list[int]) -> None:
+        if suppressed:
+            biases = (llama_cpp.llama_logit_bias * len(suppressed))(
+                *(llama_cpp.llama_logit_bias(token, _MINUS_INFINITY) for token in suppressed)
+            )
+            pointer = ctypes.cast(biases, ctypes.POINTER(llama_cpp.llama_logit_bias))
+            self._add(llama_cpp.llama_sampler_init_logit_bias(n_vocab, len(suppressed), pointer))
+
+    def _add(self, sampler: Any) -> None:
+        llama_cpp.llama_sampler_chain_add(self.handle, sampler)

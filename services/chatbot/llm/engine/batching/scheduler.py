@@ -1,0 +1,265 @@
+"""The step: which rows are computed next, what their tokens are, and whose answer ends.
+
+One call of llama_decode holds one row of every running answer and as much of the prompts as a step's time allows.
+It knows no socket and no thread; the process around it feeds it and carries its events away.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatbot.llm.engine.batching.counters import Counters
+from chatbot.llm.engine.batching.generation import Generation, Order
+from chatbot.llm.engine.batching.residents import Residents
+from chatbot.llm.engine.batching.seating import Seating
+from chatbot.llm.engine.batching.step_model import StepModel
+from chatbot.llm.engine.frames import StepEvent
+from chatbot.llm.engine.native.batch import Batch
+from chatbot.llm.engine.native.model import DECODE_INVALID, DECODE_NO_CELLS, DECODE_OK, Context, NativeError
+from chatbot.llm.engine.native.sizing import Sizes
+from chatbot.llm.engine.text.answer_memory import AnswerMemory
+from chatbot.llm.engine.text.vocabulary import Vocabulary
+
+_MAX_READING = 3
+_SHORT_TOKENS = 64
+_SHORT_SHARE = 4
+_TARGET_STEP_SECONDS = 0.25
+
+Run = tuple[Generation, int, int]
+"""A generation, how many of its pending tokens are computed, and the batch row of the last one."""
+
+
+class EngineBroken(Exception):
+    """llama.cpp failed in a way after which nothing it says can be trusted; the process must end."""
+
+
+class Scheduler:
+    """Runs generations step by step on one context. Not thread-safe: one thread calls it.
+
+    Attributes:
+        counters: What it counted.
+        residents: What is in the pool.
+        step: Number of the running or last step.
+        step_started: When the running step began, or 0 between steps; seconds of the clock.
+        predicted_seconds: What the running or last step was expected to take.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        sizes: Sizes,
+        vocabulary: Vocabulary,
+        *,
+        can_share: bool = True,
+        memory: AnswerMemory | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.counters = Counters()
+        self.residents = Residents(context, sizes.sequences, sizes.idle_tokens, can_share=can_share)
+        self.step = 0
+        self.step_started = self.predicted_seconds = 0.0
+        self._context = context
+        self._vocabulary = vocabulary
+        self._memory = memory or AnswerMemory()
+        self._clock = clock
+        self._seating = Seating(self.residents, sizes.slots, self.counters)
+        self._step_model = StepModel(_TARGET_STEP_SECONDS)
+        self._batch = Batch(context.n_rows_max)
+        self._by_id: dict[str, Generation] = {}
+        self._events: list[StepEvent] = []
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a step would do anything."""
+        return bool(self._by_id)
+
+    def submit(self, order: Order) -> None:
+        """Take a generation; it starts as soon as there is a slot and cells for it."""
+        generation = Generation(order, self._vocabulary)
+        self._by_id[order.request_id] = generation
+        self._seating.waiting.append(generation)
+
+    def cancel(self, request_id: str) -> None:
+        """End a generation without an event; unknown ids are ignored, for they may just have ended."""
+        generation = self._by_id.pop(request_id, None)
+        if generation is not None:
+            self._seating.remove(generation)
+            generation.chain.free()
+
+    def finish(self, request_id: str, reason: str) -> None:
+        """End a generation with an event of that reason and what there is."""
+        generation = self._by_id.get(request_id)
+        if generation is not None:
+            self._finish(generation, reason)
+
+    def run_step(self) -> list[StepEvent]:
+        """Compute one step and return what it brought; nothing to do is an empty step.
+
+        Raises:
+            EngineBroken: The process must end.
+        """
+        began = self._clock()
+        self._end_overdue(began)
+        self._seating.admit()
+        runs = self._fill_within_cells()
+        if runs:
+            self._compute(runs, began)
+        events, self._events = self._events, []
+        return events
+
+    def stats(self) -> dict[str, float]:
+        """Counters and gauges of the heartbeat. Read from another thread: values may be one step apart."""
+        ledger = self.residents.ledger
+        used, active = ledger.used, ledger.active
+        return self.counters.as_stats() | {
+            "kv_cells": float(ledger.n_cells),
+            "kv_cells_active": float(active),
+            "kv_cells_idle": float(max(0, used - active)),
+            "evictions": float(self.residents.evictions),
+            "active": float(len(self._seating.active)),
+            "waiting": float(len(self._seating.waiting)),
+        }
+
+    # ---- filling
+
+    def _fill_within_cells(self) -> list[Run]:
+        """Rows for which there are cells: idle sequences go first, then the youngest running one waits again."""
+        while True:
+            runs = self._fill()
+            if not runs or self.residents.make_room(len(self._batch)):
+                return runs
+            self._give_way()
+
+    def _fill(self) -> list[Run]:
+        self._batch.clear()
+        seated = [generation for generation in self._seating.active if generation.sequence is not None]
+        runs = [self._add(generation, 1) for generation in seated if len(generation.pending) == 1]
+        used = self.residents.ledger.used
+        room = self._step_model.chunk(len(runs), used, self._context.n_rows_max - len(self._batch))
+        reading = [generation for generation in seated if len(generation.pending) > 1][:_MAX_READING]
+        short = [generation for generation in reading if len(generation.pending) <= _SHORT_TOKENS]
+        long = [generation for generation in reading if generation not in short]
+        # A second turn never waits behind a document, but cannot starve it either.
+        rows = self._add_chunks(runs, short, room // _SHORT_SHARE if long else room)
+        self._add_chunks(runs, long, room - rows)
+        return runs
+
+    def _add_chunks(self, runs: list[Run], readers: list[Generation], room: int) -> int:
+        rows = 0
+        for generation in readers:
+            count = min(room - rows, len(generation.pending))
+            if count > 0:
+                runs.append(self._add(generation, count))
+                rows += count
+        return rows
+
+    def _add(self, generation: Generation, count: int) -> Run:
+        sequence = generation.sequence
+        if sequence is None:
+            raise EngineBroken("a generation without a sequence was to run")
+        pending = generation.pending
+        wants_output = count == len(pending)
+        row = self._batch.add(pending[:count], sequence.length, sequence.number, output=wants_output)
+        return generation, count, row
+
+    # ---- computing
+
+    def _compute(self, runs: list[Run], began: float) -> None:
+        ledger, outputs = self.residents.ledger, self._batch.n_outputs
+        prompt_rows, used = len(self._batch) - outputs, ledger.used
+        self.predicted_seconds = self._step_model.predict(outputs, prompt_rows, used)
+        self.step += 1
+        started = self.step_started = self._clock()
+        try:
+            code = self._context.decode(self._batch)
+        except NativeError as exc:
+            raise EngineBroken(str(exc)) from exc
+        computed = self._clock()
+        self.step_started = 0.0
+        if code != DECODE_OK:
+            self._recover(code, runs)
+            return
+        self._step_model.observe(outputs, prompt_rows, used, computed - started)
+        self.counters.steps += 1
+        self.counters.rows += len(self._batch)
+        self.counters.overhead_seconds_build += started - began
+        self.counters.step_seconds += computed - started
+        self._take_tokens(self._extend(runs), computed)
+
+    def _extend(self, runs: list[Run]) -> list[Run]:
+        """Note what is resident now; the runs whose last row has logits."""
+        outputs = []
+        for generation, count, row in runs:
+            pending = generation.pending
+            is_output, was_reading = count == len(pending), generation.is_reading
+            if generation.sequence is not None:
+                self.residents.extend(generation.sequence, pending[:count])
+                if was_reading and not generation.is_reading:
+                    self.residents.pin(generation.sequence, generation.prompt.shared_tokens)
+            if is_output:
+                outputs.append((generation, count, row))
+        return outputs
+
+    def _take_tokens(self, outputs: list[Run], computed: float) -> None:
+        chosen = [(generation, self._choose(generation, row)) for generation, _count, row in outputs]
+        sampled = self._clock()
+        for generation, token in chosen:
+            if token is None:
+                self._finish(generation, "error")
+                continue
+            event, ending = generation.accept(token, sampled)
+            if event is not None:
+                self._events.append(event)
+            if ending is not None:
+                self._finish(generation, ending)
+        self.counters.overhead_seconds_sample += sampled - computed
+        self.counters.overhead_seconds_deliver += self._clock() - sampled
+
+    def _choose(self, generation: Generation, row: int) -> int | None:
+        """A token, or None where the logits are not numbers."""
+        if not _is_finite(self._context.logits(row)):
+            return None
+        return self._context.sample(generation.chain.handle, row)
+
+    # ---- ends and shortages
+
+    def _recover(self, code: int, runs: list[Run]) -> None:
+        """After a failed decode, which changed nothing."""
+        self.counters.decode_errors += 1
+        if code == DECODE_NO_CELLS:
+            if not self.residents.make_room(self.residents.ledger.free + 1):
+                self._give_way()
+        elif code == DECODE_INVALID:
+            for generation, _count, _row in runs:
+                self._finish(generation, "error")
+        else:
+            raise EngineBroken(f"llama_decode answered {code}")
+
+    def _give_way(self) -> None:
+        """One generation less in the pool: the youngest waits again; the only one ends with what it has."""
+        if not self._seating.preempt_youngest():
+            self._finish(next(each for each in self._seating.active if each.sequence is not None), "length")
+
+    def _end_overdue(self, now: float) -> None:
+        for generation in [each for each in self._by_id.values() if each.deadline <= now]:
+            self._finish(generation, "length" if generation.n_generated else "timeout")
+
+    def _finish(self, generation: Generation, reason: str) -> None:
+        self._by_id.pop(generation.request_id, None)
+        self._events.append(generation.finish(reason, self._clock()))
+        self._seating.ended(generation)
+        self._seating.remove(generation)
+        generation.chain.free()
+        self.counters.prompt_tokens += len(generation.prompt.ids)
+        self.counters.generated_tokens += generation.n_generated
+        answer = generation.answer()
+        if answer is not None:
+            self._memory.keep(*answer)
+
+
+def _is_finite(logits: NDArray[np.float32]) -> bool:
+    """Whether every logit is a number. One sum instead of a test of each: NaN and infinity survive addition."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool(np.isfinite(logits.sum()))

@@ -1,0 +1,60 @@
+"""How long a step takes, fitted while it runs: t = a + b x outputs + c x prompt rows + e x used cells.
+
+Two things need it: the size of a prefill chunk beside running answers, and the heartbeat, by which the other process
+tells a slow step from a stuck one.
+
+Source: recursive least squares with forgetting (Ljung, System Identification, 2nd ed., section 11.2).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_FORGETTING = 0.99
+_OUTLIER = 4.0
+_OUTLIERS_IN_A_ROW = 5
+_LEAST_CHUNK = 32
+_FEATURES = 4
+
+
+class StepModel:
+    """A fit of the step time, in seconds."""
+
+    def __init__(self, target_seconds: float) -> None:
+        """Aim at steps of `target_seconds` while answers are running beside a prompt."""
+        self._target_seconds = target_seconds
+        self._weights: NDArray[np.float64] = np.zeros(_FEATURES)
+        self._covariance: NDArray[np.float64] = np.eye(_FEATURES) * 1e3
+        self._outliers = self._samples = 0
+
+    def observe(self, outputs: int, prompt_rows: int, used_cells: int, seconds: float) -> None:
+        """Learn from a step. A lone outlier (a neighbour on the machine) is dropped, a series of them is believed."""
+        predicted = self.predict(outputs, prompt_rows, used_cells)
+        is_outlier = self._samples > _FEATURES and seconds > _OUTLIER * predicted > 0
+        self._outliers = self._outliers + 1 if is_outlier else 0
+        if is_outlier and self._outliers < _OUTLIERS_IN_A_ROW:
+            return
+        self._samples += 1
+        row = _row(outputs, prompt_rows, used_cells)
+        gained = self._covariance @ row
+        gain = gained / (_FORGETTING + row @ gained)
+        self._weights = self._weights + gain * (seconds - row @ self._weights)
+        covariance = (self._covariance - np.outer(gain, gained)) / _FORGETTING
+        # Without new information the matrix grows for ever; a bound keeps one odd step from throwing the fit.
+        self._covariance = np.clip((covariance + covariance.T) / 2, -1e6, 1e6)
+
+    def predict(self, outputs: int, prompt_rows: int, used_cells: int) -> float:
+        """Expected seconds of a step, >= 0; 0 before anything was seen."""
+        return max(0.0, float(_row(outputs, prompt_rows, used_cells) @ self._weights))
+
+    def chunk(self, outputs: int, used_cells: int, most: int) -> int:
+        """Prompt rows that keep a step with `outputs` running answers near the target, between 32 and `most`."""
+        per_row = float(self._weights[2])
+        if outputs == 0 or per_row <= 0:
+            return most
+        rows = (self._target_seconds - self.predict(outputs, 0, used_cells)) * 1000 / per_row
+        return max(min(_LEAST_CHUNK, most), min(most, int(rows)))
+
+
+def _row(outputs: int, prompt_rows: int, used_cells: int) -> NDArray[np.float64]:
+    """Features, scaled to about one; so the weights of rows and cells are per thousand."""
+    return np.array([1.0, outputs / 10, prompt_rows / 1000, used_cells / 10_000])

@@ -1,0 +1,162 @@
+"""A loaded model and its context: every call of llama.cpp that could end the process is guarded here.
+
+One thread owns the context and is its only caller; the vocabulary's functions may be called from any thread.
+"""
+
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
+from chatbot.llm.engine.native.batch import Batch
+from chatbot.llm.engine.native.sizing import Sizes
+
+DECODE_OK = 0
+DECODE_NO_CELLS = 1
+DECODE_INVALID = -1
+
+
+class NativeError(Exception):
+    """llama.cpp refused; the message says which call."""
+
+
+class Model:
+    """Weights and vocabulary of one file."""
+
+    def __init__(self, path: Path, gpu_layers: int, on_progress: Callable[[float], None]) -> None:
+        """Load.
+
+        Args:
+            path: A GGUF whose header was checked.
+            gpu_layers: Layers on the GPU; -1 is all.
+            on_progress: Called from the loading thread with 0.0-1.0.
+
+        Raises:
+            NativeError: llama.cpp does not load it.
+        """
+
+        def progress(fraction: float, _user_data: object) -> bool:
+            on_progress(fraction)
+            return True
+
+        params = llama_cpp.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        params.split_mode = llama_cpp.LLAMA_SPLIT_MODE_NONE
+        params.main_gpu = 0
+        self._progress = llama_cpp.llama_progress_callback(progress)  # kept: the C side holds only the address
+        params.progress_callback = self._progress
+        self.handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+        if not self.handle:
+            raise NativeError("llama.cpp does not load the file")
+        self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
+        self.n_vocab = int(llama_cpp.llama_vocab_n_tokens(self.vocab))
+        if llama_cpp.llama_model_has_encoder(self.handle) or not llama_cpp.llama_model_has_decoder(self.handle):
+            raise NativeError("the model does not generate text")
+
+    @property
+    def can_share_prefixes(self) -> bool:
+        """Whether a sequence can be cut at any position. Recurrent state has no positions."""
+        recurrent = llama_cpp.llama_model_is_recurrent(self.handle) or llama_cpp.llama_model_is_hybrid(self.handle)
+        return not recurrent
+
+
+class Context:
+    """The KV pool and the compute graph of one model.
+
+    Attributes:
+        n_cells: Cells of the pool, as llama.cpp rounded them.
+        n_rows_max: Most rows of one batch.
+    """
+
+    def __init__(self, model: Model, sizes: Sizes) -> None:
+        """Allocate pool and buffers.
+
+        Raises:
+            NativeError: llama.cpp cannot; most often for lack of memory.
+        """
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = sizes.kv_tokens
+        # One graph per step: a step that fails has then changed nothing.
+        params.n_batch = params.n_ubatch = sizes.step_tokens
+        params.n_seq_max = sizes.sequences
+        # Below n_seq_max it aborts; 0 would reserve n_batch x n_vocab logits.
+        params.n_outputs_max = max(sizes.slots, sizes.sequences)
+        params.n_threads = params.n_threads_batch = sizes.threads
+        params.kv_unified = True  # prefixes are shared by metadata only
+        params.swa_full = True  # else a sliding window cannot be cut at any position
+        params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        params.no_perf = True
+        self._handle = llama_cpp.llama_init_from_model(model.handle, params)
+        if not self._handle:
+            raise NativeError("llama.cpp cannot allocate the context")
+        self._memory = llama_cpp.llama_get_memory(self._handle)
+        self._n_vocab = model.n_vocab
+        self._n_sequences = sizes.sequences
+        self._n_outputs_max = int(params.n_outputs_max)
+        self.n_cells = int(llama_cpp.llama_n_ctx(self._handle))
+        self.n_rows_max = int(llama_cpp.llama_n_batch(self._handle))
+
+    def decode(self, batch: Batch) -> int:
+        """Compute a batch; 0, or llama.cpp's error (1: no cells, nothing changed).
+
+        Raises:
+            NativeError: The batch would abort the process: too many rows or outputs, or positions that do not
+                continue their sequences (llama.cpp answers that silently with nonsense).
+        """
+        if not 0 < len(batch) <= self.n_rows_max or batch.n_outputs > self._n_outputs_max:
+            raise NativeError(f"a batch of {len(batch)} rows and {batch.n_outputs} outputs is out of bounds")
+        for sequence, start in batch.starts():
+            if self.last_position(sequence) != start - 1:
+                raise NativeError(f"row at {start} does not continue sequence {sequence}")
+        code = int(llama_cpp.llama_decode(self._handle, batch.native()))
+        llama_cpp.llama_synchronize(self._handle)  # a GPU's decode returns before it is done
+        return code
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """Logits of a row that was marked as output: float32 of shape (n_vocab,), valid until the next decode.
+
+        Raises:
+            NativeError: The row has none.
+        """
+        pointer = llama_cpp.llama_get_logits_ith(self._handle, row)
+        if not pointer:
+            raise NativeError(f"row {row} has no logits")
+        view: NDArray[np.float32] = np.ctypeslib.as_array(pointer, (self._n_vocab,))
+        return view
+
+    def sample(self, chain: Any, row: int) -> int:
+        """Choose and accept a token; call `logits` of the row first, it proves that there are any."""
+        return int(llama_cpp.llama_sampler_sample(chain, self._handle, row))
+
+    def last_position(self, sequence: int) -> int:
+        """Highest position of a sequence, -1 where it is empty."""
+        return int(llama_cpp.llama_memory_seq_pos_max(self._memory, self._checked(sequence)))
+
+    def cut(self, sequence: int, length: int) -> None:
+        """Forget everything of a sequence from position `length` on.
+
+        Raises:
+            NativeError: This kind of memory cannot be cut there.
+        """
+        if not llama_cpp.llama_memory_seq_rm(self._memory, self._checked(sequence), length, -1):
+            raise NativeError("the memory of this model cannot be cut")
+
+    def fork(self, source: int, target: int, length: int) -> None:
+        """Let an empty sequence share the first `length` cells of another one."""
+        arguments = (self._checked(source), self._checked(target), 0, length)
+        llama_cpp.llama_memory_seq_cp(self._memory, *arguments)
+
+    def close(self) -> None:
+        """Free the pool. The context must not be used afterwards."""
+        if self._handle:
+            llama_cpp.llama_free(self._handle)
+            self._handle = None
+
+    def _checked(self, sequence: int) -> ctypes.c_int32:
+        if not 0 <= sequence < self._n_sequences:
+            raise NativeError(f"there is no sequence {sequence}")
+        return ctypes.c_int32(sequence)

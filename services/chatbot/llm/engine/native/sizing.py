@@ -1,0 +1,154 @@
+"""How big the engine is on this machine, and the arithmetic that says whether it fits.
+
+A model that does not fit is refused with figures instead of being killed later by the kernel without a word. The
+four sizes and their defaults are those of docs/adr/0003.
+"""
+
+from dataclasses import dataclass
+
+from chatbot.llm.engine.native.gguf_header import GgufHeader
+from chatbot.llm.engine.native.library import GpuMemory
+from chatbot.llm.engine.native.machine import MemoryLimit
+
+GIB = 1 << 30
+_KV_GRAIN = 256  # llama.cpp rounds its context up to this
+_BYTES_F16 = 2
+_BYTES_F32 = 4
+_SMALL_MODEL_BYTES = 50 * 10**6
+_PINNED_SEQUENCES = 2
+_MAX_SEQUENCES = 256  # llama_max_parallel_sequences()
+_FIXED_BYTES = 96 << 20  # interpreter, libraries, graph and scheduler of llama.cpp
+_FREE_GPU_BYTES = 512 << 20  # left to the driver's own context
+
+
+class TooLargeForMachine(Exception):
+    """Weights, pool and compute buffers need more than there is; the message has the arithmetic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Sizes as they were configured; 0 asks for this machine's default.
+
+    Attributes:
+        context_tokens: Most tokens one request may use.
+        slots: Generations at once.
+        kv_tokens: Shared pool, tokens.
+        step_tokens: Most tokens of one step.
+        threads: CPU threads.
+    """
+
+    context_tokens: int
+    slots: int = 0
+    kv_tokens: int = 0
+    step_tokens: int = 0
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Sizes as they are used.
+
+    Attributes:
+        context_tokens: Most tokens one request may use, prompt and answer.
+        slots: Generations at once.
+        kv_tokens: Cells of the shared pool; a multiple of 256.
+        step_tokens: Most rows of one step.
+        threads: CPU threads of llama.cpp.
+        sequences: Sequences that can be resident: running, idle and pinned ones.
+        idle_tokens: Most cells that idle sequences may keep. Every row of a step scans them, so they are not free.
+    """
+
+    context_tokens: int
+    slots: int
+    kv_tokens: int
+    step_tokens: int
+    threads: int
+    sequences: int
+    idle_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Bytes that will be needed, and of how many.
+
+    Attributes:
+        weights_bytes: Tensors of the file.
+        pool_bytes: KV pool, F16.
+        compute_bytes: Activations, masks, logits and a fixed share; an estimate on the safe side.
+        available_bytes: What there is.
+        source: Where that comes from, in words.
+    """
+
+    weights_bytes: int
+    pool_bytes: int
+    compute_bytes: int
+    available_bytes: int
+    source: str
+
+    @property
+    def needed_bytes(self) -> int:
+        """Sum of the three shares."""
+        return self.weights_bytes + self.pool_bytes + self.compute_bytes
+
+    def __str__(self) -> str:
+        parts = (("weights", self.weights_bytes), ("pool", self.pool_bytes), ("compute", self.compute_bytes))
+        shares = " + ".join(f"{name} {_gib(size)}" for name, size in parts)
+        return f"{shares} = {_gib(self.needed_bytes)} GiB of {_gib(self.available_bytes)} GiB ({self.source})"
+
+
+def choose_sizes(wanted: Wanted, header: GgufHeader, *, has_gpu: bool, cpus: int) -> Sizes:
+    """Fill in the defaults of this machine and clip the context to what the file was trained on."""
+    slots = min(wanted.slots or (8 if has_gpu else 4), _MAX_SEQUENCES - 2 * _PINNED_SEQUENCES)
+    context = min(wanted.context_tokens, header.size("context_length", wanted.context_tokens))
+    kv_tokens = _round_up(wanted.kv_tokens or max(slots * context // 2, context + 1024))
+    step_tokens = max(wanted.step_tokens or (512 if has_gpu else 160), slots)
+    threads = wanted.threads or (1 if header.weight_bytes < _SMALL_MODEL_BYTES else cpus)
+    idle_share, idle_limit = (2, 16_384) if has_gpu else (4, 4096)
+    return Sizes(
+        context_tokens=min(context, kv_tokens),
+        slots=slots,
+        kv_tokens=kv_tokens,
+        step_tokens=min(step_tokens, kv_tokens),
+        threads=threads,
+        sequences=min(3 * slots + _PINNED_SEQUENCES, _MAX_SEQUENCES),
+        idle_tokens=min(kv_tokens // idle_share, idle_limit),
+    )
+
+
+def plan_memory(sizes: Sizes, header: GgufHeader, limit: MemoryLimit, gpus: list[GpuMemory]) -> MemoryPlan:
+    """The arithmetic: on the first GPU where there is one, else in main memory.
+
+    Raises:
+        TooLargeForMachine: It does not fit.
+    """
+    available, source = limit.available_bytes, limit.source
+    if gpus:
+        available, source = max(0, gpus[0].free_bytes - _FREE_GPU_BYTES), f"free memory of {gpus[0].name}"
+    plan = MemoryPlan(header.weight_bytes, _pool_bytes(sizes, header), _compute_bytes(sizes, header), available, source)
+    if plan.needed_bytes > plan.available_bytes:
+        raise TooLargeForMachine(f"the model does not fit: {plan}")
+    return plan
+
+
+def _pool_bytes(sizes: Sizes, header: GgufHeader) -> int:
+    heads = max(1, header.size("attention.head_count", 1))
+    kv_heads = header.size("attention.head_count_kv", heads)
+    head_size = header.size("embedding_length", 0) // heads
+    per_head = header.size("attention.key_length", head_size) + header.size("attention.value_length", head_size)
+    return sizes.kv_tokens * header.size("block_count", 0) * kv_heads * per_head * _BYTES_F16
+
+
+def _compute_bytes(sizes: Sizes, header: GgufHeader) -> int:
+    embedding, hidden = header.size("embedding_length", 0), header.size("feed_forward_length", 0)
+    activations = sizes.step_tokens * (8 * embedding + 3 * hidden) * _BYTES_F32
+    masks = sizes.step_tokens * sizes.kv_tokens * (_BYTES_F32 + _BYTES_F16)
+    logits = 3 * sizes.sequences * header.vocabulary_size * _BYTES_F32
+    return activations + masks + logits + _FIXED_BYTES
+
+
+def _round_up(tokens: int) -> int:
+    return -(-tokens // _KV_GRAIN) * _KV_GRAIN
+
+
+def _gib(size_bytes: int) -> str:
+    return f"{size_bytes / GIB:.2f}"

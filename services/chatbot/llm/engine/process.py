@@ -1,0 +1,287 @@
+"""The engine process: `python -m chatbot.llm.engine.process <fd> [--die-with-parent]`.
+
+It talks frames over an inherited socket, ends when the other end closes, and holds everything that can crash. Threads:
+this one loads and computes; a reader turns frames into orders, tokenising included; a sender empties the outbox; a
+heart beats once a second, also while a step runs.
+"""
+
+import argparse
+import ctypes
+import faulthandler
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections import deque
+from threading import Condition, Event, Thread
+from typing import Any, cast
+
+from chatbot.llm.engine.batching.generation import Order
+from chatbot.llm.engine.batching.sampling import SamplerChain
+from chatbot.llm.engine.frames import (
+    HEADER_BYTES,
+    FrameError,
+    GenerateFrame,
+    LoadFrame,
+    MeasureFrame,
+    StepEvent,
+    body_length,
+    decode,
+)
+from chatbot.llm.engine.loading import Engine, LoadFailed, load_engine
+from chatbot.llm.engine.native.library import Library
+from chatbot.llm.engine.outbox import Outbox
+from chatbot.llm.engine.text.prompt_ids import DialogueTooLong, Prompt
+
+HEARTBEAT_SECONDS = 1.0
+SWITCH_INTERVAL_SECONDS = 0.0005
+LAST_WORDS_SECONDS = 5.0
+EXIT_LOAD_FAILED = 3
+EXIT_BROKEN = 4
+_PR_SET_PDEATHSIG = 1
+
+
+class Inbox:
+    """Orders from the reader to the engine thread."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._items: deque[Order | str] = deque()
+
+    def put(self, item: Order | str) -> None:
+        """Hand over an order, or the id of a request to cancel."""
+        with self._changed:
+            self._items.append(item)
+            self._changed.notify()
+
+    def take(self, *, wait: bool) -> list[Order | str]:
+        """Everything that came; with `wait` at least one."""
+        with self._changed:
+            if wait:
+                self._changed.wait_for(lambda: self._items)
+            items = list(self._items)
+            self._items.clear()
+            return items
+
+
+class Receiver:
+    """Reads frames of a blocking socket."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._file = channel.makefile("rb")
+
+    def frame(self) -> dict[str, Any] | None:
+        """The next frame, or None at the end of the stream.
+
+        Raises:
+            FrameError: It breaks the rules.
+        """
+        header = self._file.read(HEADER_BYTES)
+        if len(header) < HEADER_BYTES:
+            return None
+        length = body_length(header)
+        body = self._file.read(length)
+        return decode(body) if len(body) == length else None
+
+
+class Dispatcher:
+    """Turns frames into orders and answers, in the reader's thread."""
+
+    def __init__(self, engine: Engine, inbox: Inbox, outbox: Outbox) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._outbox = outbox
+
+    def handle(self, frame: dict[str, Any]) -> None:
+        """Act on one frame; unknown types are a mistake of the other end.
+
+        Raises:
+            FrameError: The type is unknown.
+        """
+        kind = frame["type"]
+        if kind == "generate":
+            self._generate(cast(GenerateFrame, frame))
+        elif kind == "measure":
+            self._measure(cast(MeasureFrame, frame))
+        elif kind == "cancel":
+            self._inbox.put(str(frame["id"]))
+        else:
+            raise FrameError("unknown type")
+
+    def _generate(self, frame: GenerateFrame) -> None:
+        arrived = time.monotonic()
+        try:
+            prompt = self._engine.prompts.build(frame["dialogue"], frame["sampling"])
+        except DialogueTooLong as exc:
+            self._outbox.text(_too_long(frame["id"], exc))
+            return
+        stop = tuple(frame["sampling"]["stop"])
+        deadline = arrived + frame["timeout_seconds"]
+        self._inbox.put(Order(frame["id"], prompt, self._chain(frame, prompt), stop, arrived, deadline))
+
+    def _chain(self, frame: GenerateFrame, prompt: Prompt) -> SamplerChain:
+        vocabulary = self._engine.vocabulary
+        # A penalty on the scaffold would punish the end of the turn and make answers long.
+        seen = [token for token in prompt.ids.tolist() if token not in vocabulary.control]
+        return SamplerChain(frame["sampling"], vocabulary.n_tokens, seen)
+
+    def _measure(self, frame: MeasureFrame) -> None:
+        too_long: str | None = None
+        try:
+            tokens = len(self._engine.prompts.build(frame["dialogue"], frame["sampling"]).ids)
+        except DialogueTooLong as exc:
+            tokens, too_long = exc.prompt_tokens, exc.field
+        answer = {"type": "measured", "id": frame["id"], "prompt_tokens": tokens, "too_long": too_long}
+        self._outbox.control(answer)
+
+
+class Desk:
+    """The reader's loop. It also runs while the model is loading, for the other end may close then."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._opened = Event()
+        self._dispatcher: Dispatcher | None = None
+
+    def open(self, dispatcher: Dispatcher) -> None:
+        """The model is ready: frames are handled from now on."""
+        self._dispatcher = dispatcher
+        self._opened.set()
+
+    def run(self) -> None:
+        """Read until the other end closes, which ends the process.
+
+        Raises:
+            FrameError: A frame breaks the rules.
+        """
+        while (frame := self._receiver.frame()) is not None:
+            self._opened.wait()
+            if self._dispatcher is not None:
+                self._dispatcher.handle(frame)
+        os._exit(0)
+
+
+def serve(engine: Engine, inbox: Inbox, outbox: Outbox) -> None:
+    """Compute for ever: take orders, run a step, give away what it brought.
+
+    Raises:
+        scheduler.EngineBroken: llama.cpp cannot be trusted any more.
+    """
+    scheduler = engine.scheduler
+    while True:
+        for item in inbox.take(wait=not scheduler.has_work):
+            if isinstance(item, Order):
+                scheduler.submit(item)
+            else:
+                scheduler.cancel(item)
+                outbox.forget(item)
+        for event in scheduler.run_step():
+            if not outbox.text(event) and "finish" not in event:
+                scheduler.finish(event["id"], "slow")
+
+
+def main() -> None:
+    """Entry of the child."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("fd", type=int)
+    parser.add_argument("--die-with-parent", action="store_true")
+    arguments = parser.parse_args()
+    _prepare(die_with_parent=arguments.die_with_parent)
+    channel = socket.socket(fileno=arguments.fd)
+    receiver = Receiver(channel)
+    outbox = Outbox(channel.sendall)
+    sender = _thread("sender", lambda: _or_exit(outbox.run))
+    first = receiver.frame()
+    if first is None:
+        return
+    desk = Desk(receiver)
+    _thread("reader", lambda: _or_exit(desk.run))
+    try:
+        engine = load_engine(cast(LoadFrame, first), Library(), lambda part: _progress(outbox, part))
+    except LoadFailed as exc:
+        outbox.control({"type": "failed", "reason": exc.reason.value, "message": str(exc)})
+        outbox.close()
+        sender.join(LAST_WORDS_SECONDS)
+        sys.exit(EXIT_LOAD_FAILED)
+    outbox.control(engine.ready)
+    inbox = Inbox()
+    desk.open(Dispatcher(engine, inbox, outbox))
+    _thread("heart", lambda: _beat(engine, outbox))
+    try:
+        serve(engine, inbox, outbox)
+    except Exception as exc:
+        _complain(exc)
+        os._exit(EXIT_BROKEN)
+
+
+def _prepare(*, die_with_parent: bool) -> None:
+    os.environ["GGML_NO_BACKTRACE"] = "1"  # a failed assertion would start a debugger to print one
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C drains; the parent ends this process by closing the socket
+    # Getting the interpreter back after a step takes up to one interval while another thread is busy.
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    if die_with_parent:
+        # Follows the parent's thread, not its process: only for a parent that starts it from its main thread.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _thread(name: str, target: Any) -> Thread:
+    thread = Thread(target=target, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def _or_exit(work: Any) -> None:
+    """A thread without which the process is of no use: its end is the process's, also in the middle of a step."""
+    try:
+        work()
+    except OSError:
+        os._exit(0)
+    except BaseException as exc:
+        _complain(exc)
+        os._exit(EXIT_BROKEN)
+
+
+def _complain(exc: BaseException) -> None:
+    """Where it broke, without the exception's text: that could hold a user's."""
+    places = traceback.format_tb(exc.__traceback__)
+    print(f"engine ends: {type(exc).__name__}", *places, sep="\n", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _beat(engine: Engine, outbox: Outbox) -> None:
+    scheduler = engine.scheduler
+    while True:
+        started = scheduler.step_started
+        outbox.control(
+            {
+                "type": "heartbeat",
+                "step": scheduler.step,
+                "step_seconds": time.monotonic() - started if started else 0.0,
+                "predicted_seconds": scheduler.predicted_seconds,
+                "stats": scheduler.stats(),
+            },
+            replaces=True,
+        )
+        time.sleep(HEARTBEAT_SECONDS)
+
+
+def _progress(outbox: Outbox, fraction: float) -> None:
+    outbox.control({"type": "loading", "fraction": fraction}, replaces=True)
+
+
+def _too_long(request_id: str, problem: DialogueTooLong) -> StepEvent:
+    return {
+        "id": request_id,
+        "text": "",
+        "tokens": 0,
+        "finish": "too_long",
+        "too_long": problem.field,
+        "prompt_tokens": problem.prompt_tokens,
+        "completion_tokens": 0,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""A dialogue as token ids, shortened to fit: oldest pairs go, system prompt, opening and question never.
+
+What is dropped is dropped in large steps. Dropping one pair every turn would move the cut every turn, and each time
+the whole prompt behind it would have to be computed again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatbot.llm.engine.frames import DialogueFrame, SamplingFrame
+from chatbot.llm.engine.text.answer_memory import AnswerMemory
+from chatbot.llm.engine.text.chat_format import ChatFormat
+from chatbot.llm.engine.text.vocabulary import Vocabulary
+
+DEFAULT_MAX_TOKENS = 1024
+_DROP_SHARE = 0.35  # of the budget, at once: down to about 65 %
+
+
+class DialogueTooLong(Exception):
+    """It does not fit, even shortened.
+
+    Attributes:
+        field: system, question, history (of a dialogue that may not be shortened) or max_tokens.
+        prompt_tokens: Tokens of the shortest allowed prompt.
+    """
+
+    def __init__(self, field: str, prompt_tokens: int) -> None:
+        super().__init__(field)
+        self.field = field
+        self.prompt_tokens = prompt_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt that fits.
+
+    Attributes:
+        ids: int32 array of shape (n,).
+        shared_tokens: Length of the part that other conversations begin with too (system prompt and opening).
+        max_tokens: Most tokens of the answer.
+    """
+
+    ids: NDArray[np.int32]
+    shared_tokens: int
+    max_tokens: int
+
+
+class PromptBuilder:
+    """Builds prompts for one model. May be called from any thread."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, chat_format: ChatFormat, context_tokens: int, memory: AnswerMemory
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._format = chat_format
+        self._context_tokens = context_tokens
+        self._memory = memory
+
+    def build(self, dialogue: DialogueFrame, sampling: SamplingFrame) -> Prompt:
+        """Token ids of a dialogue and room for its answer.
+
+        Raises:
+            DialogueTooLong: It does not fit.
+        """
+        head, is_open = self._head(dialogue)
+        groups = [self._render(group) for group in _pairs(dialogue["history"])]
+        tail = [*self._render([dialogue["question"]]), *self._format.before["assistant"]]
+        wanted = sampling["max_tokens"]
+        self._check_fixed(head, tail, wanted)
+        reserve = wanted if wanted is not None else min(DEFAULT_MAX_TOKENS, self._context_tokens // 2)
+        slack = len(self._format.after["user"]) if is_open else 0
+        budget = max(0, self._context_tokens - reserve - len(head) - len(tail) - slack)
+        dropped = _pairs_to_drop([len(group) for group in groups], budget)
+        if dropped and not dialogue["may_shorten"]:
+            raise DialogueTooLong("history", len(head) + sum(map(len, groups)) + len(tail))
+        kept = [*groups[dropped:], tail]
+        if is_open:
+            kept[0] = self._continued(kept[0])
+        ids = np.array([*head, *(token for group in kept for token in group)], np.int32)
+        return Prompt(ids, len(head), min(reserve, self._context_tokens - len(ids)))
+
+    def _head(self, dialogue: DialogueFrame) -> tuple[list[int], bool]:
+        """System prompt and opening; and whether they leave a user message open.
+
+        Where a format has no system role, that text opens the first user message, whichever that is after the
+        oldest pairs were dropped.
+        """
+        head = list(self._format.begin)
+        system = dialogue["system"].strip()
+        is_open = bool(system) and not self._format.has_system
+        if is_open:
+            head += [*self._format.before["user"], *self._vocabulary.encode(system + "\n\n")]
+        elif system:
+            head += self._render([("system", system)])
+        if is_open and dialogue["opening"]:
+            opening = self._continued(self._render(dialogue["opening"]))
+            return [*head, *opening], False
+        return [*head, *self._render(dialogue["opening"])], is_open
+
+    def _continued(self, rendered: list[int]) -> list[int]:
+        """Messages behind an open user message: a user's goes on in it, another one closes it first."""
+        before = list(self._format.before["user"])
+        if rendered[: len(before)] == before:
+            return rendered[len(before) :]
+        return [*self._format.after["user"], *rendered]
+
+    def _render(self, messages: Sequence[tuple[str, str]]) -> list[int]:
+        ids: list[int] = []
+        for role, content in messages:
+            known = self._memory.recall(content) if role == "assistant" else None
+            side = role if role == "assistant" or self._format.has_system else "user"
+            ids += self._format.before[side]
+            ids += known if known is not None else self._vocabulary.encode(content.strip())
+            ids += self._format.after[side]
+        return ids
+
+    def _check_fixed(self, head: list[int], tail: list[int], wanted: int | None) -> None:
+        fixed = len(head) + len(tail)
+        if fixed >= self._context_tokens:
+            raise DialogueTooLong("system" if len(head) > len(tail) else "question", fixed)
+        if wanted is not None and fixed + wanted > self._context_tokens:
+            raise DialogueTooLong("max_tokens", fixed)
+
+
+def _pairs(history: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """Messages grouped from each user message to the next."""
+    groups: list[list[tuple[str, str]]] = []
+    for role, content in history:
+        if role == "user" or not groups:
+            groups.append([])
+        groups[-1].append((role, content))
+    return groups
+
+
+def _pairs_to_drop(sizes: list[int], budget: int) -> int:
+    """How many of the oldest pairs go so that the rest fits.
+
+    The dropped tokens are rounded up to multiples of 35 % of the budget. So the cut stays where it is for many
+    turns, without anything being remembered between them.
+    """
+    excess = sum(sizes) - budget
+    if excess <= 0:
+        return 0
+    step = max(1, int(budget * _DROP_SHARE))
+    least, rounded = (_count_to_reach(sizes, tokens) for tokens in (excess, -(-excess // step) * step))
+    return rounded if rounded < len(sizes) else least
+
+
+def _count_to_reach(sizes: list[int], tokens: int) -> int:
+    total = 0
+    for count, size in enumerate(sizes):
+        if total >= tokens:
+            return count
+        total += size
+    return len(sizes)
