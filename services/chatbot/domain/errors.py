@@ -7,6 +7,7 @@ ChatError
 ├── MalformedBody           mend the body: it is not what the content type says
 ├── BodyTooLarge            send less
 ├── Unauthorized            send a valid API key
+├── Forbidden               this is not for this caller
 ├── NotFound                there is nothing at this address
 │   ├── ConversationNotFound
 │   └── ModelNotFound
@@ -80,6 +81,10 @@ class BodyTooLarge(ChatError):
 
 class Unauthorized(ChatError):
     """The API key is missing, unknown or expired; the caller is not told which."""
+
+
+class Forbidden(ChatError):
+    """Nobody without an API key may do this here."""
 
 
 class NotFound(ChatError):

@@ -74,6 +74,7 @@ METRICS: tuple[Metric, ...] = (
         ("route",),
         SECONDS,
     ),
+    Metric("chatbot_unknown_fields_total", _COUNTER, "Fields of requests that were ignored because nobody knows them."),
     Metric("chatbot_generations_total", _COUNTER, "Generations that ended.", ("finish_reason",)),
     Metric(
         "chatbot_time_to_first_token_seconds",
