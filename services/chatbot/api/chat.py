@@ -1,0 +1,121 @@
+"""`POST /Llama` and `POST /OpenAI`: one question, answered by one bare JSON string or by server-sent events."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from chatbot.api import errors
+from chatbot.api.schemas import ChatRequest, check_turn_id, count_unknown, validated
+from chatbot.api.service import parts_of, profile_of
+from chatbot.api.streams import AnswerResponse
+from chatbot.api.wire.context import RequestContext, context_of
+from chatbot.api.wire.guard import read_object
+from chatbot.core.question import Done, Question, Queued
+from chatbot.domain.chat import Caller
+from chatbot.domain.generation import Backend, TextPiece
+
+router = APIRouter()
+
+
+@router.post("/Llama", operation_id="askLlama", summary="Ask the local model")
+async def llama(request: Request) -> Response:
+    """Answer with the local model. It stays in the house unless the fallback is switched on."""
+    return await _answer(request, Backend.LLAMA)
+
+
+@router.post("/OpenAI", operation_id="askOpenAI", summary="Ask the OpenAI-compatible backend")
+async def openai(request: Request) -> Response:
+    """Answer with the OpenAI-compatible backend; the same request as `/Llama`."""
+    return await _answer(request, Backend.OPENAI)
+
+
+async def _answer(request: Request, backend: Backend) -> Response:
+    parts, profile, context = parts_of(request), profile_of(request), context_of(request.scope)
+    context.backend = backend
+    tenant = parts.keys.tenant(request.headers.get("authorization"))
+    body = await read_object(request.headers, request.receive, parts.limits.body_bytes)
+    asked = validated(profile.request, body)
+    if unknown := count_unknown(profile.request, body):
+        parts.telemetry.unknown_fields(profile.name, unknown)
+    question = _question(asked, context, tenant, backend, request.headers.get("idempotency-key"))
+    return AnswerResponse(
+        lambda: parts.answerer.open(question),
+        ProductFormat(wants_event_stream(request), asked.wants_references),
+        parts.statistics,
+        parts.limits.send_timeout_seconds,
+    )
+
+
+def wants_event_stream(request: Request) -> bool:
+    """Whether `Accept` names `text/event-stream`."""
+    return "text/event-stream" in request.headers.get("accept", "").lower()
+
+
+def _question(
+    asked: ChatRequest, context: RequestContext, tenant: str, backend: Backend, turn_id: str | None
+) -> Question:
+    if asked.db_id is None:
+        turn_id = None  # there is no history that a turn could be found in
+    elif turn_id is not None:
+        check_turn_id(turn_id)
+    return Question(
+        request_id=context.work_id,
+        caller=Caller(tenant, asked.user_id),
+        text=asked.input_data,
+        fields=asked.prompt_fields(),
+        db_id=asked.db_id,
+        turn_id=turn_id,
+        local_only=asked.local_only,
+        backend=backend,
+        language=context.language,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFormat:
+    """A bare JSON string, or the events queue, token, done and error."""
+
+    is_stream: bool
+    without_references: bool
+
+    def whole(self, done: Done) -> tuple[bytes, Mapping[str, str]]:
+        """Body and headers of an answer in one piece."""
+        headers = self.stream_headers()
+        if done.history_saved is not None:
+            headers["X-History-Saved"] = str(done.history_saved).lower()
+        return json.dumps(done.text, ensure_ascii=False).encode(), headers
+
+    def stream_headers(self) -> dict[str, str]:
+        """Headers of a stream."""
+        return {"X-References": "unavailable"} if self.without_references else {}
+
+    def event(self, event: Queued | TextPiece | Done) -> bytes:
+        """One server-sent event."""
+        match event:
+            case Queued():
+                return _sse("queue", {"position": event.position, "eta_seconds": round(event.eta_seconds, 1)})
+            case TextPiece():
+                return _sse("token", {"text": event.text})
+            case Done():
+                return _sse("done", _done_fields(event))
+
+    def error(self, error: Exception, context: RequestContext) -> bytes:
+        """The body of the HTTP error as an event."""
+        return _sse("error", errors.describe(error, context.language, context.request_id))
+
+
+def _done_fields(done: Done) -> dict[str, Any]:
+    return {
+        "finish_reason": str(done.finish_reason),
+        "usage": asdict(done.usage),
+        "timings": {name: round(seconds, 4) for name, seconds in asdict(done.timings).items()},
+        "history_saved": done.history_saved,
+    }
+
+
+def _sse(name: str, data: dict[str, Any]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()

@@ -1,0 +1,129 @@
+"""`/conversations`: a user's conversations, to list, to read and to erase.
+
+The user is in the header `X-User-ID` (UTF-8, percent-encoded), never in the URL, where logs would keep it.
+"""
+
+from datetime import datetime
+from urllib.parse import unquote_to_bytes
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from chatbot.api.callers import is_loopback
+from chatbot.api.schemas import check_db_id, check_user_id
+from chatbot.api.service import parts_of, profile_of
+from chatbot.api.wire.context import context_of
+from chatbot.domain.chat import Caller, ConversationKey
+from chatbot.domain.errors import ConversationNotFound, Forbidden, InvalidInput
+
+router = APIRouter(prefix="/conversations")
+USER_HEADER = "X-User-ID"
+
+
+class ConversationLine(BaseModel):
+    """One conversation of a page."""
+
+    db_id: str
+    turns: int
+    updated_at: datetime
+
+
+class ConversationPage(BaseModel):
+    """A page. `next_after` is the `after` of the next page, null on the last."""
+
+    conversations: list[ConversationLine]
+    next_after: str | None
+
+
+class TurnView(BaseModel):
+    """One question with its answer."""
+
+    turn_id: str
+    question: str
+    answer: str
+    at: datetime
+
+
+class ConversationView(BaseModel):
+    """A conversation, oldest turn first."""
+
+    db_id: str
+    local_only: bool
+    turns: list[TurnView]
+
+
+@router.get("", operation_id="listConversations", summary="List conversations", response_model=ConversationPage)
+async def listing(request: Request) -> Response:
+    """One page, ordered by `db_id`. Query: `limit` 1-100 (default 20), `after` the last `db_id` of the page before."""
+    caller = _caller(request)
+    limit = _limit(request.query_params.get("limit", "20"))
+    after = request.query_params.get("after", "")
+    if after:
+        check_db_id(after, "after")
+    found = await parts_of(request).history.listing(caller, limit=limit + 1, after=after)
+    lines = [ConversationLine(db_id=one.db_id, turns=one.turns, updated_at=one.updated_at) for one in found[:limit]]
+    return _json(ConversationPage(conversations=lines, next_after=lines[-1].db_id if len(found) > limit else None))
+
+
+@router.get("/{db_id}", operation_id="readConversation", summary="Read one", response_model=ConversationView)
+async def read(request: Request, db_id: str) -> Response:
+    """All turns that are kept."""
+    key = _key(request, db_id)
+    found = await parts_of(request).history.read(key)
+    if not found.turns:
+        raise ConversationNotFound
+    turns = [TurnView(turn_id=t.turn_id, question=t.question, answer=t.answer, at=t.at) for t in found.turns]
+    return _json(ConversationView(db_id=key.db_id, local_only=found.local_only, turns=turns))
+
+
+@router.delete("/{db_id}", operation_id="eraseConversation", summary="Erase one", status_code=204)
+async def erase(request: Request, db_id: str) -> Response:
+    """Always 204; it also beats an answer that is being made."""
+    await parts_of(request).history.erase(_key(request, db_id))
+    return Response(status_code=204)
+
+
+def _key(request: Request, db_id: str) -> ConversationKey:
+    return ConversationKey(profile_of(request).name, _caller(request), check_db_id(db_id))
+
+
+def _caller(request: Request) -> Caller:
+    keys = parts_of(request).keys
+    tenant = keys.tenant(request.headers.get("authorization"))
+    if keys.is_open and not is_loopback(context_of(request.scope).client):
+        raise Forbidden
+    return Caller(tenant, user_of_header(request))
+
+
+def user_of_header(request: Request) -> str:
+    """The user that `X-User-ID` names.
+
+    Raises:
+        InvalidInput: It is missing, sent twice, not percent-encoded UTF-8, or no user id.
+    """
+    values = request.headers.getlist(USER_HEADER)
+    if not values:
+        raise InvalidInput(USER_HEADER, "required")
+    if len(values) > 1:
+        raise InvalidInput(USER_HEADER, "sent_twice")
+    try:
+        user = unquote_to_bytes(values[0].encode("latin-1")).decode("utf-8")
+    except UnicodeError:
+        raise InvalidInput(USER_HEADER, "bad_percent_encoding") from None
+    return check_user_id(user, USER_HEADER)
+
+
+def _limit(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 4):
+        raise InvalidInput("limit", "not_integer")
+    limit = int(value)
+    if limit < 1:
+        raise InvalidInput("limit", "too_small", minimum=1)
+    if limit > 100:
+        raise InvalidInput("limit", "too_large", maximum=100)
+    return limit
+
+
+def _json(view: BaseModel) -> Response:
+    return Response(view.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,166 @@
+"""The one table from errors to HTTP: status, code, headers (ADR 0004), and the two shapes of a body.
+
+The product speaks `application/problem+json` (RFC 9457), `/v1/*` the OpenAI API's error object.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from chatbot.api import texts
+from chatbot.domain import errors as domain
+
+
+class MethodNotAllowed(domain.ChatError):
+    """The address exists, the method does not. `allow` is the header's value."""
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(allow)
+        self.allow = allow
+
+
+class BodyTimeout(domain.ChatError):
+    """The body did not come in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of error.
+
+    Attributes:
+        status: HTTP status of the product's endpoints.
+        code: Stable name for programs; also the key of the texts.
+        v1_type: `error.type` of the OpenAI API.
+        v1_status: Status under `/v1`, where it differs.
+        v1_code: `error.code` under `/v1`, where it differs.
+    """
+
+    status: int
+    code: str
+    v1_type: str = "server_error"
+    v1_status: int = 0
+    v1_code: str = ""
+
+
+_INVALID: Final = "invalid_request_error"
+
+TABLE: Final[Mapping[type[Exception], Row]] = {
+    domain.InvalidInput: Row(422, "invalid_input", _INVALID, v1_status=400),
+    domain.PromptTooLong: Row(422, "invalid_input", _INVALID, v1_status=400, v1_code="context_length_exceeded"),
+    domain.MalformedBody: Row(400, "malformed_body", _INVALID),
+    domain.BodyTooLarge: Row(413, "body_too_large", _INVALID),
+    domain.Unauthorized: Row(401, "unauthorized", "authentication_error", v1_code="invalid_api_key"),
+    domain.Forbidden: Row(403, "forbidden", "permission_error"),
+    domain.NotFound: Row(404, "not_found", _INVALID),
+    domain.ConversationNotFound: Row(404, "conversation_not_found", _INVALID),
+    domain.ModelNotFound: Row(404, "model_not_found", _INVALID),
+    MethodNotAllowed: Row(405, "method_not_allowed", _INVALID),
+    BodyTimeout: Row(408, "body_timeout", _INVALID),
+    domain.ConversationErased: Row(409, "conversation_erased", _INVALID),
+    domain.Busy: Row(429, "queue_full", "rate_limit_error"),
+    domain.Unavailable: Row(503, "unavailable"),
+    domain.ModelUnavailable: Row(503, "model_unavailable"),
+    domain.BackendUnavailable: Row(503, "backend_unavailable"),
+    domain.StoreUnavailable: Row(503, "store_unavailable"),
+    domain.Draining: Row(503, "draining"),
+    domain.EngineLost: Row(503, "engine_lost"),
+    domain.TimedOut: Row(504, "timed_out"),
+    Exception: Row(500, "internal"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error, ready to be sent; `body` is JSON for `media_type`."""
+
+    status: int
+    body: bytes
+    media_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def row_of(error: Exception) -> Row:
+    """The row of an error: that of the nearest class."""
+    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+
+
+def describe(error: Exception, language: str, request_id: str) -> dict[str, Any]:
+    """The product's body for an error; also the data of a stream's `error` event."""
+    row = row_of(error)
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": texts.text(f"title.{row.code}", language),
+        "status": row.status,
+        "detail": _detail(error, row, language),
+        "code": row.code,
+        "request_id": request_id,
+    }
+    if isinstance(error, domain.InvalidInput):
+        body |= {"field": error.field, "problem": error.problem, **error.limits}
+    if isinstance(error, domain.MalformedBody):
+        body["problem"] = error.problem
+    if isinstance(error, domain.Busy):
+        body |= {"retry_after": error.retry_after_seconds, "queue_size": error.queue_size}
+    return body
+
+
+def describe_v1(error: Exception, language: str, request_id: str) -> dict[str, Any]:
+    """The OpenAI API's error object; `request_id` is what the product adds."""
+    row = row_of(error)
+    return {
+        "error": {
+            "message": _detail(error, row, language),
+            "type": row.v1_type,
+            "param": error.field if isinstance(error, domain.InvalidInput) else None,
+            "code": row.v1_code or row.code,
+            "request_id": request_id,
+        }
+    }
+
+
+def problem(error: Exception, *, language: str, request_id: str, v1: bool) -> Problem:
+    """An error as a response."""
+    row = row_of(error)
+    body = (describe_v1 if v1 else describe)(error, language, request_id)
+    return Problem(
+        status=(v1 and row.v1_status) or row.status,
+        body=json.dumps(body, ensure_ascii=False).encode(),
+        media_type="application/json" if v1 else "application/problem+json",
+        headers={"Content-Language": language, "Vary": "Accept-Language", **_headers(error)},
+    )
+
+
+def _detail(error: Exception, row: Row, language: str) -> str:
+    values: dict[str, object] = {}
+    suffix = ""
+    match error:
+        case domain.InvalidInput():
+            values = {
+                "field": error.field,
+                "problem": texts.text(f"problem.{error.problem}", language, error.limits),
+            }
+        case domain.MalformedBody():
+            values = {"problem": texts.text(f"problem.{error.problem}", language)}
+        case domain.BodyTooLarge():
+            values = {"limit_bytes": error.limit_bytes}
+        case domain.Busy():
+            values = {"retry_after": error.retry_after_seconds, "queue_size": error.queue_size}
+        case domain.TimedOut():
+            suffix = f"_{error.phase}"
+    return texts.text(f"detail.{row.code}{suffix}", language, values)
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    match error:
+        case domain.Unauthorized():
+            return {"WWW-Authenticate": "Bearer"}
+        case MethodNotAllowed():
+            return {"Allow": error.allow}
+        case domain.Busy():
+            return {"Retry-After": str(error.retry_after_seconds)}
+        case domain.Draining():
+            return {"Retry-After": str(error.retry_after_seconds), "Connection": "close"}
+        case domain.Unavailable() if error.retry_after_seconds is not None:
+            return {"Retry-After": str(error.retry_after_seconds)}
+    return {}

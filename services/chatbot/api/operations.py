@@ -1,0 +1,161 @@
+"""What operators and probes ask: `/healthz`, `/readyz`, `/performance`, `/info`; and the internal port's app."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from chatbot import __version__
+from chatbot.api import service
+from chatbot.domain.errors import Draining, ModelUnavailable
+from chatbot.domain.generation import Backend
+from chatbot.domain.model import ModelStatus
+
+router = APIRouter()
+
+
+class Health(BaseModel):
+    """A probe's answer."""
+
+    status: str
+
+
+class PerformanceView(BaseModel):
+    """Counts since the start; seconds and percent as the names say."""
+
+    service_type: str
+    total_requests: int
+    successful_requests: int
+    failed_requests: int
+    active_requests: int
+    active_connections: int
+    max_concurrent: int
+    queue_size: int
+    avg_response_time: float
+    success_rate: float
+    uptime_seconds: float
+
+
+class ModelView(BaseModel):
+    """The model that answers now."""
+
+    name: str
+    revision: str
+    sha256: str
+    context_tokens: int
+    is_demo: bool
+
+
+class LimitsView(BaseModel):
+    """Bounds of requests."""
+
+    body_bytes: int
+    v1_body_bytes: int
+    queue_timeout_seconds: float
+    max_waiting: int
+
+
+class Info(BaseModel):
+    """What this service is."""
+
+    service: str
+    version: str
+    model: ModelView | None
+    backends: list[str]
+    limits: LimitsView
+    search: bool
+
+
+@router.get("/healthz", operation_id="health", summary="Is the process alive", response_model=Health)
+async def healthz() -> Response:
+    """200 while the event loop answers, whatever engine, store or backends do."""
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+@router.get("/readyz", operation_id="readiness", summary="Does it take requests", response_model=Health)
+async def readyz(request: Request) -> Response:
+    """200 while each request gets an answer or an honest 429; a stored result, nothing is asked."""
+    gate = service.parts_of(request).gate
+    if gate.is_draining:
+        raise Draining
+    if not gate.is_ready():
+        raise ModelUnavailable
+    return Response(b'{"status":"ready"}', media_type="application/json")
+
+
+@router.get("/performance", operation_id="performance", summary="Counts", response_model=PerformanceView)
+async def performance(request: Request) -> Response:
+    """Counts of this process since it started."""
+    parts = service.parts_of(request)
+    parts.keys.tenant(request.headers.get("authorization"))
+    return _json(asdict(parts.statistics.snapshot()))
+
+
+@router.get("/info", operation_id="info", summary="Version, model, limits", response_model=Info)
+async def info(request: Request) -> Response:
+    """What answers here and what it takes."""
+    parts, profile = service.parts_of(request), service.profile_of(request)
+    local = parts.generators.get(Backend.LLAMA)
+    model = local.model() if local else None
+    view = Info(
+        service=profile.name,
+        version=__version__,
+        model=model
+        and ModelView(
+            name=model.name,
+            revision=model.revision,
+            sha256=model.sha256,
+            context_tokens=model.context_tokens,
+            is_demo=model.is_demo,
+        ),
+        backends=[str(backend) for backend in parts.generators],
+        limits=LimitsView(
+            body_bytes=parts.limits.body_bytes,
+            v1_body_bytes=parts.limits.v1_body_bytes,
+            queue_timeout_seconds=parts.limits.queue_timeout_seconds,
+            max_waiting=parts.limits.max_waiting,
+        ),
+        search=False,
+    )
+    return Response(view.model_dump_json(), media_type="application/json")
+
+
+def internal_app(render_metrics: Callable[[str], tuple[bytes, str]], model: Callable[[], ModelStatus]) -> Starlette:
+    """The app of the internal port.
+
+    Args:
+        render_metrics: From an `Accept` header to a body and its media type.
+        model: State of the served model; `/model` is always 200.
+    """
+
+    async def metrics(request: Request) -> Response:
+        body, media_type = render_metrics(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": media_type})
+
+    async def model_status(_request: Request) -> Response:
+        return JSONResponse(model_fields(model()))
+
+    return Starlette(routes=[Route("/metrics", metrics), Route("/model", model_status)])
+
+
+def model_fields(status: ModelStatus) -> dict[str, object]:
+    """The body of `GET :9090/model`."""
+    return {
+        "state": str(status.state),
+        "revision": status.revision,
+        "expected": status.expected,
+        "since": status.since.isoformat(),
+        "reason": None if status.reason is None else str(status.reason),
+        "message": status.message,
+        "tokens_per_second": status.tokens_per_second,
+        "engine_restarts": status.engine_restarts,
+    }
+
+
+def _json(fields: dict[str, object]) -> Response:
+    return Response(json.dumps(fields), media_type="application/json")

@@ -1,0 +1,157 @@
+"""What is wrong with a field or a body, and what to send instead: Korean, English, Japanese."""
+
+from typing import Final
+
+Texts = tuple[str, str, str]
+
+PROBLEM_TEXTS: Final[dict[str, Texts]] = {
+    "problem.not_json": (
+        "JSON이 아닙니다. JSON 객체 하나를 보내 주세요.",
+        "It is not JSON. Send one JSON object.",
+        "JSONではありません。JSONオブジェクトを1つ送ってください。",
+    ),
+    "problem.not_utf8": (
+        "UTF-8이 아닙니다. UTF-8로 보내 주세요.",
+        "It is not UTF-8. Send UTF-8.",
+        "UTF-8ではありません。UTF-8で送ってください。",
+    ),
+    "problem.not_an_object": (
+        "JSON 객체가 아닙니다. {{…}} 형태로 보내 주세요.",
+        "It is not a JSON object. Send {{…}}.",
+        "JSONオブジェクトではありません。{{…}} の形で送ってください。",
+    ),
+    "problem.nan": (
+        "NaN과 Infinity는 JSON 숫자가 아닙니다.",
+        "NaN and Infinity are not JSON numbers; leave them out.",
+        "NaN と Infinity はJSONの数値ではありません。",
+    ),
+    "problem.surrogate": (
+        "짝이 없는 서로게이트 문자가 있습니다. 빼고 보내 주세요.",
+        "It has half of a surrogate pair. Leave it out.",
+        "対になっていないサロゲート文字があります。取り除いてください。",
+    ),
+    "problem.too_deep": (
+        "너무 깊이 중첩되어 있습니다.",
+        "It is nested too deeply; flatten it.",
+        "ネストが深すぎます。",
+    ),
+    "problem.truncated": (
+        "본문이 중간에 끊겼습니다. 끝까지 보내 주세요.",
+        "It ends in the middle. Send all of it.",
+        "本文が途中で切れています。最後まで送ってください。",
+    ),
+    "problem.duplicate_key": (
+        "같은 이름의 필드가 두 번 있습니다. 하나만 보내 주세요.",
+        "A field comes twice. Send it once.",
+        "同じ名前の項目が2回あります。1回だけ送ってください。",
+    ),
+    "problem.content_type": (
+        "헤더 Content-Type: application/json으로 보내 주세요.",
+        "Send the header Content-Type: application/json.",
+        "ヘッダー Content-Type: application/json を付けて送ってください。",
+    ),
+    "problem.content_encoding": (
+        "압축하지 말고 보내 주세요.",
+        "Send it without compression.",
+        "圧縮せずに送ってください。",
+    ),
+    "problem.too_complex": ("JSON 객체가 너무 많습니다.", "It has too many objects.", "JSONオブジェクトが多すぎます。"),
+    "problem.required": ("필수 값입니다. 함께 보내 주세요.", "is required; send it.", "必須項目です。送ってください。"),
+    "problem.not_text": ("문자열로 보내 주세요.", "must be text.", "文字列で送ってください。"),
+    "problem.not_boolean": (
+        "true 또는 false로 보내 주세요.",
+        "must be true or false.",
+        "true または false で送ってください。",
+    ),
+    "problem.not_number": ("숫자로 보내 주세요.", "must be a number.", "数値で送ってください。"),
+    "problem.not_integer": ("정수로 보내 주세요.", "must be a whole number.", "整数で送ってください。"),
+    "problem.not_object": ("JSON 객체로 보내 주세요.", "must be an object.", "オブジェクトで送ってください。"),
+    "problem.not_list": ("목록으로 보내 주세요.", "must be a list.", "リストで送ってください。"),
+    "problem.wrong_type": (
+        "형식이 올바르지 않습니다. /docs를 확인해 주세요.",
+        "has the wrong type; see /docs.",
+        "形式が正しくありません。/docs をご確認ください。",
+    ),
+    "problem.wrong_choice": ("허용되는 값: {allowed}", "must be one of: {allowed}.", "使える値: {allowed}"),
+    "problem.too_long": (
+        "{maximum}자 이하로 줄여 주세요.",
+        "must have at most {maximum} characters; shorten it.",
+        "{maximum}文字以下にしてください。",
+    ),
+    "problem.too_short": (
+        "{minimum}자 이상 입력해 주세요.",
+        "must have at least {minimum} character(s).",
+        "{minimum}文字以上入力してください。",
+    ),
+    "problem.too_many": (
+        "{maximum}개 이하로 보내 주세요.",
+        "must have at most {maximum} items.",
+        "{maximum}個以下にしてください。",
+    ),
+    "problem.too_few": (
+        "{minimum}개 이상 보내 주세요.",
+        "must have at least {minimum} item(s).",
+        "{minimum}個以上送ってください。",
+    ),
+    "problem.too_large": (
+        "{maximum} 이하로 보내 주세요.",
+        "must be at most {maximum}.",
+        "{maximum}以下にしてください。",
+    ),
+    "problem.too_small": (
+        "{minimum} 이상으로 보내 주세요.",
+        "must be at least {minimum}.",
+        "{minimum}以上にしてください。",
+    ),
+    "problem.not_above": (
+        "{minimum}보다 커야 합니다.",
+        "must be above {minimum}.",
+        "{minimum}より大きくしてください。",
+    ),
+    "problem.not_printable": (
+        "보이는 문자만 사용해 주세요.",
+        "may have printable characters only.",
+        "印字可能な文字だけを使ってください。",
+    ),
+    "problem.control_characters": (
+        "제어 문자를 빼 주세요 (줄바꿈과 탭은 괜찮습니다).",
+        "has control characters; leave them out (line breaks and tabs are fine).",
+        "制御文字を取り除いてください(改行とタブは使えます)。",
+    ),
+    "problem.bad_name": (
+        "영문자나 숫자로 시작하고 영문자, 숫자, 점, 밑줄, 하이픈만 {maximum}자까지 쓸 수 있습니다.",
+        "starts with a letter or digit and has letters, digits, dot, underscore and hyphen only, at most {maximum}.",
+        "英数字で始まり、英数字・ドット・アンダースコア・ハイフンのみ、{maximum}文字までです。",
+    ),
+    "problem.bad_percent_encoding": (
+        "UTF-8을 퍼센트 인코딩해서 보내 주세요.",
+        "must be UTF-8, percent-encoded.",
+        "UTF-8をパーセントエンコードして送ってください。",
+    ),
+    "problem.sent_twice": ("한 번만 보내 주세요.", "must be sent once.", "1回だけ送ってください。"),
+    "problem.prompt_too_long": (
+        "모델의 문맥({context_tokens}토큰)에 들어가지 않습니다. 줄여 주세요.",
+        "does not fit the model's context of {context_tokens} tokens; shorten it.",
+        "モデルのコンテキスト({context_tokens}トークン)に収まりません。短くしてください。",
+    ),
+    "problem.turn_reused": (
+        "다른 질문에 이미 쓴 값입니다. 새 값을 보내 주세요.",
+        "was used for another question; send a new one.",
+        "別の質問で使われています。新しい値を送ってください。",
+    ),
+    "problem.not_supported": (
+        "지원하지 않습니다. 빼고 보내 주세요.",
+        "is not supported; leave it out.",
+        "対応していません。取り除いてください。",
+    ),
+    "problem.local_only": (
+        "이 대화는 로컬 모델에서만 답합니다. /Llama를 사용하거나 새 대화를 시작해 주세요.",
+        "keeps this conversation on the local model; use /Llama, or start another conversation.",
+        "この会話はローカルモデル専用です。/Llama を使うか、新しい会話を始めてください。",
+    ),
+    "problem.last_not_user": (
+        "마지막 메시지의 role은 user여야 합니다.",
+        "must end with a message of the role user.",
+        "最後のメッセージの role は user にしてください。",
+    ),
+}

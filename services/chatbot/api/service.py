@@ -1,0 +1,97 @@
+"""What the routes of one service are given; the server puts it together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.requests import Request
+
+from chatbot.api.callers import KeyRing
+from chatbot.api.schemas import ChatRequest
+from chatbot.core.answer import Answerer
+from chatbot.core.history import History
+from chatbot.core.performance import Statistics
+from chatbot.domain.generation import Backend, Sampling
+from chatbot.domain.ports import TextGenerator
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What makes office office and character character.
+
+    Attributes:
+        name: Value of the label `service`, folder of the prompts, prefix at the gateway.
+        title: For people, in the docs.
+        default_port: Where `CHATBOT_HTTP_PORT` is not set.
+        request: Body of `POST /Llama` and `POST /OpenAI`.
+    """
+
+    name: str
+    title: str
+    description: str
+    default_port: int
+    request: type[ChatRequest]
+
+
+class HttpTelemetry(Protocol):
+    """What the HTTP layer counts. Labels come from closed sets."""
+
+    def request_ended(self, service: str, route: str, status: int, outcome: str, seconds: float) -> None:
+        """A request ended; `route` is a path of ours or "other", `outcome` is ok, error or client_gone."""
+
+    def unknown_fields(self, service: str, count: int) -> None:
+        """A body had fields that nobody knows."""
+
+
+class Gate(Protocol):
+    """Whether requests may come in."""
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether this process is shutting down."""
+
+    def is_ready(self) -> bool:
+        """Whether each request gets an answer or an honest 429; a stored result."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """Bounds of requests and answers. Bytes and seconds, as in the settings."""
+
+    body_bytes: int = 128 * 1024
+    v1_body_bytes: int = 4 * 2**20
+    send_timeout_seconds: float = 30.0
+    queue_timeout_seconds: float = 180.0
+    max_waiting: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The working parts of one service.
+
+    Attributes:
+        generators: Those that are configured.
+        sampling: Defaults where a caller gives none.
+    """
+
+    answerer: Answerer
+    statistics: Statistics
+    history: History
+    generators: Mapping[Backend, TextGenerator]
+    gate: Gate
+    keys: KeyRing
+    telemetry: HttpTelemetry
+    limits: HttpLimits = HttpLimits()
+    sampling: Sampling = Sampling()
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts of the service that serves a request."""
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def profile_of(request: Request) -> Profile:
+    """The profile of the service that serves a request."""
+    profile: Profile = request.app.state.profile
+    return profile

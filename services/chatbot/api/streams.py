@@ -1,0 +1,135 @@
+"""Sending an answer: opened, written whole or in pieces, and closed whatever happens.
+
+One place races the client's leaving against everything else, streaming or not, and cuts readers that stall. A stream
+that was cut never looks complete: it ends with `done` or `error`, or not at all.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Protocol
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from chatbot.api.wire.context import RequestContext, context_of
+from chatbot.api.wire.departure import until_departure
+from chatbot.core.answer import Answer
+from chatbot.core.performance import Statistics
+from chatbot.core.question import Done, Queued
+from chatbot.domain.errors import ChatError
+from chatbot.domain.generation import TextPiece
+
+_LOG = logging.getLogger(__name__)
+ABORT_EXTENSION = "chatbot.abort"
+"""Key in the scope's `extensions`: `abort` resets the connection, where the server offers it."""
+
+EVENT_STREAM_HEADERS: Mapping[str, str] = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx: hand on each event at once
+}
+
+
+class AnswerFormat(Protocol):
+    """How an answer is written."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer is sent in pieces."""
+
+    def whole(self, done: Done) -> tuple[bytes, Mapping[str, str]]:
+        """Body and headers of an answer in one piece."""
+
+    def stream_headers(self) -> Mapping[str, str]:
+        """Headers of a stream, besides those of every event stream."""
+
+    def event(self, event: Queued | TextPiece | Done) -> bytes:
+        """Bytes of one event; `Done` includes whatever ends the stream."""
+
+    def error(self, error: Exception, context: RequestContext) -> bytes:
+        """Bytes that tell of an error after the status line."""
+
+
+class AnswerResponse(Response):
+    """Opens an answer, sends it, closes it.
+
+    Raises, when it is called:
+        ChatError: Opening failed, or a whole answer; nothing was sent yet.
+        ClientGone: The client left; the answer was closed.
+    """
+
+    def __init__(
+        self,
+        opening: Callable[[], Awaitable[Answer]],
+        shape: AnswerFormat,
+        statistics: Statistics,
+        send_timeout_seconds: float,
+    ) -> None:
+        super().__init__()
+        self._opening = opening
+        self._shape = shape
+        self._statistics = statistics
+        self._send_timeout_seconds = send_timeout_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request (ASGI)."""
+        context = context_of(scope)
+        context.outcome = "client_gone"  # until it is known better
+        answer: Answer | None = None
+        self._statistics.started()
+        started = time.monotonic()
+        try:
+            async with until_departure(receive):
+                answer = await self._opening()
+                context.backend = answer.backend
+                if self._shape.is_stream:
+                    await self._send_stream(answer, context, scope, send)
+                else:
+                    await self._send_whole(answer, send)
+                    context.outcome = "ok"
+        except ChatError:
+            context.outcome = None  # by the status that the error gets
+            raise
+        finally:
+            if answer is not None:
+                await answer.close()
+            self._statistics.ended(context.outcome == "ok", time.monotonic() - started)
+
+    async def _send_whole(self, answer: Answer, send: Send) -> None:
+        body, headers = self._shape.whole(await answer.collect())
+        response = Response(body, headers={**headers, "Content-Type": "application/json"})
+        await send({"type": "http.response.start", "status": 200, "headers": response.raw_headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _send_stream(self, answer: Answer, context: RequestContext, scope: Scope, send: Send) -> None:
+        headers = Response(headers={**EVENT_STREAM_HEADERS, **self._shape.stream_headers()}).raw_headers
+        headers = [(name, value) for name, value in headers if name != b"content-length"]
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            async for frame in self._frames(answer, context):
+                async with asyncio.timeout(self._send_timeout_seconds):
+                    await send({"type": "http.response.body", "body": frame, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            context.outcome = "client_gone"
+            abort = scope.get("extensions", {}).get(ABORT_EXTENSION)
+            if abort is not None:  # closing would wait for the reader
+                abort["abort"]()
+
+    async def _frames(self, answer: Answer, context: RequestContext) -> AsyncIterator[bytes]:
+        outcome = context.outcome
+        try:
+            async for event in answer.events():
+                if isinstance(event, Done):
+                    outcome = "ok"
+                yield self._shape.event(event)
+        except ChatError as exc:
+            outcome = "error"
+            yield self._shape.error(exc, context)
+        except Exception as exc:
+            _LOG.error("stream failed", extra={"error": type(exc).__name__, "request_id": context.request_id})
+            outcome = "error"
+            yield self._shape.error(exc, context)
+        context.outcome = outcome

@@ -1,0 +1,169 @@
+"""`/v1`: the OpenAI wire format over the same line and the same models; it stores no history."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from chatbot.api import errors
+from chatbot.api.schemas import count_unknown, validated
+from chatbot.api.service import Parts, parts_of, profile_of
+from chatbot.api.streams import AnswerResponse
+from chatbot.api.v1.chunks import Completion
+from chatbot.api.v1.schemas import ChatCompletionRequest
+from chatbot.api.wire.context import RequestContext, context_of
+from chatbot.api.wire.guard import read_object
+from chatbot.core.question import Done, Exchange, Queued
+from chatbot.domain.chat import Caller
+from chatbot.domain.errors import ModelNotFound, ModelUnavailable
+from chatbot.domain.generation import Backend, Sampling, TextPiece
+from chatbot.domain.model import ModelInfo
+
+router = APIRouter(prefix="/v1")
+
+
+@router.post("/chat/completions", operation_id="createChatCompletion", summary="Chat (OpenAI wire format)")
+async def chat_completions(request: Request) -> Response:
+    """As the OpenAI API, streaming or not; text only, one choice."""
+    parts, profile, context = parts_of(request), profile_of(request), context_of(request.scope)
+    tenant = parts.keys.tenant(request.headers.get("authorization"))
+    body = await read_object(request.headers, request.receive, parts.limits.v1_body_bytes)
+    asked = validated(ChatCompletionRequest, body)
+    if unknown := count_unknown(ChatCompletionRequest, body):
+        parts.telemetry.unknown_fields(profile.name, unknown)
+    context.backend = backend_of(asked.model, parts)
+    exchange = Exchange(
+        request_id=context.work_id,
+        caller=Caller(tenant, asked.safety_identifier or asked.user or tenant or context.client),
+        dialogue=asked.dialogue(),
+        sampling=sampling_of(asked, parts.sampling),
+        backend=context.backend,
+    )
+    completion = Completion(context.request_id, int(time.time()), asked.model)
+    with_usage = asked.stream_options is not None and asked.stream_options.include_usage
+    return AnswerResponse(
+        lambda: parts.answerer.open_exchange(exchange),
+        V1Format(completion, is_stream=bool(asked.stream), with_usage=with_usage),
+        parts.statistics,
+        parts.limits.send_timeout_seconds,
+    )
+
+
+@router.get("/models", operation_id="listModels", summary="List models")
+async def models(request: Request) -> Response:
+    """The local model first, then the second backend's where it is configured."""
+    parts = parts_of(request)
+    parts.keys.tenant(request.headers.get("authorization"))
+    return _json({"object": "list", "data": [_model(backend, info) for backend, info in served(parts).items()]})
+
+
+@router.get("/models/{model:path}", operation_id="retrieveModel", summary="One model")
+async def model(request: Request, model: str) -> Response:
+    """One of the models that the list has."""
+    parts = parts_of(request)
+    parts.keys.tenant(request.headers.get("authorization"))
+    for backend, info in served(parts).items():
+        if info.name == model:
+            return _json(_model(backend, info))
+    raise ModelNotFound
+
+
+def served(parts: Parts) -> dict[Backend, ModelInfo]:
+    """The models that answer now."""
+    found = {backend: generator.model() for backend, generator in parts.generators.items()}
+    return {backend: info for backend, info in found.items() if info is not None}
+
+
+def backend_of(name: str, parts: Parts) -> Backend:
+    """Which backend serves a model.
+
+    Raises:
+        ModelNotFound: None of ours does.
+        ModelUnavailable: Nothing is known yet, because no local model is served.
+    """
+    known = served(parts)
+    for backend, info in known.items():
+        if info.name == name:
+            return backend
+    if Backend.LLAMA in parts.generators and Backend.LLAMA not in known:
+        raise ModelUnavailable
+    raise ModelNotFound
+
+
+def sampling_of(asked: ChatCompletionRequest, defaults: Sampling) -> Sampling:
+    """What the caller gave, over the service's defaults."""
+    names = (
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "repeat_penalty",
+        "presence_penalty",
+        "frequency_penalty",
+        "seed",
+    )
+    given: dict[str, Any] = {name: value for name in names if (value := getattr(asked, name)) is not None}
+    limit = asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
+    return replace(defaults, max_tokens=limit, stop=tuple(asked.stop or ()), **given)
+
+
+@dataclass(slots=True)
+class V1Format:
+    """Completions and chunks; waiting is told by comments, which every client skips."""
+
+    completion: Completion
+    is_stream: bool
+    with_usage: bool
+    _begun: bool = False
+
+    def whole(self, done: Done) -> tuple[bytes, Mapping[str, str]]:
+        """Body and headers of an answer in one piece."""
+        return _dump(self.completion.whole(done.text, done.finish_reason, done.usage)), {}
+
+    def stream_headers(self) -> Mapping[str, str]:
+        """Headers of a stream."""
+        return {}
+
+    def event(self, event: Queued | TextPiece | Done) -> bytes:
+        """Bytes of one event; the first chunk names the role."""
+        if isinstance(event, Queued):
+            return f": queue position={event.position} eta={round(event.eta_seconds)}\n\n".encode()
+        first = b"" if self._begun else self._chunk({"role": "assistant", "content": ""})
+        self._begun = True
+        if isinstance(event, TextPiece):
+            return first + self._chunk({"content": event.text})
+        return first + b"".join(self._ending(event))
+
+    def error(self, error: Exception, context: RequestContext) -> bytes:
+        """An error frame; no `[DONE]` follows."""
+        return _data(_dump(errors.describe_v1(error, context.language, context.request_id)))
+
+    def _chunk(self, delta: dict[str, Any]) -> bytes:
+        return _data(_dump(self.completion.chunk(delta, with_usage=self.with_usage)))
+
+    def _ending(self, done: Done) -> list[bytes]:
+        frames = [_dump(self.completion.chunk({}, done.finish_reason, with_usage=self.with_usage))]
+        if self.with_usage:
+            frames.append(_dump(self.completion.usage_chunk(done.usage)))
+        return [_data(frame) for frame in [*frames, b"[DONE]"]]
+
+
+def _model(backend: Backend, info: ModelInfo) -> dict[str, Any]:
+    owner = "local" if backend is Backend.LLAMA else "openai"
+    return {"id": info.name, "object": "model", "created": 0, "owned_by": owner}
+
+
+def _data(payload: bytes) -> bytes:
+    return b"data: " + payload + b"\n\n"
+
+
+def _dump(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields, ensure_ascii=False).encode()
+
+
+def _json(fields: dict[str, Any]) -> Response:
+    return Response(_dump(fields), media_type="application/json")

@@ -1,0 +1,1 @@
+"""Between the socket and the routes: reading bodies, telling who left, what every response carries."""

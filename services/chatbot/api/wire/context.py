@@ -1,0 +1,50 @@
+"""What is known about one request while it is served; carried in the ASGI scope."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from secrets import token_hex
+from typing import Literal, cast
+
+from starlette.types import Scope
+
+from chatbot.domain.generation import Backend
+
+_KEY = "chatbot.context"
+Outcome = Literal["ok", "error", "client_gone"]
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request.
+
+    Attributes:
+        request_id: The caller's `X-Request-ID` where it is sane, else made here. For people: it may come twice.
+        work_id: Made here, unique in this process.
+        language: Language of texts: ko, en or ja.
+        client: Address of the caller, behind trusted proxies only.
+        traceparent: W3C trace context as it came, "" where none or malformed.
+        backend: Which backend answers, for the header `X-Backend`.
+        outcome: How the body ended, also after a 200; None: by the status.
+    """
+
+    request_id: str
+    language: str
+    client: str
+    work_id: str = field(default_factory=partial(token_hex, 12))
+    traceparent: str = ""
+    backend: Backend = Backend.LLAMA
+    outcome: Outcome | None = None
+
+
+def put_context(scope: Scope, context: RequestContext) -> None:
+    """Let the routes find the context."""
+    scope[_KEY] = context
+
+
+def context_of(scope: Scope) -> RequestContext:
+    """The context of a request.
+
+    Raises:
+        KeyError: The request did not come through the front.
+    """
+    return cast(RequestContext, scope[_KEY])

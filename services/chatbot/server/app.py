@@ -1,0 +1,98 @@
+"""One service as an ASGI app: routes, error handlers, what wraps them. `server.wiring` makes its parts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from chatbot import __version__
+from chatbot.api import chat, conversations, errors, operations
+from chatbot.api.service import Parts, Profile
+from chatbot.api.v1 import routes as v1_routes
+from chatbot.api.wire.context import context_of
+from chatbot.api.wire.departure import ClientGone
+from chatbot.api.wire.front import Front, is_v1
+from chatbot.domain.errors import ChatError, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """What is believed of a request, and where the app stands.
+
+    Attributes:
+        root_path: Prefix that the gateway strips, for docs and OpenAPI.
+        trusted_proxies: Networks whose `X-Forwarded-For` is believed.
+        cors_origins: Origins that browsers may call from.
+    """
+
+    root_path: str = ""
+    trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
+    cors_origins: Sequence[str] = ()
+
+
+def create_app(profile: Profile, parts: Parts, options: HttpOptions = HttpOptions()) -> ASGIApp:
+    """The app of one service."""
+    app = build_api(profile, options.root_path)
+    app.state.parts = parts
+    wrapped: ASGIApp = app
+    if options.cors_origins:
+        wrapped = CORSMiddleware(
+            wrapped,
+            allow_origins=list(options.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-User-ID", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "X-Backend", "X-History-Saved", "X-References", "Retry-After"],
+        )
+    return Front(
+        wrapped,
+        service=profile.name,
+        gate=parts.gate,
+        telemetry=parts.telemetry,
+        trusted_proxies=options.trusted_proxies,
+    )
+
+
+def build_api(profile: Profile, root_path: str = "") -> FastAPI:
+    """Routes and error handlers, without parts: what the OpenAPI file is made of."""
+    app = FastAPI(
+        title=profile.title,
+        description=profile.description,
+        version=__version__,
+        root_path=root_path,
+        redirect_slashes=False,  # a redirect would repeat the caller's Host header
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    app.state.profile = profile
+    for router in (chat.router, v1_routes.router, conversations.router, operations.router):
+        app.include_router(router)
+    app.add_exception_handler(ChatError, _tell)
+    app.add_exception_handler(HTTPException, _tell_framework)
+    app.add_exception_handler(ClientGone, _tell_nobody)
+    app.add_exception_handler(Exception, _tell)
+    return app
+
+
+async def _tell(request: Request, error: Exception) -> Response:
+    context = context_of(request.scope)
+    told = errors.problem(error, language=context.language, request_id=context.request_id, v1=is_v1(request.scope))
+    return Response(told.body, told.status, headers={**told.headers, "Content-Type": told.media_type})
+
+
+async def _tell_framework(request: Request, error: Exception) -> Response:
+    """The framework knows two errors of its own; its texts repeat nothing, but ours are translated."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        return await _tell(request, errors.MethodNotAllowed((error.headers or {}).get("Allow", "")))
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return await _tell(request, NotFound())
+    return await _tell(request, error)
+
+
+async def _tell_nobody(request: Request, _error: Exception) -> Response:
+    context_of(request.scope).outcome = "client_gone"
+    return Response(status_code=499)

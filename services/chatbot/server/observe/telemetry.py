@@ -1,0 +1,190 @@
+"""Counting: the metrics of `server.metrics`, as prometheus_client has them.
+
+Every label set is made at the start, so that a rate has a zero to begin at and no request makes a new series.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
+
+from chatbot.core.admission import Line
+from chatbot.domain.generation import FinishReason
+from chatbot.server.metrics import METRICS, QUEUE_OUTCOMES, Kind, Metric
+from chatbot.server.observe.engine_metrics import ENGINE_METRICS, EngineCollector, EngineSource
+
+ROUTES: Final = (
+    "/Llama",
+    "/OpenAI",
+    "/v1/chat/completions",
+    "/v1/models",
+    "/v1/models/{model:path}",
+    "/performance",
+    "/conversations",
+    "/conversations/{db_id}",
+    "/info",
+    "/healthz",
+    "/readyz",
+    "other",
+)
+STATUSES: Final = ("200", "204", "400", "401", "403", "404", "405", "408", "409", "413", "422", "429")
+SERVER_STATUSES: Final = ("499", "500", "503", "504")
+GENERATION_ENDS: Final = (*map(str, FinishReason), "cancelled", "timeout", "error")
+STORE_OPERATIONS: Final = ("load", "append", "listing", "erase")
+STORE_OUTCOMES: Final = ("ok", "conflict", "unavailable")
+_LABELS: Final[Mapping[str, tuple[str, ...]]] = {
+    "chatbot_queue_requests_total": QUEUE_OUTCOMES,
+    "chatbot_queue_wait_seconds": ("dispatched", "expired", "client_gone"),
+    "chatbot_request_duration_seconds": ROUTES,
+    "chatbot_generations_total": GENERATION_ENDS,
+}
+
+
+class Meters:
+    """All metrics of one process, in a registry of their own. Implements `Telemetry` and `HttpTelemetry`."""
+
+    def __init__(self, services: Iterable[str]) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._services = tuple(services)
+        own = [metric for metric in METRICS if metric.name not in ENGINE_METRICS]
+        self._of = {metric.name: _made(metric, self.registry) for metric in own}
+        for service in self._services:
+            self._begin(service)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The metrics in the format that `Accept` asks for, and its media type."""
+        encode, media_type = choose_encoder(accept)
+        return encode(self.registry), media_type
+
+    def watch_line(self, service: str, line: Callable[[], Line]) -> None:
+        """Let the gauges of the waiting line read the line itself."""
+        readers: dict[str, Callable[[], float]] = {
+            "chatbot_queue_depth": lambda: line().depth,
+            "chatbot_queue_max_waiting": lambda: line().max_waiting,
+            "chatbot_queue_predicted_wait_seconds": lambda: line().predicted_wait_seconds,
+            "chatbot_requests_running": lambda: line().running,
+            "chatbot_slots": lambda: line().slots,
+        }
+        for name, read in readers.items():
+            gauge = self._of[name]
+            if isinstance(gauge, Gauge):
+                gauge.labels(service=service).set_function(read)
+
+    def watch_engine(self, services: Sequence[str], engine: EngineSource) -> None:
+        """Let the engine's metrics and the served model be read when somebody scrapes."""
+        self.registry.register(EngineCollector(services, engine))
+
+    def of(self, service: str) -> "ServiceMeters":
+        """The meters as one service sees them."""
+        return ServiceMeters(self, service)
+
+    def request_ended(self, service: str, route: str, status: int, outcome: str, seconds: float) -> None:
+        """See `HttpTelemetry`."""
+        route = route if route in ROUTES else "other"
+        shown = str(status) if str(status) in (*STATUSES, *SERVER_STATUSES) else "other"
+        self._count("chatbot_requests_total", 1, service=service, route=route, status=shown, outcome=outcome)
+        self._observe("chatbot_request_duration_seconds", seconds, service=service, route=route)
+
+    def unknown_fields(self, service: str, count: int) -> None:
+        """See `HttpTelemetry`."""
+        self._count("chatbot_unknown_fields_total", count, service=service)
+
+    def queue_left(self, service: str, outcome: str, wait_seconds: float) -> None:
+        """See `Telemetry`."""
+        self._count("chatbot_queue_requests_total", 1, service=service, outcome=outcome)
+        if outcome in _LABELS["chatbot_queue_wait_seconds"]:
+            self._observe("chatbot_queue_wait_seconds", wait_seconds, service=service, outcome=outcome)
+
+    def first_token(self, service: str, seconds: float) -> None:
+        """See `Telemetry`."""
+        self._observe("chatbot_time_to_first_token_seconds", seconds, service=service)
+
+    def inter_token(self, service: str, seconds: float) -> None:
+        """See `Telemetry`."""
+        self._observe("chatbot_inter_token_latency_seconds", seconds, service=service)
+
+    def generation_ended(
+        self, service: str, finish: FinishReason | str, prompt_tokens: int, completion_tokens: int
+    ) -> None:
+        """See `Telemetry`."""
+        self._count("chatbot_generations_total", 1, service=service, finish_reason=str(finish))
+        self._count("chatbot_prompt_tokens_total", prompt_tokens, service=service)
+        self._count("chatbot_generation_tokens_total", completion_tokens, service=service)
+
+    def store_called(self, service: str, operation: str, outcome: str, seconds: float) -> None:
+        """A store call of one service ended."""
+        labels = {"service": service, "operation": operation, "outcome": outcome}
+        self._observe("chatbot_store_operation_seconds", seconds, **labels)
+
+    def _count(self, name: str, amount: float, **labels: str) -> None:
+        metric = self._of[name]
+        if isinstance(metric, Counter):
+            metric.labels(**labels).inc(amount)
+
+    def _observe(self, name: str, value: float, **labels: str) -> None:
+        metric = self._of[name]
+        if isinstance(metric, Histogram):
+            metric.labels(**labels).observe(value)
+
+    def _begin(self, service: str) -> None:
+        """Make every series of a service, at zero."""
+        for metric in METRICS:
+            if metric.name in self._of:
+                for values in _label_values(metric):
+                    self._of[metric.name].labels(service=service, **dict(zip(metric.labels, values, strict=True)))
+
+
+class ServiceMeters:
+    """The meters as one service sees them. Implements `Telemetry`."""
+
+    def __init__(self, meters: Meters, service: str) -> None:
+        self._service = service
+        self._meters = meters
+
+    def queue_left(self, service: str, outcome: str, wait_seconds: float) -> None:
+        """See `Telemetry`."""
+        self._meters.queue_left(service, outcome, wait_seconds)
+
+    def first_token(self, service: str, seconds: float) -> None:
+        """See `Telemetry`."""
+        self._meters.first_token(service, seconds)
+
+    def inter_token(self, service: str, seconds: float) -> None:
+        """See `Telemetry`."""
+        self._meters.inter_token(service, seconds)
+
+    def generation_ended(
+        self, service: str, finish: FinishReason | str, prompt_tokens: int, completion_tokens: int
+    ) -> None:
+        """See `Telemetry`."""
+        self._meters.generation_ended(service, finish, prompt_tokens, completion_tokens)
+
+    def store_operation(self, operation: str, outcome: str, seconds: float) -> None:
+        """See `Telemetry`."""
+        self._meters.store_called(self._service, operation, outcome, seconds)
+
+
+class Unqueued(ServiceMeters):
+    """For a line that is not the engine's: its tickets are not part of the queue metrics. Implements `Telemetry`."""
+
+    def queue_left(self, service: str, outcome: str, wait_seconds: float) -> None:
+        """Not counted."""
+
+
+def _label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
+    if metric.name == "chatbot_requests_total":
+        return product(ROUTES, ("200",), ("ok",))  # the others begin when they come: their set is closed
+    if metric.name == "chatbot_store_operation_seconds":
+        return product(STORE_OPERATIONS, STORE_OUTCOMES)
+    return product(*(_LABELS[metric.name] for _ in metric.labels))
+
+
+def _made(metric: Metric, registry: CollectorRegistry) -> MetricWrapperBase:
+    labels = ("service", *metric.labels)
+    if metric.kind is Kind.HISTOGRAM:
+        return Histogram(metric.name, metric.help, labels, buckets=metric.buckets, registry=registry)
+    kind = Counter if metric.kind is Kind.COUNTER else Gauge
+    return kind(metric.name, metric.help, labels, registry=registry)

@@ -1,0 +1,1 @@
+"""The process as a server: sockets, connections, signals, the end."""

@@ -1,0 +1,245 @@
+"""Settings -> working parts; the composition root of the services. Nothing else knows all layers."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp
+
+from chatbot.adapters.history_bounds import HistoryBounds
+from chatbot.adapters.mongo import MongoConversations
+from chatbot.adapters.sqlite import SqliteConversations
+from chatbot.api.callers import KeyRing
+from chatbot.api.service import HttpLimits, Parts, Profile
+from chatbot.core.admission import Admission, AdmissionPolicy
+from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
+from chatbot.core.history import History
+from chatbot.core.performance import Statistics
+from chatbot.core.prompt import PromptTemplates
+from chatbot.domain.generation import Backend, Sampling
+from chatbot.domain.model import Capacity
+from chatbot.domain.ports import ConversationStore, TextGenerator
+from chatbot.llm.engine_host import EngineHost, EngineOptions
+from chatbot.llm.llama_cpp import LlamaCppGenerator
+from chatbot.llm.model_source import FixedModel, FollowedModel
+from chatbot.llm.openai.generator import OpenAIGenerator, OpenAIOptions
+from chatbot.server.app import HttpOptions, create_app
+from chatbot.server.observe.engine_metrics import EngineReading
+from chatbot.server.observe.telemetry import Meters, Unqueued
+from chatbot.server.serving.gate import Gate
+from chatbot.server.settings import Settings
+
+ModelSource = FixedModel | FollowedModel
+_CLOSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One engine with the line before it; services that use the same file share it."""
+
+    host: EngineHost
+    admission: Admission
+    generator: TextGenerator
+
+    def reading(self) -> EngineReading:
+        """What the metrics say of it now."""
+        return EngineReading(self.host.stats(), self.host.status().engine_restarts, self.host.model())
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all services of a process share.
+
+    Attributes:
+        remote: The second backend with its own line, None where it is off.
+    """
+
+    settings: Settings
+    meters: Meters
+    gate: Gate
+    keys: KeyRing
+    store: ConversationStore
+    engine: Engine
+    remote: tuple[TextGenerator, Admission] | None
+
+
+def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
+    """The parts that all services of a process share; nothing runs yet.
+
+    Args:
+        settings: Of the process.
+        profiles: The services; the first one's prompt file makes the smoke answer.
+
+    Raises:
+        KeysFileError, PromptFileError, ValueError, OSError: A file that the settings name cannot be used.
+    """
+    meters = Meters([profile.name for profile in profiles])
+    engine = open_engine(settings, profiles[0].name, meters)
+    for profile in profiles:
+        meters.watch_line(profile.name, lambda name=profile.name: engine.admission.line(name))  # type: ignore[misc]
+    meters.watch_engine([profile.name for profile in profiles], engine.reading)
+    return Shared(
+        settings=settings,
+        meters=meters,
+        gate=Gate(engine.host.ready),
+        keys=KeyRing(settings.auth.keys_file),
+        store=open_store(settings),
+        engine=engine,
+        remote=open_remote(settings, meters),
+    )
+
+
+def open_engine(settings: Settings, service: str, meters: Meters) -> Engine:
+    """The local engine, not started."""
+    policy = AdmissionPolicy(settings.queue.timeout_seconds, settings.queue.max_waiting)
+    admission = Admission(policy, Capacity(1, open=False), meters.of(service))
+    options = EngineOptions(
+        smoke=PromptTemplates.load(service, Backend.LLAMA, settings.prompts.dir).smoke(),
+        name=settings.model.name,
+        context_tokens=settings.model.context_tokens,
+        chat_format=settings.model.chat_format,
+        ready_during_swap=settings.model.ready_during_swap,
+        slots=settings.engine.slots,
+        kv_tokens=settings.engine.kv_tokens,
+        step_tokens=settings.engine.step_tokens,
+        threads=settings.engine.threads,
+        gpu_layers=settings.engine.gpu_layers,
+        load_timeout_seconds=settings.engine.load_timeout_seconds,
+    )
+    host = EngineHost(options, admission.set_capacity)
+    return Engine(host, admission, LlamaCppGenerator(host))
+
+
+def open_remote(settings: Settings, meters: Meters) -> tuple[TextGenerator, Admission] | None:
+    """The second backend with a line of its own, which has no queue metrics; None where it is off."""
+    if not settings.openai.model:
+        return None
+    openai = settings.openai
+    options = OpenAIOptions(
+        base_url=openai.base_url,
+        model=openai.model,
+        api_key_file=openai.api_key_file,
+        timeout_seconds=openai.timeout_seconds,
+        max_concurrent=openai.max_concurrent,
+    )
+    policy = AdmissionPolicy(settings.queue.timeout_seconds, settings.queue.max_waiting)
+    admission = Admission(policy, Capacity(openai.max_concurrent, open=True), Unqueued(meters, ""))
+    return OpenAIGenerator(options), admission
+
+
+def open_store(settings: Settings) -> ConversationStore:
+    """Where conversations live; it connects when it is first used.
+
+    Raises:
+        ValueError, OSError: The file with the connection string is missing or holds none.
+    """
+    history = settings.history
+    bounds = HistoryBounds(history.max_turns, history.max_bytes, history.ttl_seconds)
+    if history.store == "sqlite":
+        return SqliteConversations.open(history.sqlite_path, bounds)
+    if settings.mongodb.uri_file is None:
+        raise ValueError("CHATBOT_MONGODB_URI_FILE: needed where CHATBOT_HISTORY_STORE=mongodb")
+    uri = settings.mongodb.uri_file.read_text("utf-8").strip()
+    return MongoConversations.open(uri, settings.mongodb.database, settings.mongodb.driver, bounds)
+
+
+def model_source(settings: Settings) -> ModelSource:
+    """Which file is served: a fixed one, or what a folder names."""
+    if settings.model.path is not None:
+        return FixedModel(settings.model.path)
+    return FollowedModel(settings.model.dir, settings.model.revision_dir)
+
+
+def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGIApp, Answerer]:
+    """The app of one service, and what has to be idle before the process may end.
+
+    Raises:
+        PromptFileError: A replaced prompt file cannot be used.
+    """
+    settings, telemetry = shared.settings, shared.meters.of(profile.name)
+    sampling = Sampling(
+        temperature=settings.generation.temperature,
+        top_p=settings.generation.top_p,
+        repeat_penalty=settings.generation.repeat_penalty,
+    )
+    policy = AnswerPolicy(
+        queue_seconds=settings.queue.timeout_seconds,
+        generation_seconds=settings.generation.timeout_seconds,
+        sampling=sampling,
+        may_fall_back=settings.fallback.enabled,
+    )
+    routes = _routes(profile.name, shared)
+    refuses = settings.history.when_down == "refuse"
+    history = History(profile.name, shared.store, telemetry, refuses_when_down=refuses)
+    answerer = Answerer(profile.name, routes, history, policy, telemetry)
+    parts = Parts(
+        answerer=answerer,
+        statistics=Statistics(profile.name, lambda: shared.engine.admission.line(profile.name)),
+        history=history,
+        generators={backend: route.generator for backend, route in routes.items()},
+        gate=shared.gate,
+        keys=shared.keys,
+        telemetry=shared.meters,
+        limits=_limits(settings),
+        sampling=sampling,
+    )
+    options = HttpOptions(root_path, settings.http.trusted_proxies, settings.http.cors_origins)
+    return create_app(profile, parts, options), answerer
+
+
+@asynccontextmanager
+async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
+    """Serve the source's model while the block runs; afterwards engine and store are closed."""
+    following = asyncio.create_task(source.follow(shared.engine.host))
+    draining = asyncio.create_task(_drain(shared))
+    try:
+        yield
+    finally:
+        for task in (following, draining):
+            task.cancel()
+        await asyncio.gather(following, draining, return_exceptions=True)
+        await shared.engine.host.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await shared.store.close()
+
+
+async def idle(shared: Shared, answerers: Sequence[Answerer]) -> None:
+    """Return when nobody waits or runs and every turn is stored."""
+    await shared.engine.admission.idle()
+    if shared.remote is not None:
+        await shared.remote[1].idle()
+    for answerer in answerers:
+        await answerer.idle()
+
+
+async def _drain(shared: Shared) -> None:
+    await shared.gate.closed()
+    shared.engine.admission.drain()
+    if shared.remote is not None:
+        shared.remote[1].drain()
+
+
+def _routes(service: str, shared: Shared) -> dict[Backend, BackendRoute]:
+    folder = shared.settings.prompts.dir
+    engine = shared.engine
+    local = PromptTemplates.load(service, Backend.LLAMA, folder)
+    routes = {Backend.LLAMA: BackendRoute(engine.generator, engine.admission, local)}
+    if shared.remote is not None:
+        generator, admission = shared.remote
+        routes[Backend.OPENAI] = BackendRoute(
+            generator, admission, PromptTemplates.load(service, Backend.OPENAI, folder)
+        )
+    return routes
+
+
+def _limits(settings: Settings) -> HttpLimits:
+    return HttpLimits(
+        body_bytes=settings.http.body_bytes,
+        v1_body_bytes=settings.http.v1_body_bytes,
+        send_timeout_seconds=settings.http.send_timeout_seconds,
+        queue_timeout_seconds=settings.queue.timeout_seconds,
+        max_waiting=settings.queue.max_waiting,
+    )

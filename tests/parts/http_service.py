@@ -1,0 +1,128 @@
+"""A whole service on a free loopback port: the real routes, core and store over a stub generator."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from chatbot.adapters.history_bounds import HistoryBounds
+from chatbot.adapters.sqlite import SqliteConversations
+from chatbot.api.callers import KeyRing
+from chatbot.api.service import HttpLimits, Parts, Profile
+from chatbot.core.admission import Admission, AdmissionPolicy
+from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
+from chatbot.core.history import History
+from chatbot.core.performance import Statistics
+from chatbot.core.prompt import PromptTemplates
+from chatbot.domain.generation import Backend, Sampling
+from chatbot.domain.model import Capacity
+from chatbot.domain.ports import ConversationStore
+from chatbot.office import OFFICE
+from chatbot.server.app import HttpOptions, create_app
+from chatbot.server.observe.telemetry import Meters, Unqueued
+from chatbot.server.serving.gate import Gate
+from chatbot.server.serving.serve import Listener, bind, serve
+from starlette.types import ASGIApp
+
+from parts.stub_generator import StubGenerator
+
+
+@dataclass
+class ServiceOptions:
+    """What a test may change."""
+
+    profile: Profile = OFFICE
+    generator: StubGenerator = field(default_factory=StubGenerator)
+    remote: StubGenerator | None = None
+    slots: int = 4
+    policy: AdmissionPolicy = AdmissionPolicy(180.0, 512)
+    queue_seconds: float = 180.0
+    keys_file: Path | None = None
+    limits: HttpLimits = HttpLimits()
+    http: HttpOptions = HttpOptions()
+    may_fall_back: bool = False
+    refuses_when_down: bool = True
+    store: ConversationStore | None = None
+
+
+@dataclass
+class Service:
+    """A service that runs."""
+
+    app: ASGIApp
+    url: str
+    port: int
+    generator: StubGenerator
+    admission: Admission
+    answerer: Answerer
+    meters: Meters
+    gate: Gate
+
+    def client(self, **options: object) -> httpx.AsyncClient:
+        """A client; no environment, generous time."""
+        return httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=30.0, **options)  # type: ignore[arg-type]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """One sample of the metrics, 0 where there is none."""
+        return self.meters.registry.get_sample_value(name, {"service": "office", **labels}) or 0.0
+
+
+def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
+    """The app, without a socket."""
+    name = options.profile.name
+    meters = Meters([name])
+    admission = Admission(options.policy, Capacity(options.slots, open=True), meters.of(name))
+    meters.watch_line(name, lambda: admission.line(name))
+    routes = {
+        Backend.LLAMA: BackendRoute(options.generator, admission, PromptTemplates.shipped(name, Backend.LLAMA)),
+    }
+    if options.remote is not None:
+        line = Admission(options.policy, Capacity(4, open=True), Unqueued(meters, name))
+        routes[Backend.OPENAI] = BackendRoute(options.remote, line, PromptTemplates.shipped(name, Backend.OPENAI))
+    store = options.store or SqliteConversations.open(folder / "history.sqlite3", HistoryBounds())
+    history = History(name, store, meters.of(name), refuses_when_down=options.refuses_when_down)
+    policy = AnswerPolicy(options.queue_seconds, 120.0, Sampling(), options.may_fall_back)
+    answerer = Answerer(name, routes, history, policy, meters.of(name))
+    gate = Gate(lambda: options.generator.info is not None)
+    parts = Parts(
+        answerer=answerer,
+        statistics=Statistics(name, lambda: admission.line(name)),
+        history=history,
+        generators={backend: route.generator for backend, route in routes.items()},
+        gate=gate,
+        keys=KeyRing(options.keys_file),
+        telemetry=meters,
+        limits=options.limits,
+    )
+    app = create_app(options.profile, parts, options.http)
+    return app, Service(app, "", 0, options.generator, admission, answerer, meters, gate)
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, gate: Gate, *more: ASGIApp) -> AsyncIterator[Sequence[int]]:
+    """Serve apps on free loopback ports, which are yielded."""
+    listeners = [Listener(one, bind("127.0.0.1", 0)) for one in (app, *more)]
+    ports = [listener.socket.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.socket.listen(2048)
+
+    async def at_once() -> None:
+        """Nothing to wait for."""
+
+    task = asyncio.create_task(serve(listeners, gate, at_once, 5.0))
+    try:
+        yield ports
+    finally:
+        gate.close()
+        await task
+
+
+@asynccontextmanager
+async def running_service(folder: Path, options: ServiceOptions | None = None) -> AsyncIterator[Service]:
+    """One service on a free loopback port."""
+    app, service = build(folder, options or ServiceOptions())
+    async with serving(app, service.gate) as (port,):
+        service.port, service.url = port, f"http://127.0.0.1:{port}"
+        yield service

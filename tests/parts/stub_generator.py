@@ -1,0 +1,84 @@
+"""A model backend that says fixed text at a fixed pace, and notes who was stopped: for tests of what is around it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from chatbot.domain.errors import ChatError
+from chatbot.domain.generation import (
+    Backend,
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    GenerationRequest,
+    TextPiece,
+    Timings,
+    Usage,
+)
+from chatbot.domain.model import ModelInfo
+
+
+class StubGenerator:
+    """Implements `TextGenerator`.
+
+    Args:
+        pieces: The answer, piece by piece.
+        first_seconds: Time before the first piece (the prefill).
+        piece_seconds: Time before each piece; 0 yields to the loop only.
+        refusal: Raised by `check`.
+        failure: Raised by `generate` after `pieces`, instead of the end.
+    """
+
+    def __init__(
+        self,
+        pieces: Sequence[str] = ("안녕", "하세요", "!"),
+        *,
+        backend: Backend = Backend.LLAMA,
+        name: str = "stub",
+        first_seconds: float = 0.0,
+        piece_seconds: float = 0.0,
+        refusal: ChatError | None = None,
+        failure: Exception | None = None,
+    ) -> None:
+        self.backend = backend
+        self.pieces = pieces
+        self.first_seconds = first_seconds
+        self.piece_seconds = piece_seconds
+        self.refusal = refusal
+        self.failure = failure
+        self.info: ModelInfo | None = ModelInfo(name, "0" * 16, "0" * 64, 8192, "chatml")
+        self.requests: list[GenerationRequest] = []
+        self.running: set[str] = set()
+        self.prefilling: set[str] = set()
+        self.stopped: dict[str, float] = {}
+        """Request id -> `time.monotonic()` at which its generation was cancelled."""
+        self.keep_requests = True
+
+    def model(self) -> ModelInfo | None:
+        return self.info
+
+    async def check(self, request: GenerationRequest) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent]:
+        if self.keep_requests:
+            self.requests.append(request)
+        self.running.add(request.request_id)
+        ended = False
+        try:
+            self.prefilling.add(request.request_id)
+            await asyncio.sleep(self.first_seconds)
+            self.prefilling.discard(request.request_id)
+            for piece in self.pieces:
+                await asyncio.sleep(self.piece_seconds)
+                yield TextPiece(piece)
+            if self.failure is not None:
+                raise self.failure
+            ended = True
+            yield Finished(FinishReason.STOP, Usage(7, len(self.pieces), 0), Timings())
+        finally:
+            self.running.discard(request.request_id)
+            self.prefilling.discard(request.request_id)
+            if not ended:
+                self.stopped[request.request_id] = time.monotonic()
