@@ -68,7 +68,8 @@ def _attention(block: Params, h: jax.Array, mask: jax.Array, config: Config) -> 
     v = (h @ block["v"].T).reshape(batch, time, config.kv_heads, config.head_width)
     scores = jnp.einsum("btkgd,bskd->bkgts", q, k) * config.head_width**-0.5 + mask
     mixed = jnp.einsum("bkgts,bskd->btkgd", jax.nn.softmax(scores, -1), v)
-    return mixed.reshape(batch, time, config.width) @ block["o"].T
+    output: jax.Array = mixed.reshape(batch, time, config.width) @ block["o"].T
+    return output
 
 
 def _rms(x: jax.Array, weight: jax.Array, epsilon: float) -> jax.Array:

@@ -52,7 +52,7 @@ def make_step(config: Config) -> Step:
 
 def _orthogonal(g: jax.Array) -> jax.Array:
     """Roughly the nearest (semi-)orthogonal matrix, by Newton-Schulz iteration."""
-    x = g.T if g.shape[0] > g.shape[1] else g
+    x: jax.Array = g.T if g.shape[0] > g.shape[1] else g
     x = x / (jnp.linalg.norm(x) + 1e-7)
     for _ in range(5):
         a = x @ x.T

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 import gguf_file
+import jax.numpy as jnp
 import llama_cpp
 import numpy as np
 from corpus.chat_form import encode
@@ -39,7 +40,7 @@ def main() -> None:
     print(f"tokenizer: {same} of {len(texts)} texts equal")
     ids, _ = encode(drawn[0], lambda text: list(tokenizer.encode(text).ids), special_ids(tokenizer))
     ids = ids[:_MOST_TOKENS]
-    ours = np.asarray(hidden(params, np.array([ids]), config)[0] @ params["head"].T)
+    ours = np.asarray(hidden(params, jnp.array([ids]), config)[0] @ params["head"].T)
     llama.eval(ids)
     theirs = np.array(llama.scores[: len(ids)])
     agree = (ours.argmax(1) == theirs.argmax(1)).mean()
