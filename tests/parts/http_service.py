@@ -85,7 +85,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
     history = History(name, store, meters.of(name), refuses_when_down=options.refuses_when_down)
     policy = AnswerPolicy(options.queue_seconds, 120.0, Sampling(), options.may_fall_back)
     answerer = Answerer(name, routes, history, policy, meters.of(name))
-    gate = Gate(lambda: options.generator.info is not None)
+    gate = Gate(lambda: options.generator.has_model)
     parts = Parts(
         answerer=answerer,
         statistics=Statistics(name, lambda: admission.line(name)),

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 
 from chatbot.domain.errors import ChatError
 from chatbot.domain.generation import (
@@ -18,6 +19,7 @@ from chatbot.domain.generation import (
 from chatbot.domain.model import ModelInfo
 
 
+@dataclass
 class StubGenerator:
     """Implements `TextGenerator`.
 
@@ -29,33 +31,23 @@ class StubGenerator:
         failure: Raised by `generate` after `pieces`, instead of the end.
     """
 
-    def __init__(
-        self,
-        pieces: Sequence[str] = ("안녕", "하세요", "!"),
-        *,
-        backend: Backend = Backend.LLAMA,
-        name: str = "stub",
-        first_seconds: float = 0.0,
-        piece_seconds: float = 0.0,
-        refusal: ChatError | None = None,
-        failure: Exception | None = None,
-    ) -> None:
-        self.backend = backend
-        self.pieces = pieces
-        self.first_seconds = first_seconds
-        self.piece_seconds = piece_seconds
-        self.refusal = refusal
-        self.failure = failure
-        self.info: ModelInfo | None = ModelInfo(name, "0" * 16, "0" * 64, 8192, "chatml")
-        self.requests: list[GenerationRequest] = []
-        self.running: set[str] = set()
-        self.prefilling: set[str] = set()
-        self.stopped: dict[str, float] = {}
-        """Request id -> `time.monotonic()` at which its generation was cancelled."""
-        self.keep_requests = True
+    pieces: Sequence[str] = ("안녕", "하세요", "!")
+    backend: Backend = Backend.LLAMA
+    name: str = "stub"
+    first_seconds: float = 0.0
+    piece_seconds: float = 0.0
+    refusal: ChatError | None = None
+    failure: Exception | None = None
+    has_model: bool = True
+    keep_requests: bool = True
+    requests: list[GenerationRequest] = field(default_factory=list)
+    running: set[str] = field(default_factory=set)
+    prefilling: set[str] = field(default_factory=set)
+    stopped: dict[str, float] = field(default_factory=dict)
+    """Request id -> `time.monotonic()` at which its generation was cancelled."""
 
     def model(self) -> ModelInfo | None:
-        return self.info
+        return ModelInfo(self.name, "0" * 16, "0" * 64, 8192, "chatml") if self.has_model else None
 
     async def check(self, request: GenerationRequest) -> None:
         if self.refusal is not None:
