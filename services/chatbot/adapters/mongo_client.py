@@ -3,8 +3,11 @@
 motor and PyMongo's own asyncio client differ here alone; everything above uses what both offer (ADR 0005).
 """
 
+import asyncio
 import inspect
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal, cast
 
 from pymongo import AsyncMongoClient
@@ -24,6 +27,7 @@ Driver = Literal["motor", "pymongo"]
 Client = AsyncMongoClient[dict[str, Any]]
 OPERATION_MILLISECONDS = 2000
 _SETTING = "CHATBOT_MONGODB_URI_FILE"
+_NO_ADDRESS = f"{_SETTING}: not a connection string (mongodb://host:27017 or mongodb+srv://host)"
 _REMEDIES = {  # https://www.mongodb.com/docs/manual/reference/error-codes/
     13: f"the user of {_SETTING} may not do this: give it the role readWrite on the database",
     18: f"wrong user or password in {_SETTING}",
@@ -61,6 +65,8 @@ def open_client(uri: str, driver: Driver) -> Client:
         "compressors": [],
         "tz_aware": True,
     }
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError(_NO_ADDRESS)
     try:
         if driver == "pymongo":
             return AsyncMongoClient(uri, **options)
@@ -68,16 +74,18 @@ def open_client(uri: str, driver: Driver) -> Client:
 
         return cast(Client, AsyncIOMotorClient(uri, **options))
     except (PyMongoError, ValueError, TypeError) as exc:
-        raise ValueError(
-            f"{_SETTING}: not a connection string (mongodb://host:27017 or mongodb+srv://host): {type(exc).__name__}"
-        ) from None  # the library's message may repeat parts of it
+        raise ValueError(f"{_NO_ADDRESS}: {type(exc).__name__}") from None  # its message may repeat parts of it
 
 
 async def close_client(client: Client) -> None:
-    """Close the connections; motor does so at once, PyMongo's client is awaited."""
-    closing = client.close()
-    if inspect.isawaitable(closing):
-        await closing
+    """Close the connections, within 2 s also where the server hangs.
+
+    PyMongo's client is awaited; motor's call blocks while it says goodbye to the server, so a thread makes it.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(OPERATION_MILLISECONDS / 1000):
+            close: Callable[[], Any] = client.close
+            await (close() if inspect.iscoroutinefunction(close) else asyncio.to_thread(close))
 
 
 def explain(exc: PyMongoError) -> str:

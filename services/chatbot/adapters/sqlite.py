@@ -65,7 +65,13 @@ class SqliteConversations:
     async def append(self, key: ConversationKey, turn: Turn, *, epoch: int, local_only: bool = False) -> Turn:
         """Store a turn in one transaction. See `ConversationStore`."""
         asked = Conversation(key, epoch, local_only=local_only)
-        return await self._call(lambda c: tables.append(c, asked, turn, self._bounds, self._clock()))
+
+        def store(connection: sqlite3.Connection) -> Turn:
+            stored = tables.append(connection, asked, turn, self._bounds, self._clock())
+            self._sweep(connection)
+            return stored
+
+        return await self._call(store)
 
     async def listing(
         self, service: str, caller: Caller, *, limit: int, after: str = ""
@@ -102,9 +108,7 @@ class SqliteConversations:
 
     def _attempt(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            connection = self._connect()
-            self._sweep(connection)
-            return operation(connection)
+            return operation(self._connect())
         except (sqlite3.Error, OSError) as exc:
             if _primary_code(exc) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 self._disconnect()
@@ -123,7 +127,7 @@ class SqliteConversations:
         now = self._clock()
         if self._swept_at is None or now - self._swept_at >= SWEEP_EVERY:
             self._swept_at = now
-            with suppress(sqlite3.OperationalError):  # tidying may fail; the call itself will tell
+            with suppress(sqlite3.OperationalError):  # the turn is stored; tidying can wait
                 tables.sweep(connection, now)
 
     def _disconnect(self) -> None:

@@ -56,29 +56,35 @@ def connect(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = sqlite3.connect(path, timeout=BUSY_MILLISECONDS / 1000, isolation_level=None)
     try:
-        _check(connection)
+        is_empty = _is_empty(connection)
+        if not is_empty:
+            _check(connection)
         # FULL: a turn that was acknowledged survives a power cut; one fsync a turn is nothing beside a generation.
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
-        create(connection)
+        if is_empty:
+            create(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT count(*) = 0 FROM sqlite_master").fetchone()[0])
+
+
 def _check(connection: sqlite3.Connection) -> None:
     owner = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if not is_empty and (owner, version) != (APPLICATION_ID, SCHEMA_VERSION):
+    if (owner, version) != (APPLICATION_ID, SCHEMA_VERSION):
         raise ForeignFile("not a history of this version of the program")
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Make the tables where there are none."""
+    """Make the tables, unless another process was faster."""
     with transaction(connection):
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        if _is_empty(connection):
             for statement in _SCHEMA:
                 connection.execute(statement)
 
