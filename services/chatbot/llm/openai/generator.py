@@ -84,7 +84,8 @@ class OpenAIGenerator:
         self._key = KeyFile(options.api_key_file)
         self._plain_until = 0.0
         self._client: AsyncOpenAI | None = None
-        logging.getLogger("openai").setLevel(logging.WARNING)  # its debug lines hold whole requests
+        for library in ("openai", "httpx2", "httpcore2"):
+            logging.getLogger(library).setLevel(logging.WARNING)  # their debug lines hold whole requests
 
     def model(self) -> ModelInfo | None:
         """The configured model; its context length is the server's secret (0)."""
@@ -171,7 +172,7 @@ class OpenAIGenerator:
         fault = fault_of(error)
         if fault is None:
             raise error
-        logger.warning("openai_backend_fault", extra={"reason": fault.kind.name.lower(), "detail": fault.message})
+        logger.warning("%s", fault.message, extra={"reason": fault.kind.name.lower()})
         if fault.kind is FaultKind.KEY_REFUSED:
             attempt.refused(KEY_PAUSE_SECONDS)
         elif fault.kind is FaultKind.OVERLOADED:
