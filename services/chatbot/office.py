@@ -1,18 +1,9 @@
 """The office service: a business assistant."""
 
-from typing import Final
-
-from chatbot.api.schemas import OfficeRequest
-from chatbot.api.service import Profile
+from chatbot.api.profiles import OFFICE
 from chatbot.server.run import main as run
 
-OFFICE: Final = Profile(
-    name="office",
-    title="ChatBot AI: office",
-    description="A business assistant: kind and concise, in Korean unless the user's language is another.",
-    default_port=8002,
-    request=OfficeRequest,
-)
+__all__ = ["OFFICE", "main"]
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ import httpx
 from chatbot.adapters.history_bounds import HistoryBounds
 from chatbot.adapters.sqlite import SqliteConversations
 from chatbot.api.callers import KeyRing
-from chatbot.api.service import HttpLimits, Parts, Profile
+from chatbot.api.profiles import OFFICE, Profile
+from chatbot.api.service import HttpLimits, Parts
 from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
 from chatbot.core.history import History
@@ -19,7 +20,6 @@ from chatbot.core.prompt import PromptTemplates
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.model import Capacity
 from chatbot.domain.ports import ConversationStore
-from chatbot.office import OFFICE
 from chatbot.server.app import HttpOptions, create_app
 from chatbot.server.observe.telemetry import Meters, Unqueued
 from chatbot.server.serving.gate import Gate

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from chatbot.api import errors
 from chatbot.api.schemas import ChatRequest, check_turn_id, count_unknown, validated
 from chatbot.api.service import parts_of, profile_of
-from chatbot.api.streams import AnswerResponse
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
+from chatbot.api.wire.streams import AnswerResponse
 from chatbot.core.question import Done, Question, Queued
 from chatbot.domain.chat import Caller
 from chatbot.domain.generation import Backend, TextPiece

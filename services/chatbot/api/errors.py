@@ -119,12 +119,41 @@ def describe_v1(error: Exception, language: str, request_id: str) -> dict[str, A
     }
 
 
+def sample(status: int, *, v1: bool) -> Exception:
+    """An error that has this status, for examples.
+
+    Raises:
+        KeyError: None has.
+    """
+    samples: tuple[Exception, ...] = (
+        domain.MalformedBody("not_json"),
+        domain.InvalidInput("max_tokens" if v1 else "input_data", "too_large" if v1 else "too_long", maximum=500),
+        domain.Unauthorized(),
+        domain.Forbidden(),
+        domain.ModelNotFound() if v1 else domain.NotFound(),
+        MethodNotAllowed("POST"),
+        BodyTimeout(),
+        domain.ConversationErased(),
+        domain.BodyTooLarge(131072),
+        domain.Busy(12, 37),
+        domain.ModelUnavailable(),
+        domain.TimedOut("queue"),
+        Exception(),
+    )
+    return {status_of(one, v1=v1): one for one in samples}[status]
+
+
+def status_of(error: Exception, *, v1: bool) -> int:
+    """The HTTP status of an error."""
+    row = row_of(error)
+    return (v1 and row.v1_status) or row.status
+
+
 def problem(error: Exception, *, language: str, request_id: str, v1: bool) -> Problem:
     """An error as a response."""
-    row = row_of(error)
     body = (describe_v1 if v1 else describe)(error, language, request_id)
     return Problem(
-        status=(v1 and row.v1_status) or row.status,
+        status=status_of(error, v1=v1),
         body=json.dumps(body, ensure_ascii=False).encode(),
         media_type="application/json" if v1 else "application/problem+json",
         headers={"Content-Language": language, "Vary": "Accept-Language", **_headers(error)},

@@ -7,30 +7,12 @@ from typing import Protocol
 from starlette.requests import Request
 
 from chatbot.api.callers import KeyRing
-from chatbot.api.schemas import ChatRequest
+from chatbot.api.profiles import Profile
 from chatbot.core.answer import Answerer
 from chatbot.core.history import History
 from chatbot.core.performance import Statistics
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.ports import TextGenerator
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What makes office office and character character.
-
-    Attributes:
-        name: Value of the label `service`, folder of the prompts, prefix at the gateway.
-        title: For people, in the docs.
-        default_port: Where `CHATBOT_HTTP_PORT` is not set.
-        request: Body of `POST /Llama` and `POST /OpenAI`.
-    """
-
-    name: str
-    title: str
-    description: str
-    default_port: int
-    request: type[ChatRequest]
 
 
 class HttpTelemetry(Protocol):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
+from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -12,7 +13,10 @@ from starlette.types import ASGIApp
 
 from chatbot import __version__
 from chatbot.api import chat, conversations, errors, operations
-from chatbot.api.service import Parts, Profile
+from chatbot.api.not_found import HTML_HEADERS, VARY, render_not_found
+from chatbot.api.openapi.document import document
+from chatbot.api.profiles import Profile
+from chatbot.api.service import Parts, profile_of
 from chatbot.api.v1 import routes as v1_routes
 from chatbot.api.wire.context import context_of
 from chatbot.api.wire.departure import ClientGone
@@ -67,6 +71,8 @@ def build_api(profile: Profile, root_path: str = "") -> FastAPI:
         redirect_slashes=False,  # a redirect would repeat the caller's Host header
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        # What the framework would report by itself could hold text of users.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.profile = profile
     for router in (chat.router, v1_routes.router, conversations.router, operations.router):
@@ -75,7 +81,19 @@ def build_api(profile: Profile, root_path: str = "") -> FastAPI:
     app.add_exception_handler(HTTPException, _tell_framework)
     app.add_exception_handler(ClientGone, _tell_nobody)
     app.add_exception_handler(Exception, _tell)
+    _describe(app, profile)
     return app
+
+
+def _describe(app: FastAPI, profile: Profile) -> None:
+    """Let the docs show our own OpenAPI document, made when it is first asked for."""
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = document(app, profile)
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]
 
 
 async def _tell(request: Request, error: Exception) -> Response:
@@ -89,8 +107,21 @@ async def _tell_framework(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:
         return await _tell(request, errors.MethodNotAllowed((error.headers or {}).get("Allow", "")))
     if isinstance(error, HTTPException) and error.status_code == 404:
-        return await _tell(request, NotFound())
+        return await _tell(request, NotFound()) if is_v1(request.scope) else _show_not_found(request)
     return await _tell(request, error)
+
+
+def _show_not_found(request: Request) -> Response:
+    context = context_of(request.scope)
+    media_type, body = render_not_found(
+        request.headers.get("accept", ""),
+        context.language,
+        request.scope.get("root_path", ""),
+        service=profile_of(request).name,
+        request_id=context.request_id,
+    )
+    headers = {**HTML_HEADERS, "Content-Type": media_type, "Content-Language": context.language, "Vary": VARY}
+    return Response(body, 404, headers=headers)
 
 
 async def _tell_nobody(request: Request, _error: Exception) -> Response:

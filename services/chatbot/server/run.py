@@ -11,7 +11,7 @@ import uvloop
 from chatbot import __version__
 from chatbot.api.callers import KeysFileError
 from chatbot.api.operations import internal_app
-from chatbot.api.service import Profile
+from chatbot.api.profiles import Profile
 from chatbot.core.prompt import PromptFileError
 from chatbot.server.environment import WrongEnvironment, load_settings, shown
 from chatbot.server.observe.logs import set_up_logs

@@ -12,7 +12,8 @@ from chatbot.adapters.history_bounds import HistoryBounds
 from chatbot.adapters.mongo import MongoConversations
 from chatbot.adapters.sqlite import SqliteConversations
 from chatbot.api.callers import KeyRing
-from chatbot.api.service import HttpLimits, Parts, Profile
+from chatbot.api.profiles import Profile
+from chatbot.api.service import HttpLimits, Parts
 from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
 from chatbot.core.history import History

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from chatbot.api import errors
 from chatbot.api.schemas import count_unknown, validated
 from chatbot.api.service import Parts, parts_of, profile_of
-from chatbot.api.streams import AnswerResponse
 from chatbot.api.v1.chunks import Completion
 from chatbot.api.v1.schemas import ChatCompletionRequest
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
+from chatbot.api.wire.streams import AnswerResponse
 from chatbot.core.question import Done, Exchange, Queued
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import ModelNotFound, ModelUnavailable

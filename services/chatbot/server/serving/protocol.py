@@ -13,7 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from chatbot.api.streams import ABORT_EXTENSION
+from chatbot.api.wire.streams import ABORT_EXTENSION
 
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEADERS = 100

@@ -1,0 +1,162 @@
+"""Schemas, responses and headers that the operations refer to."""
+
+from typing import Any, Final
+
+from chatbot.api import errors, texts
+from chatbot.api.errors import TABLE, Row
+
+Json = dict[str, Any]
+
+
+def ref(kind: str, name: str) -> Json:
+    """A reference to a component."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+PROBLEM: Final[Json] = {
+    "type": "object",
+    "description": "RFC 9457. `field` and `problem` where a field is wrong; `retry_after` and `queue_size` with 429.",
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+    "properties": {
+        "type": {"const": "about:blank"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "In the language of `Accept-Language`: ko, en or ja."},
+        "code": {"enum": sorted({row.code for row in TABLE.values()})},
+        "request_id": {"type": "string"},
+        "field": {"type": "string"},
+        "problem": {"type": "string"},
+        "retry_after": {"type": "integer", "minimum": 1, "description": "Seconds; the same as `Retry-After`."},
+        "queue_size": {"type": "integer", "minimum": 0},
+    },
+}
+V1_ERROR: Final[Json] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"enum": sorted({row.v1_type for row in TABLE.values()})},
+                "param": {"type": ["string", "null"]},
+                "code": {"enum": sorted({row.v1_code or row.code for row in TABLE.values()})},
+                "request_id": {"type": "string"},
+            },
+        }
+    },
+}
+USAGE: Final[Json] = {
+    "type": "object",
+    "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
+    "properties": {
+        "prompt_tokens": {"type": "integer"},
+        "completion_tokens": {"type": "integer"},
+        "total_tokens": {"type": "integer"},
+        "prompt_tokens_details": {"type": "object", "properties": {"cached_tokens": {"type": "integer"}}},
+    },
+}
+CHAT_COMPLETION: Final[Json] = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "choices", "usage"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"const": "chat.completion"},
+        "created": {"type": "integer", "description": "Unix seconds."},
+        "model": {"type": "string"},
+        "choices": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["index", "message", "finish_reason"],
+                "properties": {
+                    "index": {"const": 0},
+                    "message": {
+                        "type": "object",
+                        "required": ["role", "content"],
+                        "properties": {"role": {"const": "assistant"}, "content": {"type": "string"}},
+                    },
+                    "finish_reason": {"enum": ["stop", "length"]},
+                },
+            },
+        },
+        "usage": ref("schemas", "Usage"),
+    },
+}
+MODEL: Final[Json] = {
+    "type": "object",
+    "required": ["id", "object", "created", "owned_by"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"const": "model"},
+        "created": {"type": "integer"},
+        "owned_by": {"enum": ["local", "openai"]},
+    },
+}
+MODEL_LIST: Final[Json] = {
+    "type": "object",
+    "required": ["object", "data"],
+    "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": ref("schemas", "Model")}},
+}
+SCHEMAS: Final[Json] = {
+    "Problem": PROBLEM,
+    "V1Error": V1_ERROR,
+    "Usage": USAGE,
+    "ChatCompletion": CHAT_COMPLETION,
+    "Model": MODEL,
+    "ModelList": MODEL_LIST,
+}
+HEADERS: Final[Json] = {
+    "X-Request-ID": {"schema": {"type": "string"}, "description": "The caller's where it is sane, else made here."},
+    "X-Backend": {"schema": {"enum": ["llama", "openai"]}, "description": "Which backend answers here."},
+    "X-History-Saved": {
+        "schema": {"enum": ["true", "false"]},
+        "description": "Whether the turn is stored; only with `db_id`.",
+    },
+    "X-References": {
+        "schema": {"const": "unavailable"},
+        "description": "`google_access` was asked for; answered without references.",
+    },
+    "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."},
+    "Content-Language": {"schema": {"enum": list(texts.LANGUAGES)}},
+}
+SECURITY_SCHEMES: Final[Json] = {
+    "key": {"type": "http", "scheme": "bearer", "description": "Needed where the operator configured keys."}
+}
+
+
+def error_name(status: int, *, v1: bool) -> str:
+    """Name of the response component of an error status."""
+    return f"{'V1Error' if v1 else 'Error'}{status}"
+
+
+def error_responses() -> Json:
+    """One response component per status of the error table, in both shapes."""
+    found: Json = {}
+    for v1 in (False, True):
+        by_status: dict[int, list[Row]] = {}
+        for row in TABLE.values():
+            by_status.setdefault((v1 and row.v1_status) or row.status, []).append(row)
+        for status, rows in sorted(by_status.items()):
+            found[error_name(status, v1=v1)] = _error_response(status, rows, v1=v1)
+    return found
+
+
+def _error_response(status: int, rows: list[Row], *, v1: bool) -> Json:
+    told = "; ".join(dict.fromkeys(texts.text(f"title.{row.code}", "en") for row in rows))
+    shown = ["X-Request-ID", "X-Backend", "Content-Language", *(["Retry-After"] if status in (429, 503) else [])]
+    media_type, schema = ("application/json", "V1Error") if v1 else ("application/problem+json", "Problem")
+    return {
+        "description": told,
+        "headers": {name: ref("headers", name) for name in shown},
+        "content": {media_type: {"schema": ref("schemas", schema), "example": _example(status, v1=v1)}},
+    }
+
+
+def _example(status: int, *, v1: bool) -> Json:
+    sample = errors.sample(status, v1=v1)
+    describe = errors.describe_v1 if v1 else errors.describe
+    return describe(sample, "en", "0af7651916cd43dd8448eb211c80319c")

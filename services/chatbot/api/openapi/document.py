@@ -1,0 +1,39 @@
+"""Puts a service's OpenAPI document together."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from chatbot.api.openapi import components
+from chatbot.api.openapi.operations import complete
+from chatbot.api.profiles import Profile
+from chatbot.api.v1.schemas import ChatCompletionRequest
+
+_REF = "#/components/schemas/{model}"
+_FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")
+
+
+def document(app: FastAPI, profile: Profile) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a service; `servers` is added by whoever knows the prefix."""
+    described = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    for path in described["paths"].values():
+        for operation in path.values():
+            complete(operation, profile.request.__name__)
+    _, bodies = models_json_schema(
+        [(profile.request, "validation"), (ChatCompletionRequest, "validation")], ref_template=_REF
+    )
+    made = described.setdefault("components", {})
+    schemas = {**made.get("schemas", {}), **bodies["$defs"], **components.SCHEMAS}
+    made["schemas"] = {name: schemas[name] for name in sorted(schemas) if name not in _FRAMEWORK_SCHEMAS}
+    made["responses"] = components.error_responses()
+    made["headers"] = components.HEADERS
+    made["securitySchemes"] = components.SECURITY_SCHEMES
+    return described

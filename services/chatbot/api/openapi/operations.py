@@ -1,0 +1,147 @@
+"""What each operation takes and gives: the part of the OpenAPI file that routes do not say by themselves."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from chatbot.api.openapi.components import error_name, ref
+from chatbot.api.schemas import DB_ID_PATTERN, TURN_ID_PATTERN
+
+Json = dict[str, Any]
+Body = Literal["", "product", "v1"]
+_READING: Final = (400, 408, 413, 500)
+_ANSWERING: Final = (401, 429, 503, 504)
+
+
+def _header(name: str, description: str, schema: Json, *, required: bool = False) -> Json:
+    return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
+
+
+_LANGUAGE: Final = _header("Accept-Language", "Language of error texts: ko, en or ja.", {"type": "string"})
+_REQUEST_ID: Final = _header(
+    "X-Request-ID", "Taken over where it has 1-64 of `[A-Za-z0-9._-]`.", {"type": "string", "examples": ["order-17"]}
+)
+_TRACE: Final = _header("traceparent", "W3C trace context; logged.", {"type": "string"})
+_TURN: Final = _header(
+    "Idempotency-Key",
+    "Id of this turn; with `db_id`, a repeat of the same question gets the stored answer.",
+    {"type": "string", "pattern": TURN_ID_PATTERN},
+)
+_USER: Final = _header(
+    "X-User-ID", "Whose conversations: UTF-8, percent-encoded.", {"type": "string", "minLength": 1}, required=True
+)
+_DB_ID: Final[Json] = {"name": "db_id", "in": "path", "required": True, "schema": {"pattern": DB_ID_PATTERN}}
+_DB_ID["schema"]["type"] = "string"
+_PAGE: Final[list[Json]] = [
+    {
+        "name": "limit",
+        "in": "query",
+        "required": False,
+        "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+    },
+    {
+        "name": "after",
+        "in": "query",
+        "required": False,
+        "description": "The last `db_id` of the page before.",
+        "schema": {"type": "string", "pattern": DB_ID_PATTERN},
+    },
+]
+_COMMON: Final = (_LANGUAGE, _REQUEST_ID, _TRACE)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation.
+
+    Attributes:
+        errors: Statuses besides 500.
+        body: Which request body.
+        success: Schema component of the 200 response; "" is a bare JSON string, "-" is none.
+        stream_example: Of the event stream, where there is one.
+    """
+
+    errors: tuple[int, ...] = ()
+    body: Body = ""
+    success: str = ""
+    parameters: tuple[Json, ...] = ()
+    headers: tuple[str, ...] = ()
+    stream_example: str = ""
+    is_v1: bool = False
+    is_open: bool = False
+
+
+_PRODUCT_STREAM: Final = (
+    'event: queue\ndata: {"position": 3, "eta_seconds": 12.4}\n\n'
+    'event: token\ndata: {"text": "안녕하세요!"}\n\n'
+    'event: done\ndata: {"finish_reason": "stop", "usage": {"prompt_tokens": 31, "completion_tokens": 6, '
+    '"cached_tokens": 24}, "timings": {"queue_seconds": 12.1, "prompt_seconds": 0.2, "generation_seconds": 0.5}, '
+    '"history_saved": null}\n\n'
+)
+_V1_STREAM: Final = (
+    ": queue position=3 eta=12\n\n"
+    'data: {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1790000000, "model": "chatbot-demo", '
+    '"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": null, '
+    '"finish_reason": null}]}\n\n'
+    "data: [DONE]\n\n"
+)
+_CHAT: Final = Operation(
+    errors=(*_READING, *_ANSWERING, 409, 422),
+    body="product",
+    parameters=(_TURN,),
+    headers=("X-History-Saved", "X-References"),
+    stream_example=_PRODUCT_STREAM,
+)
+
+OPERATIONS: Final[dict[str, Operation]] = {
+    "askLlama": _CHAT,
+    "askOpenAI": _CHAT,
+    "createChatCompletion": Operation(
+        errors=(*_READING, *_ANSWERING, 404),
+        body="v1",
+        success="ChatCompletion",
+        stream_example=_V1_STREAM,
+        is_v1=True,
+    ),
+    "listModels": Operation(errors=(401,), success="ModelList", is_v1=True),
+    "retrieveModel": Operation(errors=(401, 404), success="Model", is_v1=True),
+    "listConversations": Operation(errors=(401, 403, 422, 503), success="ConversationPage", parameters=(_USER, *_PAGE)),
+    "readConversation": Operation(
+        errors=(401, 403, 404, 422, 503), success="ConversationView", parameters=(_USER, _DB_ID)
+    ),
+    "eraseConversation": Operation(errors=(401, 403, 404, 422, 503), success="-", parameters=(_USER, _DB_ID)),
+    "performance": Operation(errors=(401,), success="PerformanceView"),
+    "info": Operation(success="Info", is_open=True),
+    "health": Operation(success="Health", is_open=True),
+    "readiness": Operation(errors=(503,), success="Health", is_open=True),
+}
+
+
+def complete(operation: Json, request_schema: str) -> None:
+    """Add body, parameters, answers and errors to an operation, in place.
+
+    Args:
+        operation: As the framework wrote it; its `operationId` is in `OPERATIONS`.
+        request_schema: Name of the product's request schema.
+    """
+    known = OPERATIONS[operation["operationId"]]
+    given = [one for one in operation.get("parameters", []) if one["name"] not in ("db_id",)]
+    operation["parameters"] = [*given, *known.parameters, *_COMMON]
+    operation["security"] = [{}] if known.is_open else [{"key": []}, {}]
+    if known.body:
+        name = request_schema if known.body == "product" else "ChatCompletionRequest"
+        content = {"application/json": {"schema": ref("schemas", name)}}
+        operation["requestBody"] = {"required": True, "content": content}
+    operation["responses"] = _responses(known)
+
+
+def _responses(known: Operation) -> Json:
+    failed = {str(s): ref("responses", error_name(s, v1=known.is_v1)) for s in sorted({*known.errors, 500, 503})}
+    shown = ("X-Request-ID", "X-Backend", *known.headers)
+    ended: Json = {"description": "Answered.", "headers": {name: ref("headers", name) for name in shown}}
+    if known.success == "-":
+        return {"204": ended | {"description": "Erased, or there was nothing."}, **failed}
+    schema = ref("schemas", known.success) if known.success else {"type": "string", "examples": ["안녕하세요!"]}
+    content: Json = {"application/json": {"schema": schema}}
+    if known.stream_example:
+        content["text/event-stream"] = {"schema": {"type": "string"}, "example": known.stream_example}
+    return {"200": ended | {"content": content}, **failed}
