@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -49,6 +50,8 @@ class EngineChild:
         load_fraction: Load progress, 0-1.
         stats: Numbers of the last heartbeat.
         on_end: Called at the end of each generation, with its seconds where it finished well, else None.
+        is_gone: Whether it takes no more generations; `ended` follows when it is buried.
+        on_gone: Called when it takes no more generations, before those that run learn of it.
     """
 
     def __init__(
@@ -67,9 +70,11 @@ class EngineChild:
         self._is_asked = False
         self.ready: asyncio.Future[ReadyFrame] = loop.create_future()
         self.ended: asyncio.Future[Ending] = loop.create_future()
+        self.is_gone = False
         self.load_fraction = 0.0
         self.stats: Mapping[str, float] = {}
         self.on_end: Callable[[float | None], None] = lambda seconds: None
+        self.on_gone: Callable[[], None] = lambda: None
         self._life = loop.create_task(self._live())
 
     @classmethod
@@ -116,7 +121,7 @@ class EngineChild:
         Raises:
             EngineLost: The process is gone.
         """
-        if self.ended.done() or self._life.done():
+        if self.is_gone:
             raise EngineLost
         stream = GenerationStream()
         self._streams[generation_id] = stream, time.monotonic()
@@ -136,7 +141,7 @@ class EngineChild:
         Raises:
             EngineLost: The process is gone.
         """
-        if self.ended.done() or self._life.done():
+        if self.is_gone:
             raise EngineLost
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._measures[measure_id] = answer
@@ -232,10 +237,14 @@ class EngineChild:
         self._kill()
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        # Not `Process.kill`: it polls first, and so takes the exit status from asyncio's own waiting thread.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     async def _bury(self) -> None:
+        self.is_gone = True
+        self.on_gone()
         self._writer.close()
         if not (self._is_asked or self._said):
             self._kill()

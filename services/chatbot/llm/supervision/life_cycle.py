@@ -154,10 +154,12 @@ class LifeCycle:
 
     async def _serve(self, model: ModelFile, child: EngineChild) -> None:
         """Be open until the process dies or another file is to be served."""
-        self.served, self.served_as = model, child.ready.result()
+        wanted = self._wanted  # its sum may have become known during the load
+        self.served = wanted if wanted is not None and wanted.path == model.path else model
+        self.served_as = child.ready.result()
         self._policy.smoke_answered()
-        child.on_end = self._generation_ended
-        while not child.ended.done():
+        child.on_end, child.on_gone = self._generation_ended, self._close
+        while not child.is_gone:
             if self._is_next(model):
                 self._open(child)
                 await self._news_or(child.ended, timeout_seconds=_LOOK_SECONDS if self._refused else None)
@@ -167,6 +169,7 @@ class LifeCycle:
                 self._board.engine_down()
                 return
         self._close()
+        await asyncio.wait([child.ended])
         await self._note_death(model, child.ended.result())
 
     async def _drained(self, model: ModelFile, child: EngineChild) -> bool:
@@ -178,9 +181,9 @@ class LifeCycle:
         give_up = self._clock() + _DRAIN_SECONDS
         while child.running_seconds() and self._clock() < give_up:
             await self._news_or(child.ended, timeout_seconds=_LOOK_SECONDS)
-            if child.ended.done() or self._is_next(model):
+            if child.is_gone or self._is_next(model):
                 return False
-        return not child.ended.done()
+        return not child.is_gone
 
     def _open(self, child: EngineChild) -> None:
         is_expected = self.served is not None and self._wanted is not None and self.served.path == self._wanted.path

@@ -43,11 +43,12 @@ class Watchdog:
             self._heard = self._clock()
 
     def loaded(self) -> None:
-        """The smoke answer is done; from now on steps are judged instead of the load."""
+        """The smoke answer is done; from now on steps and silence are judged instead of the load."""
+        self._heard = self._clock()
         self._is_loaded = True
 
     def heartbeat(self, step_seconds: float, predicted_seconds: float) -> None:
-        """The heartbeat's word on the running step; from the first one on, silence counts."""
+        """The heartbeat's word on the running step; from the first one on, silence counts in any case."""
         self._heard = self._clock()
         self._step_seconds = step_seconds
         self._step_limit_seconds = max(SHORTEST_STUCK_STEP_SECONDS, STUCK_FACTOR * predicted_seconds)
