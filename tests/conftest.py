@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 
 FULL = os.environ.get("CHATBOT_TEST_SCALE") == "full"
@@ -12,6 +13,10 @@ TIERS = ("unit", "contract", "integration")
 # Tiers of later parts of the project: said at the end of every run until they exist.
 LATER = {"cluster": "not there yet: needs the operator and the charts"}
 _figures: list[str] = []
+
+# A busy machine is no finding: examples have no time limit of their own.
+hypothesis.settings.register_profile("chatbot", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("chatbot")
 
 
 @pytest.fixture
