@@ -47,7 +47,7 @@ class V1Message(TextModel):
     """One message."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[str, BeforeValidator(_joined_parts), Field(max_length=MAX_MESSAGE_CHARACTERS)]
+    content: Annotated[str, Field(max_length=MAX_MESSAGE_CHARACTERS), BeforeValidator(_joined_parts)]
     tool_calls: Annotated[Any, _unsupported([])] = None
 
 
