@@ -288,7 +288,7 @@ async def test_prompt_that_never_fits_takes_no_place_and_names_the_callers_field
     house.local.refusal = PromptTooLong("system", 5000, 1024)
 
     with pytest.raises(PromptTooLong) as refused:
-        await house.answerer.open(QUESTION)
+        await house.answerer.open(replace(QUESTION, fields={"context": "long"}))
 
     assert refused.value.field == "context"
     assert house.telemetry.left == []

@@ -68,3 +68,15 @@ def test_remaining_time_is_that_of_those_that_took_longer(elapsed: float, remain
         times.add("office", seconds)
 
     assert times.remaining("office", elapsed) == pytest.approx(remaining)
+
+
+def test_doubt_grows_with_those_ahead_and_is_shared_by_the_slots() -> None:
+    times = ServiceTimes()
+    before = times.doubt("office", 100, 1)
+    for seconds in (1.0, 3.0) * 8:
+        times.add("office", seconds)
+
+    assert before == 0.0
+    assert times.doubt("office", 16, 1) == pytest.approx((16 + 16 * 16 / 16) ** 0.5)
+    assert times.doubt("office", 16, 8) == pytest.approx(times.doubt("office", 16, 1) / 8)
+    assert times.doubt("office", 0, 1) == 0.0

@@ -19,6 +19,10 @@ from chatbot.domain.errors import Busy, Draining, ModelUnavailable
 from chatbot.domain.model import Capacity
 from chatbot.domain.ports import Telemetry
 
+CAUTION = 1.5
+"""Standard deviations added to a forecast before it is held against the limit: who is admitted at the mean alone
+expires in the line half of the time."""
+
 __all__ = ["Admission", "AdmissionPolicy", "Line", "Place", "Ticket"]
 
 
@@ -195,7 +199,9 @@ class Admission:
         order = list(self._waiting)
         self._waiting.leave(ticket)
         starts = self._starts(order)
-        wait = starts[order.index(ticket)]
+        ahead = order.index(ticket)
+        slots = max(1, self._capacity.slots)
+        wait = starts[ahead] + CAUTION * self._times.doubt(ticket.service, ahead, slots)
         full = self._full_seconds(ticket, order, starts)
         limit = min(self._policy.limit_seconds, ticket.deadline - now)
         if full is None and wait <= limit and self._keeps_promises(ticket, wait, now):
@@ -237,7 +243,7 @@ class Admission:
         if wait <= limit / 2 or not self._promises or (own is not None and now >= own.due):
             return True
         slots = max(1, self._capacity.slots)
-        line = self._newcomer_wait(ticket.service, ticket.caller.tenant) + self._times.mean(ticket.service) / slots
+        line = wait + self._times.mean(ticket.service) / slots
         return self._promises.worst_wait(line, slots, now, limit) <= limit
 
     def _promise(self, ticket: Ticket, overdue_seconds: float, now: float) -> int:

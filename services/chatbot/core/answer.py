@@ -41,7 +41,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-_QUESTION_FIELDS = {"system": "context", "question": "input_data"}
+_QUESTION_FIELDS = {"question": "input_data", "history": "input_data", "messages": "input_data"}
 _EXCHANGE_FIELDS = {"system": "messages", "question": "messages", "history": "messages"}
 
 
@@ -186,7 +186,8 @@ class Answerer:
         async def store(answer: str) -> Stored:
             return await self._store(question, past, answer)
 
-        return await self._begin(backend, request, question.caller, arrived_at, _QUESTION_FIELDS, store)
+        field_names = _QUESTION_FIELDS | {"system": "context" if "context" in question.fields else "input_data"}
+        return await self._begin(backend, request, question.caller, arrived_at, field_names, store)
 
     def _request(self, request_id: str, dialogue: Dialogue, sampling: Sampling, arrived_at: float) -> GenerationRequest:
         deadline = arrived_at + self._policy.queue_seconds + self._policy.generation_seconds

@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heapreplace
 from itertools import accumulate
+from math import sqrt
 
-WINDOW = 64
+WINDOW = 128
 """Service times kept per service: a change of model is forgotten after so many answers."""
 
 INITIAL_SECONDS = 5.0
@@ -24,6 +25,7 @@ class ServiceTimes:
         self._initial_seconds = initial_seconds
         self._recent: dict[str, deque[float]] = {}
         self._means: dict[str, float] = {}
+        self._spreads: dict[str, float] = {}
         self._sorted: dict[str, tuple[list[float], list[float]]] = {}
 
     def add(self, service: str, seconds: float) -> None:
@@ -32,11 +34,23 @@ class ServiceTimes:
         recent.append(max(0.0, seconds))
         values = sorted(recent)
         self._sorted[service] = values, list(accumulate(values, initial=0.0))
-        self._means[service] = max(sum(values) / len(values), 1e-3)
+        mean = sum(values) / len(values)
+        self._means[service] = max(mean, 1e-3)
+        self._spreads[service] = sqrt(sum((value - mean) ** 2 for value in values) / len(values))
 
     def mean(self, service: str) -> float:
         """Expected seconds of a request that starts now, > 0."""
         return self._means.get(service, self._initial_seconds)
+
+    def doubt(self, service: str, ahead: int, slots: int) -> float:
+        """Standard deviation of a forecast over `ahead` requests before one, seconds; 0 before anything is measured.
+
+        Source:
+            n independent times add up with a variance of n, and a mean of m measured ones is wrong by 1/m of it, n
+            times over: sqrt(n + n^2 / m) deviations of one time, shared by the slots.
+        """
+        measured = len(self._recent.get(service, ())) or 1
+        return self._spreads.get(service, 0.0) * sqrt(ahead + ahead * ahead / measured) / slots
 
     def remaining(self, service: str, elapsed_seconds: float) -> float:
         """Expected seconds until a request ends that has run for `elapsed_seconds`.
