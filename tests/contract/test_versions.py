@@ -27,4 +27,5 @@ def test_every_direct_dependency_is_pinned() -> None:
 def test_every_command_has_an_entry_point_that_exists() -> None:
     for target in PYPROJECT["project"]["scripts"].values():
         module = target.partition(":")[0].replace(".", "/")
-        assert any((ROOT / place / f"{module}.py").exists() for place in ("services", "operator")), target
+        files = [ROOT / place / module for place in ("services", "operator")]
+        assert any(file.with_suffix(".py").exists() or file.is_dir() for file in files), target
