@@ -51,6 +51,7 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
     seed: int = 7,
     dtype: str = "F32",
     specials: tuple[str, ...] = LLAMA3_SPECIALS,
+    specials_are_control: bool = True,
     nan: bool = False,
 ) -> Path:
     """Write a llama-architecture model of random weights.
@@ -64,11 +65,12 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
         seed: Of the weights; another seed is another model.
         dtype: F32, F16 or Q8_0.
         specials: Control tokens; the set decides which chat format is detected.
+        specials_are_control: Else they are user-defined, as some converted files have them: matched inside any text.
         nan: Whether the last norm is NaN, so that every logit is NaN.
     """
     writer = gguf.GGUFWriter(path, "llama")
     _write_sizes(writer, n_layers, n_embd, n_vocab, context)
-    _write_vocabulary(writer, n_vocab, specials)
+    _write_vocabulary(writer, n_vocab, specials, specials_are_control)
     _write_weights(_Weights(writer, dtype, seed), n_layers, n_embd, n_vocab, nan)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -135,7 +137,7 @@ def _write_sizes(writer: gguf.GGUFWriter, n_layers: int, n_embd: int, n_vocab: i
     writer.add_vocab_size(n_vocab)
 
 
-def _write_vocabulary(writer: gguf.GGUFWriter, n_vocab: int, specials: tuple[str, ...]) -> None:
+def _write_vocabulary(writer: gguf.GGUFWriter, n_vocab: int, specials: tuple[str, ...], are_control: bool) -> None:
     characters = _byte_characters()
     merges = list(itertools.islice(_merges(characters), n_vocab - 256 - len(specials)))
     tokens = [*characters, *("".join(merge) for merge in merges), *specials]
@@ -145,9 +147,8 @@ def _write_vocabulary(writer: gguf.GGUFWriter, n_vocab: int, specials: tuple[str
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("llama-bpe")
     writer.add_token_list(tokens)
-    writer.add_token_types(
-        [gguf.TokenType.NORMAL] * (n_vocab - len(specials)) + [gguf.TokenType.CONTROL] * len(specials)
-    )
+    kind = gguf.TokenType.CONTROL if are_control else gguf.TokenType.USER_DEFINED
+    writer.add_token_types([gguf.TokenType.NORMAL] * (n_vocab - len(specials)) + [kind] * len(specials))
     writer.add_token_merges([" ".join(merge) for merge in merges])
     if begin:
         writer.add_bos_token_id(tokens.index(begin))

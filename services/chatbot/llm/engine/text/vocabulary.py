@@ -39,7 +39,10 @@ class Vocabulary:
         self._named = {_text(handle, token): token for token in sorted(named, reverse=True)}
         control = {token for token in ids if attributes[token] & (_CONTROL | _UNKNOWN)}
         self.pieces = [b"" if token in control else _piece(handle, token) for token in ids]
-        self.control = frozenset(control | self.ends)
+        marked = {token for text, token in self._named.items() if text.startswith("<|") and text.endswith("|>")}
+        roles = ("bos", "eos", "eot", "sep", "pad", "mask")
+        special = {int(getattr(llama_cpp, f"llama_vocab_{role}")(handle)) for role in roles} - {-1}
+        self.control = frozenset(control | marked | special | self.ends)
         begin = int(llama_cpp.llama_vocab_bos(handle))
         self.begin = begin if begin >= 0 and llama_cpp.llama_vocab_get_add_bos(handle) else None
         self.is_sentencepiece = llama_cpp.llama_vocab_type(handle) == llama_cpp.LLAMA_VOCAB_TYPE_SPM
