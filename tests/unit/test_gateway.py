@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from chatbot.server.gateway import Gateway
+from chatbot.server.gateway import Gateway, Prefixed
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route, Router
@@ -68,6 +68,18 @@ async def test_prefix_is_taken_off_once() -> None:
     statuses = [(await ask(gateway, path))[0]["status"] for path in ("/office/Llama", "/office/office/Llama")]
 
     assert statuses == [200, 404]
+
+
+async def test_prefix_that_a_gateway_stripped_is_given_back() -> None:
+    async def say(request: Request) -> JSONResponse:
+        return JSONResponse(request.scope["root_path"])
+
+    app = Prefixed(Router([Route("/Llama", say)]), "/office")
+
+    sent = {path: await ask(app, path) for path in ("/Llama", "/office/Llama")}
+
+    assert [messages[0]["status"] for messages in sent.values()] == [200, 404]
+    assert sent["/Llama"][1]["body"] == b'"/office"'
 
 
 async def test_websocket_is_refused() -> None:

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 async def _serve(settings: Settings, path: Path, taken: ports.Ports, *, check: bool, terminal: Terminal) -> None:
     shared = open_shared(settings, _PROFILES)
-    services = {profile.name: open_service(profile, shared, f"/{profile.name}") for profile in _PROFILES}
+    services = {profile.name: open_service(profile, shared, root_path="") for profile in _PROFILES}
     answerers = [answerer for _, answerer in services.values()]
     gateway = Gateway({name: app for name, (app, _) in services.items()}, NotFoundApp())
     internal = internal_app(shared.meters.render, shared.engine.host.status)

@@ -22,6 +22,7 @@ from chatbot.api.wire.context import context_of
 from chatbot.api.wire.departure import ClientGone
 from chatbot.api.wire.front import Front, is_v1
 from chatbot.domain.errors import ChatError, NotFound
+from chatbot.server.gateway import Prefixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class HttpOptions:
 
 def create_app(profile: Profile, parts: Parts, options: HttpOptions = HttpOptions()) -> ASGIApp:
     """The app of one service."""
-    app = build_api(profile, options.root_path)
+    app = build_api(profile)
     app.state.parts = parts
     wrapped: ASGIApp = app
     if options.cors_origins:
@@ -52,22 +53,22 @@ def create_app(profile: Profile, parts: Parts, options: HttpOptions = HttpOption
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-User-ID", "X-Request-ID"],
             expose_headers=["X-Request-ID", "X-Backend", "X-History-Saved", "X-References", "Retry-After"],
         )
-    return Front(
+    front = Front(
         wrapped,
         service=profile.name,
         gate=parts.gate,
         telemetry=parts.telemetry,
         trusted_proxies=options.trusted_proxies,
     )
+    return Prefixed(front, options.root_path) if options.root_path else front
 
 
-def build_api(profile: Profile, root_path: str = "") -> FastAPI:
+def build_api(profile: Profile) -> FastAPI:
     """Routes and error handlers, without parts: what the OpenAPI file is made of."""
     app = FastAPI(
         title=profile.title,
         description=profile.description,
         version=__version__,
-        root_path=root_path,
         redirect_slashes=False,  # a redirect would repeat the caller's Host header
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,

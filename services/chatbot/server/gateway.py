@@ -32,6 +32,29 @@ class Gateway:
         await service({**scope, "root_path": f"{scope.get('root_path', '')}/{name}"}, receive, send)
 
 
+class Prefixed:
+    """Gives an app the prefix that a gateway in front has stripped, so that its docs are written with it (ASGI).
+
+    `path` becomes whole again, as a server does it that knows the prefix itself.
+    """
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self._app = app
+        self._root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            raw_path = self._root_path.encode() + (scope.get("raw_path") or b"")
+            scope = {
+                **scope,
+                "root_path": self._root_path,
+                "path": self._root_path + scope["path"],
+                "raw_path": raw_path,
+            }
+        await self._app(scope, receive, send)
+
+
 async def _decline(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     if scope["type"] == "websocket":
