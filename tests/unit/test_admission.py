@@ -3,7 +3,7 @@
 import asyncio
 import tracemalloc
 from collections.abc import Callable
-from time import perf_counter
+from time import process_time
 
 import pytest
 from chatbot.core.admission import Admission, AdmissionPolicy, Place, Ticket
@@ -348,14 +348,14 @@ def test_judges_a_newcomer_behind_512_waiting(figures: Callable[..., None]) -> N
     for n in range(520):
         setting.enter(f"user-{n}", deadline=1e6)
 
-    began = perf_counter()
+    began = process_time()
     for _ in range(100):
         setting.admission.line("office")
-    line_ms = (perf_counter() - began) * 10
-    began = perf_counter()
+    line_ms = (process_time() - began) * 10
+    began = process_time()
     for n in range(100):
         setting.enter(f"late-{n}", deadline=1e6).leave()
-    enter_ms = (perf_counter() - began) * 10
+    enter_ms = (process_time() - began) * 10
 
-    figures(waiting=512, enter_and_leave_ms=round(enter_ms, 3), line_ms=round(line_ms, 3))
+    figures(waiting=512, enter_and_leave_cpu_ms=round(enter_ms, 3), line_cpu_ms=round(line_ms, 3))
     assert setting.admission.line("office").predicted_wait_seconds == pytest.approx(512 * 5 / 8 + 5, abs=5)
