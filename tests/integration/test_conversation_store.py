@@ -308,7 +308,8 @@ async def test_erasures_among_turns_leave_no_turn_of_an_older_epoch(place: Store
     await asyncio.gather(*(store.close() for store in stores))
 
 
-async def test_caller_that_gives_up_leaves_the_store_working(store: ConversationStore) -> None:
+async def test_caller_that_gives_up_leaves_the_store_working(place: StorePlace) -> None:
+    store = place.open()
     await store.ping()
     for number in range(20):
         task = asyncio.ensure_future(store.append(KEY, turn(number), epoch=0))
@@ -318,7 +319,10 @@ async def test_caller_that_gives_up_leaves_the_store_working(store: Conversation
 
     await store.append(KEY, turn(99), epoch=0)
 
-    assert (await numbers(store))[-1] == "t99"
+    stored = await numbers(store)  # those given up may land, even later: motor's threads go on
+    assert "t99" in stored
+    assert len(stored) == len(set(stored))
+    await store.close()
 
 
 async def test_nothing_a_user_wrote_is_logged_at_debug(place: StorePlace, caplog: pytest.LogCaptureFixture) -> None:
