@@ -222,10 +222,13 @@ async def test_conversation_is_gone_when_nobody_touched_it(store: ConversationSt
     assert await store.listing("office", USER, limit=9) == ()
 
 
-async def test_expired_conversation_begins_again_without_its_past(store: ConversationStore, clock: HandClock) -> None:
-    await store.append(KEY, turn(1), epoch=0, local_only=True)
-    await store.erase(KEY)
-    await store.append(KEY, turn(2), epoch=1)
+@pytest.mark.parametrize("erasures", [0, 1])
+async def test_expired_conversation_begins_again_without_its_past(
+    store: ConversationStore, clock: HandClock, erasures: int
+) -> None:
+    for _ in range(erasures):
+        await store.erase(KEY)
+    await store.append(KEY, turn(1), epoch=erasures, local_only=True)
     clock.pass_by(1000)
 
     both = await asyncio.gather(store.append(KEY, turn(3), epoch=0), store.append(KEY, turn(4), epoch=0))
