@@ -20,6 +20,8 @@ MAX_HEADERS = 100
 MAX_TARGET_BYTES = 8 * 1024
 REQUEST_SECONDS = 75.0
 """From a request's first byte to its last; bodies have their own, shorter bound."""
+MAX_DISCARDED_BYTES = 16 * 2**20
+"""How much of a body is read and dropped after its refusal; cut at once, many clients would not see the answer."""
 UNACKNOWLEDGED_MILLISECONDS = 45_000
 """A peer that acknowledges nothing, or keeps its window shut, for so long is gone (TCP_USER_TIMEOUT)."""
 
@@ -33,6 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _deadline: TimerHandle | None = None
     _head_bytes = 0
+    _discarded_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
@@ -48,7 +51,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request's first byte came."""
         super().on_message_begin()
-        self._head_bytes = 0
+        self._head_bytes = self._discarded_bytes = 0
         self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
         self._arm()
 
@@ -64,6 +67,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) >= MAX_HEADERS:
             raise HeadTooLarge
         super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body came."""
+        if self.cycle.response_complete:
+            self._discarded_bytes += len(body)
+            if self._discarded_bytes > MAX_DISCARDED_BYTES:
+                self._give_up()
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request's last byte came."""
@@ -91,7 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _give_up(self) -> None:
-        self._deadline = None
+        self._disarm()
         self.transport.abort()
 
 
