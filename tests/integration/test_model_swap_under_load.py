@@ -86,6 +86,7 @@ async def test_no_request_fails_while_models_are_swapped(models, tmp_path, scale
         await asyncio.gather(*clients)
 
         failed = [one for one in service.asked if one.error is not None]
+        promises = engine.reopenings()
         waits = [one.ended_at - one.accepted_at for one in service.asked]
         figures(
             swaps=len(wanted),
@@ -96,10 +97,13 @@ async def test_no_request_fails_while_models_are_swapped(models, tmp_path, scale
             longest_s=percentile(waits, 1.0),
             swap_p50_s=percentile(seconds, 0.5),
             swap_max_s=percentile(seconds, 1.0),
+            reopens_told_p50_s=percentile([told for told, _ in promises], 0.5),
+            reopens_took_p50_s=percentile([took for _, took in promises], 0.5),
             said=sorted(set(said)),
         )
         assert failed == []
         assert engine.host.status().engine_restarts == 0
+        assert promises and all(told is not None for told, _ in promises)
         assert all(("good=serving" in line) or ("=failed/" in line) for line in said)
 
 

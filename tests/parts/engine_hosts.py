@@ -33,6 +33,7 @@ class Engine:
 
     def __init__(self, **options: Any) -> None:
         self.capacities: list[Capacity] = []
+        self.told_at: list[float] = []
         options = {"smoke": SMOKE, "context_tokens": 2048} | options
         self.on_capacity: Callable[[Capacity], None] = lambda capacity: None
         self.host = EngineHost(EngineOptions(**options), self._capacity_told)
@@ -41,12 +42,24 @@ class Engine:
 
     def _capacity_told(self, capacity: Capacity) -> None:
         self.capacities.append(capacity)
+        self.told_at.append(time.monotonic())
         self.on_capacity(capacity)
 
     @property
     def told(self) -> tuple[ModelState, str, str]:
         status = self.host.status()
         return status.state, status.revision, status.expected
+
+    def reopenings(self) -> list[tuple[float, float]]:
+        """Of each time that it closed after it was open: seconds it said it would take, and seconds it took."""
+        found, closed = [], None
+        for at, before, now in zip(self.told_at[1:], self.capacities, self.capacities[1:], strict=False):
+            if before.open and not now.open:
+                closed = at, now.opens_in_seconds
+            elif now.open and closed is not None:
+                found.append((closed[1], at - closed[0]))
+                closed = None
+        return found
 
     async def serves(self, revision: str = "a" * 16, seconds: float = 60.0) -> None:
         await eventually(lambda: self.host.child() and self.host.status().revision == revision, seconds)

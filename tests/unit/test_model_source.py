@@ -1,5 +1,6 @@
 """Which file is served: a fixed path, or what a folder of revisions names."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -193,6 +194,24 @@ async def test_served_fixed_file_keeps_its_sum_when_another_lies_there(folder, h
     await source.look(host)
 
     assert [heard[0] for heard in host.heard] == ["start", "identify"]
+
+
+async def test_following_goes_on_after_a_look_that_failed(folder, host):
+    (folder / "info/model-revision").write_text(A)
+    is_started = asyncio.Event()
+    failures = [RuntimeError("can't start new thread")]
+
+    async def start(path, revision="", sha256=""):
+        if failures:
+            raise failures.pop()
+        is_started.set()
+
+    host.start = start
+
+    following = asyncio.create_task(FollowedModel(folder / "models", folder / "info", poll_seconds=0).follow(host))
+    async with asyncio.timeout(20):
+        await is_started.wait()
+    following.cancel()
 
 
 def test_sum_of_a_file_that_is_not_there_is_empty(folder):

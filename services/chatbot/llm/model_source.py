@@ -58,15 +58,13 @@ class FixedModel:
     ) -> None:
         self._path = path
         self._progress = progress
-        self._poll_seconds = poll_seconds
+        self.poll_seconds = poll_seconds
         self._is_started = False
         self._hashed: Signature | None = None
 
     async def follow(self, host: ModelHost) -> None:
         """Serve the file until cancelled."""
-        while True:
-            await self.look(host)
-            await asyncio.sleep(self._poll_seconds)
+        await _look_for_ever(self, host)
 
     async def look(self, host: ModelHost) -> None:
         """Start the file at the first look; tell its sum then, and when another one lies there that may be loaded."""
@@ -104,15 +102,13 @@ class FollowedModel:
     def __init__(self, models: Path, revisions: Path, poll_seconds: float = POLL_SECONDS) -> None:
         self._models = models
         self._revisions = revisions
-        self._poll_seconds = poll_seconds
+        self.poll_seconds = poll_seconds
         self._chosen = ""
         self._complained: set[str] = set()
 
     async def follow(self, host: ModelHost) -> None:
         """Serve what is named, until cancelled."""
-        while True:
-            await self.look(host)
-            await asyncio.sleep(self._poll_seconds)
+        await _look_for_ever(self, host)
 
     async def look(self, host: ModelHost) -> None:
         """Read the folder once, and tell the host where something else is named."""
@@ -142,3 +138,12 @@ class FollowedModel:
             self._complained.add(name)
             _log.error("%s does not hold a revision: 16 lower-case hex characters are expected", name)
         return ""
+
+
+async def _look_for_ever(source: FixedModel | FollowedModel, host: ModelHost) -> None:
+    while True:
+        try:
+            await source.look(host)
+        except Exception:  # no failure of a look may end the following
+            _log.exception("looking for the model failed, going on")
+        await asyncio.sleep(source.poll_seconds)
