@@ -1,9 +1,14 @@
 """What the scheduler promises about ends: cancelled, late, stopped, out of cells; and about work not done twice."""
 
 from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import pytest
+from chatbot.llm.engine.frames import HEADER_BYTES, decode
+from chatbot.llm.engine.loading import Engine
 from chatbot.llm.engine.native.model import Model
+from chatbot.llm.engine.outbox import Outbox
+from chatbot.llm.engine.process import serve
 from parts.toy_engine import ToyEngine, load_toy, open_library
 from parts.toy_gguf import make_toy
 
@@ -187,6 +192,31 @@ def test_a_stop_string_ends_the_answer_and_is_no_part_of_it(engine: Callable[...
 
     assert text == whole[: whole.index(stop)]
     assert each.finishes["alone"]["finish"] == "stop"
+
+
+def test_a_reader_that_takes_nothing_loses_only_its_own_answer(engine: Callable[..., ToyEngine]) -> None:
+    class Inbox:
+        """Nothing comes; ends the loop where it would wait."""
+
+        def take(self, *, wait: bool) -> list[str]:
+            if wait:
+                raise StopIteration
+            return []
+
+    each = engine()
+    each.submit("long", LONG[:20], max_tokens=200)
+    each.submit("short", LONG[5:20], max_tokens=3)
+    frames: list[bytes] = []
+    outbox = Outbox(frames.append, buffer_bytes=100)
+
+    with pytest.raises(StopIteration):
+        serve(cast(Engine, each), cast(Any, Inbox()), outbox)  # nobody sends meanwhile
+
+    outbox.close()
+    outbox.run()
+    ends = {event["id"]: event for event in decode(frames[0][HEADER_BYTES:])["events"]}
+    assert (ends["long"]["finish"], ends["short"]["finish"]) == ("slow", "length")
+    assert 0 < ends["long"]["completion_tokens"] < 60
 
 
 def test_a_seed_repeats_an_answer_and_another_one_does_not(engine: Callable[..., ToyEngine]) -> None:

@@ -53,6 +53,7 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
     specials: tuple[str, ...] = LLAMA3_SPECIALS,
     specials_are_control: bool = True,
     nan: bool = False,
+    mute: bool = False,
 ) -> Path:
     """Write a llama-architecture model of random weights.
 
@@ -67,11 +68,14 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
         specials: Control tokens; the set decides which chat format is detected.
         specials_are_control: Else they are user-defined, as some converted files have them: matched inside any text.
         nan: Whether the last norm is NaN, so that every logit is NaN.
+        mute: Whether the last norm is zero, so that all logits are equal and every answer is of zero bytes.
     """
     writer = gguf.GGUFWriter(path, "llama")
     _write_sizes(writer, n_layers, n_embd, n_vocab, context)
     _write_vocabulary(writer, n_vocab, specials, specials_are_control)
-    _write_weights(_Weights(writer, dtype, seed), n_layers, n_embd, n_vocab, nan)
+    weights = _Weights(writer, dtype, seed)
+    _write_weights(weights, n_layers, n_embd, n_vocab)
+    weights.vector("output_norm.weight", n_embd, float("nan") if nan else float(not mute))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -179,7 +183,7 @@ class _Weights:
         self._writer.add_tensor(name, np.full(size, value, np.float32))
 
 
-def _write_weights(weights: _Weights, n_layers: int, n_embd: int, n_vocab: int, nan: bool) -> None:
+def _write_weights(weights: _Weights, n_layers: int, n_embd: int, n_vocab: int) -> None:
     n_kv, n_ff, std = n_embd // 2, 2 * n_embd, n_embd**-0.5
     weights.matrix("token_embd.weight", n_vocab, n_embd, 1.0)
     for layer in range(n_layers):
@@ -193,5 +197,4 @@ def _write_weights(weights: _Weights, n_layers: int, n_embd: int, n_vocab: int, 
         weights.matrix(block + "ffn_gate.weight", n_ff, n_embd, std)
         weights.matrix(block + "ffn_up.weight", n_ff, n_embd, std)
         weights.matrix(block + "ffn_down.weight", n_embd, n_ff, n_ff**-0.5)
-    weights.vector("output_norm.weight", n_embd, float("nan") if nan else 1.0)
     weights.matrix("output.weight", n_vocab, n_embd, 3 * std)

@@ -179,7 +179,8 @@ def serve(engine: Engine, inbox: Inbox, outbox: Outbox) -> None:
                 outbox.forget(item)
         for event in scheduler.run_step():
             if not outbox.text(event) and "finish" not in event:
-                scheduler.finish(event["id"], "slow")
+                for last in scheduler.finish(event["id"], "slow"):
+                    outbox.text(last)
 
 
 def main() -> None:

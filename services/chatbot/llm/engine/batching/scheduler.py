@@ -88,11 +88,13 @@ class Scheduler:
             self._seating.remove(generation)
             generation.chain.free()
 
-    def finish(self, request_id: str, reason: str) -> None:
-        """End a generation with an event of that reason and what there is."""
+    def finish(self, request_id: str, reason: str) -> list[StepEvent]:
+        """End a generation between two steps; its last event, none where it had ended already."""
         generation = self._by_id.get(request_id)
         if generation is not None:
             self._finish(generation, reason)
+        events, self._events = self._events, []
+        return events
 
     def run_step(self) -> list[StepEvent]:
         """Compute one step and return what it brought; nothing to do is an empty step.

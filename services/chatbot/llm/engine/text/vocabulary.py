@@ -41,8 +41,8 @@ class Vocabulary:
         self.pieces = [b"" if token in control else _piece(handle, token) for token in ids]
         marked = {token for text, token in self._named.items() if text.startswith("<|") and text.endswith("|>")}
         roles = ("bos", "eos", "eot", "sep", "pad", "mask")
-        special = {int(getattr(llama_cpp, f"llama_vocab_{role}")(handle)) for role in roles} - {-1}
-        self.control = frozenset(control | marked | special | self.ends)
+        special = {int(getattr(llama_cpp, f"llama_vocab_{role}")(handle)) for role in roles}
+        self.control = frozenset(control | marked | special & named | self.ends)
         begin = int(llama_cpp.llama_vocab_bos(handle))
         self.begin = begin if begin >= 0 and llama_cpp.llama_vocab_get_add_bos(handle) else None
         self.is_sentencepiece = llama_cpp.llama_vocab_type(handle) == llama_cpp.LLAMA_VOCAB_TYPE_SPM

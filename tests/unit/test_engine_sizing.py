@@ -1,0 +1,136 @@
+"""Sizes of the engine and the arithmetic that refuses what does not fit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chatbot.llm.engine.native.gguf_header import GgufHeader
+from chatbot.llm.engine.native.library import GpuMemory
+from chatbot.llm.engine.native.machine import MemoryLimit, memory_limit, usable_cpus
+from chatbot.llm.engine.native.sizing import GIB, Sizes, TooLargeForMachine, Wanted, choose_sizes, plan_memory
+
+LLAMA_8B: dict[str, Any] = {
+    "general.architecture": "llama",
+    "llama.block_count": 32,
+    "llama.context_length": 131_072,
+    "llama.embedding_length": 4096,
+    "llama.feed_forward_length": 14_336,
+    "llama.attention.head_count": 32,
+    "llama.attention.head_count_kv": 8,
+}
+HEADER = GgufHeader(LLAMA_8B, int(4.6 * GIB), 128_256)
+MACHINE = MemoryLimit(16 * GIB, "memory limit of the container")
+
+
+def sizes(*, has_gpu: bool = False, header: GgufHeader = HEADER, **wanted: int) -> Sizes:
+    return choose_sizes(Wanted(**{"context_tokens": 8192, **wanted}), header, has_gpu=has_gpu, cpus=6)
+
+
+@pytest.mark.parametrize(
+    ("has_gpu", "slots", "kv_tokens", "step_tokens"), [(False, 4, 16_384, 160), (True, 8, 32_768, 512)]
+)
+def test_defaults_of_a_machine(has_gpu: bool, slots: int, kv_tokens: int, step_tokens: int) -> None:
+    chosen = sizes(has_gpu=has_gpu)
+
+    assert (chosen.slots, chosen.kv_tokens, chosen.step_tokens) == (slots, kv_tokens, step_tokens)
+    assert chosen.threads == 6
+
+
+def test_the_pool_is_never_below_one_request_and_some() -> None:
+    assert sizes(slots=1).kv_tokens == 8192 + 1024
+    assert sizes(slots=1, context_tokens=200).kv_tokens == 1280
+
+
+def test_the_context_is_clipped_to_the_file() -> None:
+    assert sizes(header=GgufHeader(LLAMA_8B | {"llama.context_length": 1000}, GIB, 10)).context_tokens == 1000
+
+
+def test_the_context_is_clipped_to_the_pool() -> None:
+    assert sizes(kv_tokens=1000).context_tokens == 1024
+
+
+def test_a_small_model_gets_one_thread() -> None:
+    assert sizes(header=GgufHeader(LLAMA_8B, 5_000_000, 10)).threads == 1
+    assert sizes(header=GgufHeader(LLAMA_8B, 5_000_000, 10), threads=3).threads == 3
+
+
+@pytest.mark.parametrize("slots", [1, 8, 100, 256])
+def test_there_is_always_a_sequence_to_spare(slots: int) -> None:
+    chosen = sizes(slots=slots, step_tokens=16)
+
+    assert chosen.slots + 4 <= chosen.sequences <= 256
+    assert chosen.step_tokens >= chosen.slots
+
+
+def test_the_pool_of_an_8b_model_costs_128_kib_per_token() -> None:
+    plan = plan_memory(sizes(), HEADER, MACHINE, [])
+
+    assert plan.pool_bytes == 16_384 * 128 * 1024
+    assert plan.needed_bytes < 8 * GIB
+
+
+def test_what_does_not_fit_is_refused_with_the_arithmetic() -> None:
+    with pytest.raises(TooLargeForMachine) as caught:
+        plan_memory(sizes(), HEADER, MemoryLimit(4 * GIB, "memory limit of the container"), [])
+
+    assert "weights 4.60 + pool 2.00 + compute" in str(caught.value)
+    assert "of 4.00 GiB (memory limit of the container)" in str(caught.value)
+
+
+def test_a_gpus_memory_counts_where_there_is_one() -> None:
+    chosen = sizes(has_gpu=True)
+
+    assert plan_memory(chosen, HEADER, MemoryLimit(GIB, "small"), [GpuMemory("A10", 24 * GIB, 24 * GIB)])
+    with pytest.raises(TooLargeForMachine, match="free memory of A10"):
+        plan_memory(chosen, HEADER, MACHINE, [GpuMemory("A10", 5 * GIB, 24 * GIB)])
+
+
+def files(root: Path, contents: dict[str, str]) -> Path:
+    for name, content in contents.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("contents", "gib"),
+    [
+        ({"sys/fs/cgroup/memory.max": "4294967296", "sys/fs/cgroup/memory.stat": "anon 1073741824\nfile 9"}, 3),
+        ({"sys/fs/cgroup/memory.max": "max"}, 8),
+        (
+            {
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "2147483648",
+                "sys/fs/cgroup/memory/memory.stat": "rss 5\ntotal_rss 1073741824",
+            },
+            1,
+        ),
+        ({"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712"}, 8),
+        ({}, 8),
+    ],
+    ids=["v2", "v2 without a limit", "v1", "v1 without a limit", "no cgroup"],
+)
+def test_memory_is_what_the_container_has_left(tmp_path: Path, contents: dict[str, str], gib: int) -> None:
+    root = files(tmp_path, contents | {"proc/meminfo": f"MemTotal: 1 kB\nMemAvailable: {8 * 1024 * 1024} kB\n"})
+
+    assert memory_limit(root).available_bytes == gib * GIB
+
+
+@pytest.mark.parametrize(
+    ("contents", "most"),
+    [
+        ({"sys/fs/cgroup/cpu.max": "100000 100000"}, 1),
+        ({"sys/fs/cgroup/cpu.max": "50000 100000"}, 1),
+        ({"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "100000", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"}, 1),
+    ],
+    ids=["v2", "half a CPU", "v1"],
+)
+def test_cpus_are_those_of_the_quota(tmp_path: Path, contents: dict[str, str], most: int) -> None:
+    assert usable_cpus(files(tmp_path, contents)) == most
+
+
+@pytest.mark.parametrize("quota", ["max 100000", "100000000 100000"])
+def test_cpus_are_those_of_the_affinity_mask_where_the_quota_is_wider(tmp_path: Path, quota: str) -> None:
+    without = usable_cpus(tmp_path / "nothing")
+
+    assert usable_cpus(files(tmp_path, {"sys/fs/cgroup/cpu.max": quota})) == without
