@@ -22,25 +22,187 @@ TESTS_FAILED = 1  # pytest's exit status; others mean that it could not even run
 
 
 @dataclass(frozen=True)
+class Edit:
+    """`old`, which occurs once in `file`, becomes `new`. Paths are from the root."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
 class Mutant:
     """One defect.
 
     Attributes:
         name: What is wrong with the code afterwards.
-        file: Path from the root.
-        old: Text that occurs once in the file.
-        new: Text that takes its place.
         test: pytest's id of the test that must turn red; green without the mutant.
+        edits: How to break it; several where more than one guard stands in the way.
     """
 
     name: str
-    file: str
-    old: str
-    new: str
     test: str
+    edits: tuple[Edit, ...]
 
 
-MUTANTS: tuple[Mutant, ...] = ()
+CORE, LLM, ADAPTERS, API = (f"services/chatbot/{layer}" for layer in ("core", "llm", "adapters", "api"))
+ADMISSION, ANSWER = "tests/unit/test_admission.py", "tests/unit/test_answer.py"
+STORES, SCHEDULER = "tests/integration/test_conversation_store.py", "tests/integration/test_engine_scheduler.py"
+
+MUTANTS: tuple[Mutant, ...] = (
+    # ---- the waiting line (ADR 0006)
+    Mutant(
+        "first come first served instead of taking turns",
+        "tests/unit/test_fairness.py::test_first_request_of_another_user_starts_after_at_most_one_generation",
+        (
+            Edit(f"{CORE}/waiting/line.py", "            self.members.move_to_end(name)\n", "            pass\n"),
+            Edit(f"{CORE}/waiting/line.py", "            self.members.move_to_end(last)\n", "            pass\n"),
+        ),
+    ),
+    Mutant(
+        "no jitter",
+        f"{ADMISSION}::test_refused_callers_are_told_later_and_later_times",
+        (Edit(f"{CORE}/waiting/promises.py", "* (1 + rng.uniform(0, JITTER))", "* 1"),),
+    ),
+    Mutant(
+        "no hard bound of the line",
+        f"{ADMISSION}::test_refuses_when_the_line_is_full_until_a_place_is_predicted",
+        (Edit(f"{CORE}/admission.py", "if len(order) > bound:", "if len(order) < 0:"),),
+    ),
+    Mutant(
+        "drain forgets the requests that wait",
+        f"{ADMISSION}::test_drain_refuses_newcomers_and_lets_the_admitted_go_on",
+        (
+            Edit(
+                f"{CORE}/admission.py",
+                "while self._capacity.open and",
+                "while not self._draining and self._capacity.open and",
+            ),
+        ),
+    ),
+    # ---- answers and history (ADR 0007)
+    Mutant(
+        "a repeated turn generates again",
+        f"{ANSWER}::test_repeated_turn_gets_the_stored_answer_without_generating",
+        (Edit(f"{CORE}/answer.py", "if turn.turn_id == question.turn_id:", "if not turn.turn_id:"),),
+    ),
+    Mutant(
+        "a client that leaves is not cancelled",
+        f"{ANSWER}::test_client_that_leaves_frees_everything_at_once",
+        (Edit(f"{CORE}/pump.py", "        self._pump.cancel()\n", ""),),
+    ),
+    Mutant(
+        "text is sent twice when the engine died after some of it",
+        f"{ANSWER}::test_stream_that_began_ends_with_an_error_when_the_engine_dies",
+        (Edit(f"{CORE}/pump.py", "if self._outbox.text_left:", "if not self._texts:"),),
+    ),
+    Mutant(
+        "the fallback takes a conversation that must stay in the house",
+        f"{ANSWER}::test_local_conversation_never_leaves_the_house",
+        (Edit(f"{CORE}/answer.py", "may_leave = not past.local_only and", "may_leave ="),),
+    ),
+    Mutant(
+        "no epoch check",
+        f"{STORES}::test_turn_begun_before_an_erasure_is_refused[sqlite]",
+        (
+            Edit(
+                f"{ADAPTERS}/sqlite_tables.py",
+                'if row["epoch"] != conversation.epoch:',
+                'if row["epoch"] < conversation.epoch:',
+            ),
+        ),
+    ),
+    Mutant(
+        "local_only of one turn is forgotten by the next",
+        f"{STORES}::test_local_only_never_becomes_false_again[sqlite]",
+        (Edit(f"{ADAPTERS}/sqlite_tables.py", "max(local_only, excluded.local_only)", "excluded.local_only"),),
+    ),
+    # ---- the engine (ADR 0003, 0008)
+    Mutant(
+        "user text tokenised with specials",
+        "tests/integration/test_engine_text.py::test_control_tokens_are_those_of_the_scaffold",
+        (
+            Edit(
+                f"{LLM}/engine/text/vocabulary.py",
+                "        tokens = self._encode(text)\n        if self.control.isdisjoint(tokens):\n",
+                "        tokens = self._encode(text)\n        if True:\n",
+            ),
+            Edit(
+                f"{LLM}/engine/text/vocabulary.py",
+                "len(data), buffer, size, False, False))\n        if count < 0:",
+                "len(data), buffer, size, False, True))\n        if count < 0:",
+            ),
+        ),
+    ),
+    Mutant(
+        "prefix reuse off by one",
+        "tests/integration/test_engine_batching.py::test_answers_in_a_batch_equal_those_alone",
+        (
+            Edit(
+                f"{LLM}/engine/batching/residents.py",
+                "length = min(common_prefix(sequence.tokens, tokens), len(tokens) - 1)",
+                "length = min(common_prefix(sequence.tokens, tokens) + 1, sequence.length, len(tokens) - 1)",
+            ),
+        ),
+    ),
+    Mutant(
+        "a stop string is sent to the client",
+        f"{SCHEDULER}::test_a_stop_string_ends_the_answer_and_is_no_part_of_it",
+        (Edit(f"{LLM}/engine/text/text_out.py", "keep = self._possible_stop()", "keep = 0"),),
+    ),
+    Mutant(
+        "penalties do not see the prompt",
+        f"{SCHEDULER}::test_a_repeat_penalty_counts_the_prompt",
+        (
+            Edit(
+                f"{LLM}/engine/batching/sampling.py",
+                "            llama_cpp.llama_sampler_accept(self.handle, token)\n",
+                "            pass\n",
+            ),
+        ),
+    ),
+    # ---- the second backend
+    Mutant(
+        "breaker never opens",
+        "tests/unit/test_resilience.py::test_opens_after_failures_in_a_row",
+        (
+            Edit(
+                f"{LLM}/resilience.py",
+                "if is_probe or self._failures >= self._policy.failures:",
+                "if is_probe:",
+            ),
+        ),
+    ),
+    Mutant(
+        "retries without a budget",
+        "tests/unit/test_resilience.py::test_retries_stay_within_a_tenth_of_requests",
+        (Edit(f"{LLM}/resilience.py", "        self._saved -= 1.0\n", ""),),
+    ),
+    # ---- the edge (ADR 0004)
+    Mutant(
+        "an expired key is let in",
+        "tests/unit/test_api_callers.py::test_a_key_ends_at_its_moment",
+        (Edit(f"{API}/callers.py", "self._now() >= found.expires_at", "self._now() < 0"),),
+    ),
+    Mutant(
+        "an error repeats what was sent",
+        "tests/integration/test_http_hostile.py::test_every_hostile_body_is_refused_with_a_reason",
+        (
+            Edit(
+                f"{API}/errors.py",
+                '        body |= {"field": error.field,',
+                '        body |= {"value": getattr(error, "value", ""), "field": error.field,',
+            ),
+            Edit(
+                f"{API}/schemas.py",
+                "raise _invalid_input(exc.errors(include_url=False, include_input=False)[0]) from None",
+                "wrong = _invalid_input(exc.errors(include_url=False)[0])\n"
+                '        wrong.value = str(exc.errors()[0]["input"])\n'
+                "        raise wrong from None",
+            ),
+        ),
+    ),
+)
 
 
 @contextmanager
@@ -57,8 +219,8 @@ def copy_of_checkout() -> Iterator[Path]:
         yield copy
 
 
-def status_of(copy: Path, tests: list[str]) -> int:
-    """Run tests of a copy, importing the copy's packages; pytest's exit status."""
+def outcome_of(copy: Path, tests: list[str]) -> tuple[int, str]:
+    """Run tests of a copy, importing the copy's packages; pytest's exit status, and the first line that it blames."""
     paths = os.pathsep.join(str(copy / place) for place in ("services", "operator"))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     run = subprocess.run(
@@ -70,9 +232,11 @@ def status_of(copy: Path, tests: list[str]) -> int:
         timeout=LIMIT_SECONDS,
         check=False,
     )
+    output = run.stdout.decode(errors="replace")
     if run.returncode not in (0, TESTS_FAILED):
-        print(run.stdout.decode(errors="replace")[-3000:])
-    return run.returncode
+        print(output[-3000:])
+    blamed = (line[1:].strip() for line in output.splitlines() if line.startswith("E  "))
+    return run.returncode, next(blamed, "")
 
 
 @contextmanager
@@ -82,15 +246,17 @@ def applied(copy: Path, mutant: Mutant) -> Iterator[None]:
     Raises:
         ValueError: The text to replace does not occur exactly once: the code has moved on, the mutant must follow.
     """
-    path = copy / mutant.file
-    text = path.read_text()
-    if text.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: its text occurs {text.count(mutant.old)} times in {mutant.file}")
-    path.write_text(text.replace(mutant.old, mutant.new))
+    whole = {copy / edit.file: (copy / edit.file).read_text() for edit in mutant.edits}
     try:
+        for edit in mutant.edits:
+            text = (copy / edit.file).read_text()
+            if text.count(edit.old) != 1:
+                raise ValueError(f"{mutant.name}: its text occurs {text.count(edit.old)} times in {edit.file}")
+            (copy / edit.file).write_text(text.replace(edit.old, edit.new))
         yield
     finally:
-        path.write_text(text)
+        for path, text in whole.items():
+            path.write_text(text)
 
 
 def main(names: list[str]) -> int:
@@ -99,16 +265,18 @@ def main(names: list[str]) -> int:
     survivors = []
     with copy_of_checkout() as copy:
         print(f"without a mutant: {len({mutant.test for mutant in chosen})} tests", flush=True)
-        if status_of(copy, sorted({mutant.test for mutant in chosen})) != 0:
-            print("not green: mend that first")
+        status, blamed = outcome_of(copy, sorted({mutant.test for mutant in chosen}))
+        if status != 0:
+            print(f"not green, mend that first: {blamed}")
             return 1
         for mutant in chosen:
             start = time.monotonic()
             with applied(copy, mutant):
-                noticed = status_of(copy, [mutant.test]) == TESTS_FAILED
-            survivors += [] if noticed else [mutant.name]
-            verdict = "noticed" if noticed else "SURVIVED"
-            print(f"{verdict}: {mutant.name} ({mutant.test}, {time.monotonic() - start:.0f} s)", flush=True)
+                status, blamed = outcome_of(copy, [mutant.test])
+            verdict = "noticed" if status == TESTS_FAILED else "SURVIVED"
+            survivors += [mutant.name] if verdict == "SURVIVED" else []
+            seconds = time.monotonic() - start
+            print(f"{verdict}: {mutant.name} ({seconds:.0f} s)\n    {mutant.test}\n    {blamed[:160]}", flush=True)
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants noticed")
     return int(bool(survivors))
 
