@@ -178,6 +178,25 @@ def test_nobody_is_evicted_or_started_while_the_engine_is_closed() -> None:
     assert second.phase is Phase.WAITING
 
 
+def test_no_guess_is_shorter_than_what_runs_already() -> None:
+    setting = Setting(limit=60)
+    setting.enter("a", deadline=600)
+    setting.clock.now = 50.0
+    setting.enter("b", deadline=600)
+
+    refusal(setting, "c")  # 25 s of the first are believed to be left, 50 s of the second
+
+    assert setting.admission.line("office").depth == 1
+
+
+def test_expects_what_it_is_told_of_another_model() -> None:
+    setting = Setting(limit=60)
+    setting.enter("a")
+    setting.admission.expect(100.0)
+
+    assert setting.admission.line("office").predicted_wait_seconds == 100.0
+
+
 def test_drain_refuses_newcomers_and_lets_the_admitted_go_on() -> None:
     setting = Setting()
     first, second = setting.enter("a"), setting.enter("b")

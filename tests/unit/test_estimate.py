@@ -80,3 +80,15 @@ def test_doubt_grows_with_those_ahead_and_is_shared_by_the_slots() -> None:
     assert times.doubt("office", 16, 1) == pytest.approx((16 + 16 * 16 / 16) ** 0.5)
     assert times.doubt("office", 16, 8) == pytest.approx(times.doubt("office", 16, 1) / 8)
     assert times.doubt("office", 0, 1) == 0.0
+
+
+def test_another_model_is_believed_to_take_what_is_told_until_measured() -> None:
+    times = ServiceTimes()
+    times.add("office", 100.0)
+
+    times.restart(2.0)
+    told = times.mean("office")
+    times.add("office", 3.0)
+
+    assert (told, times.mean("office")) == (2.0, 3.0)
+    assert times.mean("character") == 2.0

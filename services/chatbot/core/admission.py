@@ -97,6 +97,10 @@ class Admission:
         self._capacity_at = self._clock()
         self._dispatch()
 
+    def expect(self, service_seconds: float) -> None:
+        """Another model is served: believe this of an answer, from slot to end, until some were measured."""
+        self._times.restart(service_seconds)
+
     def enter(self, service: str, caller: Caller, deadline: float) -> Ticket:
         """Take a place in the line, or a slot where one is free. Never waits.
 
@@ -261,7 +265,9 @@ class Admission:
 
     def _starts(self, order: list[Ticket]) -> list[float]:
         """Predicted seconds until each ticket starts, if they are dispatched in this order."""
-        remaining = [self._times.remaining(ticket.service, self._elapsed(ticket)) for ticket in self._running]
+        elapsed = [(ticket.service, self._elapsed(ticket)) for ticket in self._running]
+        self._times.outlasts(max((seconds for _, seconds in elapsed), default=0.0))
+        remaining = [self._times.remaining(service, seconds) for service, seconds in elapsed]
         free = slots_free_at(remaining, max(1, self._capacity.slots), self._opens_in_seconds())
         return start_times(free, (self._times.mean(ticket.service) for ticket in order))
 

@@ -21,12 +21,22 @@ INITIAL_SECONDS = 5.0
 class ServiceTimes:
     """What answers of each service took from dispatch to the return of the slot, seconds."""
 
-    def __init__(self, initial_seconds: float = INITIAL_SECONDS) -> None:
-        self._initial_seconds = initial_seconds
+    def __init__(self) -> None:
+        self._guess_seconds = INITIAL_SECONDS
         self._recent: dict[str, deque[float]] = {}
         self._means: dict[str, float] = {}
         self._spreads: dict[str, float] = {}
         self._sorted: dict[str, tuple[list[float], list[float]]] = {}
+
+    def restart(self, guess_seconds: float) -> None:
+        """Another model serves: what was measured counts no more, and this is believed until something was."""
+        self._guess_seconds = max(guess_seconds, 1e-3)
+        for measured in (self._recent, self._means, self._spreads, self._sorted):
+            measured.clear()
+
+    def outlasts(self, seconds: float) -> None:
+        """A request has run for so long and not ended: no first guess may be shorter."""
+        self._guess_seconds = max(self._guess_seconds, seconds)
 
     def add(self, service: str, seconds: float) -> None:
         """Note one finished request."""
@@ -40,7 +50,7 @@ class ServiceTimes:
 
     def mean(self, service: str) -> float:
         """Expected seconds of a request that starts now, > 0."""
-        return self._means.get(service, self._initial_seconds)
+        return self._means.get(service, self._guess_seconds)
 
     def doubt(self, service: str, ahead: int, slots: int) -> float:
         """Standard deviation of a forecast over `ahead` requests before one, seconds; 0 before anything is measured.
