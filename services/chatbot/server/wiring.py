@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp
 
 from chatbot.adapters.history_bounds import HistoryBounds
-from chatbot.adapters.mongo import MongoConversations
 from chatbot.adapters.sqlite import SqliteConversations
 from chatbot.api.callers import KeyRing
 from chatbot.api.profiles import Profile
@@ -25,7 +24,6 @@ from chatbot.domain.ports import ConversationStore, TextGenerator
 from chatbot.llm.engine_host import EngineHost, EngineOptions
 from chatbot.llm.llama_cpp import LlamaCppGenerator
 from chatbot.llm.model_source import FixedModel, FollowedModel
-from chatbot.llm.openai.generator import OpenAIGenerator, OpenAIOptions
 from chatbot.server.app import HttpOptions, create_app
 from chatbot.server.observe.engine_metrics import EngineReading
 from chatbot.server.observe.telemetry import Meters, Unqueued
@@ -117,6 +115,8 @@ def open_remote(settings: Settings, meters: Meters) -> tuple[TextGenerator, Admi
     """The second backend with a line of its own, which has no queue metrics; None where it is off."""
     if not settings.openai.model:
         return None
+    from chatbot.llm.openai import OpenAIGenerator, OpenAIOptions  # the SDK costs 1.1 CPU s and 50 MiB to import
+
     openai = settings.openai
     options = OpenAIOptions(
         base_url=openai.base_url,
@@ -142,6 +142,8 @@ def open_store(settings: Settings) -> ConversationStore:
         return SqliteConversations.open(history.sqlite_path, bounds)
     if settings.mongodb.uri_file is None:
         raise ValueError("CHATBOT_MONGODB_URI_FILE: needed where CHATBOT_HISTORY_STORE=mongodb")
+    from chatbot.adapters.mongo import MongoConversations  # the driver costs 0.3 CPU s and 25 MiB to import
+
     uri = settings.mongodb.uri_file.read_text("utf-8").strip()
     return MongoConversations.open(uri, settings.mongodb.database, settings.mongodb.driver, bounds)
 
