@@ -26,6 +26,9 @@ _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 class KeysFileError(Exception):
     """The keys file cannot be read or has a line that is none. The message names the line, never its content."""
 
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"CHATBOT_AUTH_KEYS_FILE: {problem}")
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
