@@ -102,7 +102,7 @@ class _Bars:
         detail = f"{size(progress.done_bytes)}{f' of {size(total)}' if total else ''}, {size(speed)}/s"
         if total and speed > 0:
             detail += f", {(total - progress.done_bytes) / speed:.0f} s left"
-        self._bars[progress.phase].show(progress.done_bytes / total if total else None, detail)
+        self._bars[progress.phase].show(progress.done_bytes / total if total else None, progress.trouble or detail)
 
     def end(self) -> None:
         for bar in self._bars.values():

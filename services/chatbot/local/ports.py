@@ -17,10 +17,17 @@ class PortTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Both bound sockets."""
+    """Both bound sockets; a context manager closes them."""
 
     gateway: socket.socket
     internal: socket.socket
+
+    def __enter__(self) -> "Ports":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.gateway.close()
+        self.internal.close()
 
 
 def take(settings: Settings, choice: Choice) -> Ports:

@@ -17,7 +17,7 @@ from chatbot.character import CHARACTER
 from chatbot.core.prompt import PromptFileError
 from chatbot.llm.model_source import FixedModel
 from chatbot.local import ports
-from chatbot.local.arguments import parse
+from chatbot.local.arguments import Choice, parse
 from chatbot.local.guide import Guide, StartFailed
 from chatbot.local.model_choice import NoModel, choose
 from chatbot.local.terminal import Terminal, size
@@ -43,21 +43,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if choice.show_settings:
             terminal.say(shown(settings))
             return
-        taken = ports.take(settings, choice)
-        terminal.say(f"ChatBot AI for Kubernetes {__version__}\n")
-        path = choose(choice.model or str(settings.model.path or ""), choice.sha256, terminal)
-        log = settings.history.sqlite_path.with_name("chatbot-local.log")
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w", encoding="utf-8") as stream, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            set_up_logs(settings.log.level, stream)
-            _introduce(terminal, settings, path, log)
-            runner.run(_serve(settings, path, taken, check=choice.check, terminal=terminal))
+        with ports.take(settings, choice) as taken:
+            _start(settings, choice, taken, terminal)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except WrongEnvironment as exc:
         sys.exit(_complaint("\n".join(exc.problems)))
     except _EXPECTED as exc:
         sys.exit(_complaint(str(exc)))
+
+
+def _start(settings: Settings, choice: Choice, taken: ports.Ports, terminal: Terminal) -> None:
+    terminal.say(f"ChatBot AI for Kubernetes {__version__}\n")
+    path = choose(choice.model or str(settings.model.path or ""), choice.sha256, terminal)
+    log = settings.history.sqlite_path.with_name("chatbot-local.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as stream, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        set_up_logs(settings.log.level, stream)
+        _introduce(terminal, settings, path, log)
+        runner.run(_serve(settings, path, taken, check=choice.check, terminal=terminal))
 
 
 async def _serve(settings: Settings, path: Path, taken: ports.Ports, *, check: bool, terminal: Terminal) -> None:

@@ -9,8 +9,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,48 +16,10 @@ import httpx2
 
 from chatbot.adapters.model_download.answer import Answer, Verdict, judge
 from chatbot.adapters.model_download.partial import Partial
+from chatbot.adapters.model_download.terms import DEFAULT_POLICY, DownloadFailed, DownloadPolicy, Phase, Progress
 
 _GGUF_MAGIC = b"GGUF"
 _CHUNK_BYTES = 1 << 20
-
-
-class DownloadFailed(Exception):
-    """It did not come. The message is for a person and names the remedy; it never holds the URL."""
-
-
-class Phase(StrEnum):
-    """What takes time."""
-
-    DOWNLOAD = "download"
-    VERIFY = "verify"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far it is. `total_bytes` is None where the server does not tell."""
-
-    phase: Phase
-    done_bytes: int
-    total_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DownloadPolicy:
-    """Bounds.
-
-    Attributes:
-        stall_seconds: A connection that brings nothing for so long is cut and resumed.
-        fruitless_tries: Tries in a row that came no further than one before, then it fails.
-        most_tries: Tries in all.
-        first_delay_seconds: Wait before the second try; doubles, with jitter, up to 30 s.
-        spare_bytes: Disk space that stays free.
-    """
-
-    stall_seconds: float = 60.0
-    fruitless_tries: int = 6
-    most_tries: int = 100
-    first_delay_seconds: float = 1.0
-    spare_bytes: int = 64 << 20
 
 
 def folder_of(url: str, cache: Path) -> Path:
@@ -84,7 +44,7 @@ def download(
     *,
     sha256: str = "",
     on_progress: Callable[[Progress], None] = lambda _: None,
-    policy: DownloadPolicy = DownloadPolicy(),
+    policy: DownloadPolicy = DEFAULT_POLICY,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Path:
     """Bring the file of a URL into the cache, unless it is there. Blocks; safe to interrupt and to repeat.
@@ -239,8 +199,11 @@ class _Fetch:
             return 0
 
     def _pause(self, fruitless: int) -> None:
-        seconds = min(30.0, self._policy.first_delay_seconds * 2 ** max(0, fruitless - 1))
-        self._sleep(max(self._wait_seconds, seconds * random.uniform(0.5, 1.0)))  # noqa: S311 - jitter
+        longest = min(30.0, self._policy.first_delay_seconds * 2 ** max(0, fruitless - 1))
+        seconds = max(self._wait_seconds, longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        trouble = f"{self._reason}; trying again in {seconds:.0f} s"
+        self._on_progress(Progress(Phase.DOWNLOAD, self._size(), self._partial.version.total_bytes, trouble))
+        self._sleep(seconds)
 
 
 def _checked(url: str) -> httpx2.URL:
