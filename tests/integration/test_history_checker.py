@@ -15,7 +15,7 @@ import pytest
 from chatbot.domain.chat import Caller, ConversationKey, Turn
 from parts.history_check import Place, Sent, complaints
 from parts.mongo_server import mongo_url, scratch_database
-from parts.office_processes import OfficeProcess, settings_for
+from parts.office_processes import Nursery, OfficeProcess, nursery, settings_for
 from parts.openai_stub import OpenAIStub, Talk, delta, openai_stub
 from parts.store_place import KINDS, StorePlace
 
@@ -62,7 +62,7 @@ class Processes:
 
     async def kill_one(self, index: int) -> None:
         victim = self.serving[index]
-        victim.kill()
+        await victim.kill()
         self.kills += 1
         next_one = self.spare or self.start()
         self.spare = None
@@ -106,10 +106,16 @@ async def stub(model: EchoModel) -> AsyncIterator[OpenAIStub]:
         yield stub
 
 
+@pytest.fixture(scope="module")
+def offices() -> Iterator[Nursery]:
+    with nursery() as offices:
+        yield offices
+
+
 @pytest.fixture
-async def processes(place: StorePlace, tmp_path: Path, stub: OpenAIStub) -> AsyncIterator[Processes]:
+async def processes(offices: Nursery, place: StorePlace, tmp_path: Path, stub: OpenAIStub) -> AsyncIterator[Processes]:
     settings = settings_for(place, tmp_path, stub.base_url)
-    processes = Processes(lambda: OfficeProcess(tmp_path, settings))
+    processes = Processes(lambda: offices.start(tmp_path, settings))
     try:
         await processes.begin()
         yield processes
