@@ -15,21 +15,22 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(shell command -v $(PYTHON))
 export UV_FROZEN := 1
 
-# Arguments of `make run`: MODEL=path-or-url SHA256=hex PORT=8001 CHECK=1
+# Arguments of `make run`: MODEL=path-or-url SHA256=hex PORT=8001 METRICS_PORT=9090 CHECK=1
 MODEL ?=
 SHA256 ?=
 PORT ?=
+METRICS_PORT ?=
 CHECK ?=
 
 .PHONY: help run test check fix generate deps stress mutants clean test-cluster images bench loadtest
 
 help:  ## what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\n  make run takes MODEL=path-or-url SHA256=hex PORT=8001, and CHECK=1 to ask once and end.\n'
+	@printf '\n  make run takes MODEL=path-or-url SHA256=hex PORT=8001 METRICS_PORT=9090, and CHECK=1 to ask once and end.\n'
 
 run: .venv/.run  ## start both services on this machine and ask each one question
 	@exec $(BIN)/chatbot-local $(if $(MODEL),--model '$(MODEL)') $(if $(SHA256),--sha256 '$(SHA256)') \
-		$(if $(PORT),--port '$(PORT)') $(if $(CHECK),--check)
+		$(if $(PORT),--port '$(PORT)') $(if $(METRICS_PORT),--metrics-port '$(METRICS_PORT)') $(if $(CHECK),--check)
 
 test: .venv/.dev  ## unit, contract and integration tests; says what was left out and why
 	@$(PYTEST) $(TIERS) --color=auto -q
