@@ -4,14 +4,18 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
-from chatbot.domain.errors import EngineLost, PromptTooLong, TimedOut, Unavailable
+from chatbot.domain.errors import EngineLost, ModelUnavailable, PromptTooLong, TimedOut, Unavailable
 from chatbot.domain.generation import FinishReason
 from chatbot.domain.model import ModelReason, ModelState
 from parts.engine_hosts import eventually, running_engine, scripted_engine
 from parts.scripted_child import write_script
+from parts.toy_gguf import make_toy
 
 A, B = "a" * 16, "b" * 16
 
@@ -273,3 +277,53 @@ async def test_command_that_cannot_be_started_is_told_and_tried_again(tmp_path):
 
         assert (status.state, status.reason) == (ModelState.FAILED, ModelReason.ENGINE_CRASHED)
         assert "No such file" in status.message
+
+
+async def test_request_that_waits_for_an_engine_learns_that_the_host_stops(tmp_path):
+    model = write_script(tmp_path / "a.gguf", load_seconds=60)
+
+    async with scripted_engine(model) as engine:
+        waiting = asyncio.create_task(engine.answer("x"))
+        await eventually(lambda: engine.host.load_fraction() == 0.5)
+        await engine.host.stop()
+
+        with pytest.raises(ModelUnavailable):
+            await waiting
+
+
+@pytest.mark.parametrize("phase", ["loading", "serving"])
+def test_engine_dies_with_a_parent_that_is_killed(tmp_path, phase):
+    model = make_toy(tmp_path / "toy.gguf")
+    program = f"""
+import asyncio, sys
+from pathlib import Path
+from parts.engine_hosts import eventually, running_engine
+
+async def main():
+    async with running_engine(Path({str(model)!r}), slots=1, context_tokens=512, threads=1) as engine:
+        await eventually(lambda: engine.host._process)
+        if {phase!r} == "serving":
+            await engine.serves()
+        print(engine.host._process.pid, flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": path}) as parent:
+        pid = int(parent.stdout.readline())
+        parent.kill()
+
+    end = time.monotonic() + 30
+    while is_alive(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not is_alive(pid)
+
+
+def is_alive(pid):
+    """Whether it runs; one that nobody has buried yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

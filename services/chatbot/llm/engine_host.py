@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatbot.domain.chat import Dialogue
-from chatbot.domain.errors import TimedOut
+from chatbot.domain.errors import ModelUnavailable, TimedOut
 from chatbot.domain.model import Capacity, ModelInfo, ModelStatus
 from chatbot.llm.dialogue_frames import dialogue_frame
 from chatbot.llm.engine.frames import LoadFrame
@@ -85,6 +85,7 @@ class EngineHost:
         self._process: EngineChild | None = None
         self._stats = EngineStats()
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_over = False
 
     async def start(self, path: Path, revision: str = "", sha256: str = "") -> None:
         """Begin to serve a file; returns at once, `status()` tells how it goes."""
@@ -101,12 +102,14 @@ class EngineHost:
         await self.start(path, revision, sha256)
 
     async def stop(self) -> None:
-        """End the engine process; running generations raise `EngineLost`. Idempotent."""
+        """End the engine process; running generations raise `EngineLost`. For good, and idempotent."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._tasks = []
+        self._is_over = True
+        self._life.opened.set()  # whoever waits for an engine learns that none comes
 
     def no_model(self, message: str) -> None:
         """Say that nothing is configured to be served; `message` holds the remedy."""
@@ -168,10 +171,13 @@ class EngineHost:
 
         Raises:
             TimedOut: There was none until the deadline.
+            ModelUnavailable: The host was stopped.
         """
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
                 while (child := self._life.child) is None:
+                    if self._is_over:
+                        raise ModelUnavailable("stopped")
                     await self._life.opened.wait()
         except TimeoutError:
             raise TimedOut("generation") from None
