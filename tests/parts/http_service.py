@@ -23,7 +23,7 @@ from chatbot.domain.ports import ConversationStore
 from chatbot.server.app import HttpOptions, create_app
 from chatbot.server.observe.telemetry import Meters, Unqueued
 from chatbot.server.serving.gate import Gate
-from chatbot.server.serving.serve import Listener, bind, serve
+from chatbot.server.serving.serve import DrainPolicy, Listener, bind, serve
 from starlette.types import ASGIApp
 
 from parts.stub_generator import StubGenerator
@@ -111,7 +111,7 @@ async def serving(app: ASGIApp, gate: Gate, *more: ASGIApp) -> AsyncIterator[Seq
     async def at_once() -> None:
         """Nothing to wait for."""
 
-    task = asyncio.create_task(serve(listeners, gate, at_once, 5.0))
+    task = asyncio.create_task(serve(listeners, gate, at_once, DrainPolicy(5.0, linger_seconds=0.0)))
     try:
         yield ports
     finally:

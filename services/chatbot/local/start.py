@@ -25,7 +25,7 @@ from chatbot.office import OFFICE
 from chatbot.server.environment import WrongEnvironment, load_settings, shown
 from chatbot.server.gateway import Gateway
 from chatbot.server.observe.logs import set_up_logs
-from chatbot.server.serving.serve import Listener, serve
+from chatbot.server.serving.serve import DrainPolicy, Listener, serve
 from chatbot.server.settings import Settings
 from chatbot.server.wiring import Shared, idle, open_service, open_shared, running
 
@@ -71,7 +71,7 @@ async def _serve(settings: Settings, path: Path, taken: ports.Ports, *, check: b
     gateway = Gateway({name: app for name, (app, _) in services.items()}, NotFoundApp())
     internal = internal_app(shared.meters.render, shared.engine.host.status)
     listeners = [Listener(gateway, taken.gateway), Listener(internal, taken.internal)]
-    limit_seconds = settings.queue.timeout_seconds + settings.generation.timeout_seconds
+    drain = DrainPolicy(settings.queue.timeout_seconds + settings.generation.timeout_seconds)
     guide = Guide(
         shared.engine.host,
         terminal,
@@ -79,7 +79,7 @@ async def _serve(settings: Settings, path: Path, taken: ports.Ports, *, check: b
         internal=ports.address(taken.internal),
     )
     async with running(shared, FixedModel(path)):
-        serving = asyncio.create_task(serve(listeners, shared.gate, lambda: idle(shared, answerers), limit_seconds))
+        serving = asyncio.create_task(serve(listeners, shared.gate, lambda: idle(shared, answerers), drain))
         try:
             await _lead(guide, shared, check=check, terminal=terminal)
         finally:

@@ -15,7 +15,7 @@ from chatbot.api.profiles import Profile
 from chatbot.core.prompt import PromptFileError
 from chatbot.server.environment import WrongEnvironment, load_settings, shown
 from chatbot.server.observe.logs import set_up_logs
-from chatbot.server.serving.serve import Listener, bind, serve
+from chatbot.server.serving.serve import DrainPolicy, Listener, bind, serve
 from chatbot.server.settings import Settings
 from chatbot.server.wiring import idle, model_source, open_service, open_shared, running
 
@@ -62,9 +62,9 @@ async def serve_one(profile: Profile, settings: Settings) -> None:
             bind(settings.metrics.host, settings.metrics.port),
         ),
     ]
-    limit_seconds = settings.queue.timeout_seconds + settings.generation.timeout_seconds
+    drain = DrainPolicy(settings.queue.timeout_seconds + settings.generation.timeout_seconds)
     async with running(shared, model_source(settings)):
-        await serve(listeners, shared.gate, lambda: idle(shared, [answerer]), limit_seconds)
+        await serve(listeners, shared.gate, lambda: idle(shared, [answerer]), drain)
 
 
 def _complain(problems: Sequence[str]) -> int:

@@ -32,6 +32,7 @@ from chatbot.server.settings import Settings
 
 ModelSource = FixedModel | FollowedModel
 _CLOSE_SECONDS = 5.0
+_TYPICAL_ANSWER_TOKENS = 150  # of a new model, until its answers were measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,17 @@ def open_engine(settings: Settings, service: str, meters: Meters) -> Engine:
         gpu_layers=settings.engine.gpu_layers,
         load_timeout_seconds=settings.engine.load_timeout_seconds,
     )
-    host = EngineHost(options, admission.set_capacity)
+    believed: str | None = None
+
+    def offer(capacity: Capacity) -> None:
+        nonlocal believed
+        status = host.status()
+        if capacity.open and status.revision != believed and status.tokens_per_second:
+            believed = status.revision
+            admission.expect(_TYPICAL_ANSWER_TOKENS / status.tokens_per_second)
+        admission.set_capacity(capacity)
+
+    host = EngineHost(options, offer)
     return Engine(host, admission, LlamaCppGenerator(host))
 
 

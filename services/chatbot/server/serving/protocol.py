@@ -120,3 +120,8 @@ def is_answering(connection: object) -> bool:
     """Whether a connection has a request whose response is not at its end."""
     cycle = getattr(connection, "cycle", None)
     return cycle is not None and not cycle.response_complete
+
+
+def is_fresh(connection: object) -> bool:
+    """Whether a connection is open and has not had a request yet."""
+    return getattr(connection, "cycle", connection) is None

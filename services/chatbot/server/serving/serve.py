@@ -17,13 +17,15 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from chatbot.server.serving.gate import Gate
-from chatbot.server.serving.protocol import BoundedProtocol, is_answering
+from chatbot.server.serving.latecomers import refuse_latecomers
+from chatbot.server.serving.protocol import BoundedProtocol, is_answering, is_fresh
 
 _LOG = logging.getLogger(__name__)
 KEEP_ALIVE_SECONDS = 75
 """Longer than a gateway keeps an idle connection (nginx 60 s), so that it is never us who closes one in use."""
-LINGER_SECONDS = 0.5
-"""Between the last answer and closing the sockets: who connected just before still gets the 503."""
+LINGER_SECONDS = 0.3
+FRESH_SECONDS = 0.5
+"""A connection that has not said anything for so long is closed when the process ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,21 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+@dataclass(frozen=True, slots=True)
+class DrainPolicy:
+    """How long an end may take, seconds.
+
+    Attributes:
+        limit_seconds: Longest time for what was admitted.
+        linger_seconds: Afterwards newcomers get their 503 for so long before the sockets close.
+    """
+
+    limit_seconds: float
+    linger_seconds: float = LINGER_SECONDS
+
+
 async def serve(
-    listeners: Sequence[Listener], gate: Gate, idle: Callable[[], Awaitable[object]], limit_seconds: float
+    listeners: Sequence[Listener], gate: Gate, idle: Callable[[], Awaitable[object]], drain: DrainPolicy
 ) -> None:
     """Serve until a signal, then drain.
 
@@ -61,30 +76,42 @@ async def serve(
         listeners: The first ones carry requests; all are closed together.
         gate: Closed by the first SIGTERM or SIGINT.
         idle: Returns when nobody waits or runs.
-        limit_seconds: Longest drain, seconds.
+        drain: How long the end may take.
     """
     servers = [_Server(_config(listener.app)) for listener in listeners]
+    queues = [listener.socket.dup() for listener in listeners]  # keep the queues of connections when uvicorn closes
     with _signals(gate, servers):
         serving = [
             asyncio.create_task(server.serve([listener.socket]))
             for server, listener in zip(servers, listeners, strict=True)
         ]
-        draining = asyncio.create_task(_drain(gate, servers, idle, limit_seconds))
+        draining = asyncio.create_task(_drain(gate, servers, idle, drain))
         try:
             await asyncio.gather(*serving)
         finally:
             draining.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await draining
+            await refuse_latecomers(queues, drain.linger_seconds)
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, without its signal handlers and its log lines about colours."""
+    """uvicorn's server, without its signal handlers, and with an end that answers whoever is just connecting."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals are ours."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, let fresh connections say what they want, then end as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.0 if self.force_exit else FRESH_SECONDS):
+                while any(map(is_fresh, self.server_state.connections)):  # noqa: ASYNC110 - uvicorn tells nobody
+                    await asyncio.sleep(0.01)
+        await super().shutdown(sockets)
 
     @property
     def is_answering(self) -> bool:
@@ -108,18 +135,18 @@ def _config(app: ASGIApp) -> uvicorn.Config:
 
 
 async def _drain(
-    gate: Gate, servers: Sequence[_Server], idle: Callable[[], Awaitable[object]], limit_seconds: float
+    gate: Gate, servers: Sequence[_Server], idle: Callable[[], Awaitable[object]], drain: DrainPolicy
 ) -> None:
     await gate.closed()
     _LOG.info("draining")
     try:
-        async with asyncio.timeout(limit_seconds):
+        async with asyncio.timeout(drain.limit_seconds):
             await idle()
             while any(server.is_answering for server in servers):  # noqa: ASYNC110 - uvicorn tells nobody
                 await asyncio.sleep(0.02)
     except TimeoutError:
         _LOG.error("drain took too long; ending with answers under way")
-    await asyncio.sleep(LINGER_SECONDS)
+    await asyncio.sleep(drain.linger_seconds)
     for server in servers:
         server.should_exit = True
 

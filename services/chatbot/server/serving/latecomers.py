@@ -1,0 +1,61 @@
+"""The last moment of a process: who connected before the sockets closed gets a 503, not a reset.
+
+The kernel completes connections before anybody accepts them; closing a listening socket resets those that wait in its
+queue. So the queues are emptied by hand, until they close.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Sequence
+from secrets import token_hex
+
+from chatbot.api import errors
+from chatbot.api.texts import DEFAULT_LANGUAGE
+from chatbot.domain.errors import Draining
+
+_ANSWER_SECONDS = 1.0
+
+
+async def refuse_latecomers(queues: Sequence[socket.socket], seconds: float) -> None:
+    """Answer 503 to each connection of some listening sockets, for a while; then close them."""
+    await asyncio.gather(*(_empty(queue, seconds) for queue in queues))
+
+
+async def _empty(queue: socket.socket, seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    refusals: list[asyncio.Task[None]] = []
+    with queue, contextlib.suppress(TimeoutError):
+        queue.setblocking(False)
+        async with asyncio.timeout(seconds):
+            while True:
+                connection, _ = await loop.sock_accept(queue)
+                connection.setblocking(False)
+                refusals.append(asyncio.create_task(_refuse(connection)))
+    await asyncio.gather(*refusals)
+
+
+async def _refuse(connection: socket.socket) -> None:
+    """Answer, and read what the client still sends: closing before it was read would reset the answer away."""
+    loop = asyncio.get_running_loop()
+    with connection, contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            if await loop.sock_recv(connection, 65536):
+                await loop.sock_sendall(connection, _response())
+                connection.shutdown(socket.SHUT_WR)
+                while await loop.sock_recv(connection, 65536):
+                    pass
+
+
+def _response() -> bytes:
+    request_id = token_hex(16)
+    told = errors.problem(Draining(), language=DEFAULT_LANGUAGE, request_id=request_id, v1=False)
+    headers = {
+        **told.headers,
+        "Content-Type": told.media_type,
+        "Content-Length": str(len(told.body)),
+        "X-Request-ID": request_id,
+        "X-Backend": "llama",
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {told.status} Service Unavailable\r\n{head}\r\n".encode() + told.body
