@@ -13,7 +13,7 @@ import pytest
 from chatbot.domain.errors import EngineLost, ModelUnavailable, PromptTooLong, TimedOut, Unavailable
 from chatbot.domain.generation import FinishReason
 from chatbot.domain.model import ModelReason, ModelState
-from parts.engine_hosts import eventually, running_engine, scripted_engine
+from parts.engine_hosts import Engine, eventually, running_engine, scripted_engine
 from parts.scripted_child import write_script
 from parts.toy_gguf import make_toy
 
@@ -34,6 +34,16 @@ async def test_answers_and_counts(tmp_path):
         assert engine.capacities[-1].open
         assert engine.host.capacity().slots == 7
         assert engine.generator.model().name == "scripted"
+
+
+async def test_line_is_told_that_there_is_no_model():
+    engine = Engine()
+
+    engine.host.no_model("Name one.")
+
+    assert (engine.capacities[-1].open, engine.capacities[-1].opens_in_seconds) == (False, None)
+    assert engine.host.status().state is ModelState.NO_MODEL
+    assert engine.generator.model() is None
 
 
 async def test_request_waits_while_the_engine_loads(tmp_path):
@@ -297,7 +307,7 @@ def test_engine_dies_with_a_parent_that_is_killed(tmp_path, phase):
     program = f"""
 import asyncio, sys
 from pathlib import Path
-from parts.engine_hosts import eventually, running_engine
+from parts.engine_hosts import Engine, eventually, running_engine
 
 async def main():
     async with running_engine(Path({str(model)!r}), slots=1, context_tokens=512, threads=1) as engine:

@@ -101,6 +101,15 @@ def test_load_forecast_scales_with_the_file():
     assert forecast.total_seconds(8_000_000_000) == pytest.approx(82.0)
 
 
+def test_small_file_says_nothing_about_the_disk():
+    forecast = LoadForecast()
+
+    forecast.measured(3_000_000, 2.0)
+
+    assert forecast.total_seconds(3_000_000) == pytest.approx(2.0)
+    assert forecast.total_seconds(8_000_000_000) < 120
+
+
 def test_late_load_is_still_expected_to_take_time():
     forecast = LoadForecast()
     forecast.measured(1000, 4.0)

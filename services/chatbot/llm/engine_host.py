@@ -114,6 +114,7 @@ class EngineHost:
     def no_model(self, message: str) -> None:
         """Say that nothing is configured to be served; `message` holds the remedy."""
         self._board.no_model(message)
+        self._publish()
 
     def identify(self, path: Path, sha256: str) -> None:
         """Tell the sum of a file that was started without one; its revision is the first 16 hex of it."""

@@ -12,6 +12,7 @@ WINDOW_SECONDS = 300.0
 
 _SECONDS_BEFORE_FIRST_MEASUREMENT = 2.0
 _BYTES_PER_SECOND_BEFORE_FIRST_MEASUREMENT = 100e6
+_SMALL_BYTES = 256 << 20
 
 
 class RestartPolicy:
@@ -60,21 +61,20 @@ class LoadForecast:
     """How long a load takes, learned from the loads so far."""
 
     def __init__(self) -> None:
-        self._seconds_per_byte: float | None = None
+        self._seconds_per_byte = 1 / _BYTES_PER_SECOND_BEFORE_FIRST_MEASUREMENT
         self._fixed_seconds = _SECONDS_BEFORE_FIRST_MEASUREMENT
 
     def measured(self, size_bytes: int, seconds: float) -> None:
         """Note a load that ended well, smoke answer included."""
-        # Start-up costs as much for the smallest file; half is the fixed part for files that load fast.
-        self._fixed_seconds = min(seconds / 2, _SECONDS_BEFORE_FIRST_MEASUREMENT)
-        self._seconds_per_byte = (seconds - self._fixed_seconds) / max(1, size_bytes)
+        if size_bytes < _SMALL_BYTES:  # all start-up: it says nothing about the disk
+            self._fixed_seconds = max(0.0, seconds - size_bytes * self._seconds_per_byte)
+        else:
+            self._fixed_seconds = min(self._fixed_seconds, seconds / 2)
+            self._seconds_per_byte = (seconds - self._fixed_seconds) / size_bytes
 
     def total_seconds(self, size_bytes: int) -> float:
         """Expected seconds of a load of a file of this size."""
-        rate = self._seconds_per_byte
-        if rate is None:
-            rate = 1 / _BYTES_PER_SECOND_BEFORE_FIRST_MEASUREMENT
-        return self._fixed_seconds + size_bytes * rate
+        return self._fixed_seconds + size_bytes * self._seconds_per_byte
 
     def left_seconds(self, size_bytes: int, elapsed_seconds: float) -> float:
         """Expected rest of a running load; one that is late is expected to need a quarter of its time more."""
