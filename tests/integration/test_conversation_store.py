@@ -4,6 +4,8 @@ import asyncio
 import inspect
 import itertools
 import logging
+import statistics
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -379,3 +381,26 @@ async def outcome(append: Callable[..., Any], key: ConversationKey, asked: dict[
         return await stored if inspect.isawaitable(stored) else stored
     except ConversationErased:
         return ConversationErased
+
+
+@pytest.mark.scale
+async def test_cost_of_a_turn_in_a_long_conversation(
+    place: StorePlace, scale: Callable[[int, int], int], figures: Callable[..., None]
+) -> None:
+    store = place.open()
+    for number in range(50):
+        await store.append(KEY, turn(number, "답" * 300), epoch=0)
+    seconds = []
+
+    for number in range(50, 50 + scale(40, 2000)):
+        began = time.perf_counter()
+        conversation = await store.load(KEY)
+        await store.append(KEY, turn(number, "답" * 300), epoch=conversation.epoch)
+        seconds.append(time.perf_counter() - began)
+
+    assert len(await numbers(store)) == min(200, 50 + len(seconds))
+    figures(
+        load_and_append_ms_p50=round(statistics.median(seconds) * 1000, 1),
+        p99=round(sorted(seconds)[int(len(seconds) * 0.99)] * 1000, 1),
+    )
+    await store.close()

@@ -126,6 +126,20 @@ async def test_server_is_suspended_and_goes_on(
     figures(suspended_seconds=round(max(seconds, seconds_again), 2), recovery_seconds=round(back, 2))
 
 
+async def test_calls_to_a_server_that_hangs_are_really_ended(server: MongoServer, driver: Driver) -> None:
+    """Not only told to the caller: motor's threads, which all stores share, come back."""
+    with running_server() as hanging:
+        async with opened(hanging.url, driver) as store, opened(server.url, driver) as healthy:
+            await store.ping()
+            await healthy.ping()
+            hanging.suspend()
+            await asyncio.gather(*(store.load(KEY) for _ in range(200)), return_exceptions=True)
+
+            await recovered(healthy, within_seconds=60)
+
+            hanging.resume()
+
+
 async def test_turn_whose_answer_was_lost_is_stored_once(server: MongoServer, driver: Driver) -> None:
     key = ConversationKey("office", Caller("", driver), "lost-answer")
     one = turn("once")
