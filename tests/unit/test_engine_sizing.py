@@ -63,7 +63,7 @@ def test_there_is_always_a_sequence_to_spare(slots: int) -> None:
 
 
 def test_the_pool_of_an_8b_model_costs_128_kib_per_token() -> None:
-    plan = plan_memory(sizes(), HEADER, MACHINE, [])
+    plan = plan_memory(sizes(), HEADER, MACHINE)
 
     assert plan.pool_bytes == 16_384 * 128 * 1024
     assert plan.needed_bytes < 8 * GIB
@@ -71,7 +71,7 @@ def test_the_pool_of_an_8b_model_costs_128_kib_per_token() -> None:
 
 def test_what_does_not_fit_is_refused_with_the_arithmetic() -> None:
     with pytest.raises(TooLargeForMachine) as caught:
-        plan_memory(sizes(), HEADER, MemoryLimit(4 * GIB, "memory limit of the container"), [])
+        plan_memory(sizes(), HEADER, MemoryLimit(4 * GIB, "memory limit of the container"))
 
     assert "weights 4.60 + pool 2.00 + compute" in str(caught.value)
     assert "of 4.00 GiB (memory limit of the container)" in str(caught.value)
@@ -80,9 +80,23 @@ def test_what_does_not_fit_is_refused_with_the_arithmetic() -> None:
 def test_a_gpus_memory_counts_where_there_is_one() -> None:
     chosen = sizes(has_gpu=True)
 
-    assert plan_memory(chosen, HEADER, MemoryLimit(GIB, "small"), [GpuMemory("A10", 24 * GIB, 24 * GIB)])
+    assert plan_memory(chosen, HEADER, MemoryLimit(GIB, "small"), GpuMemory("A10", 24 * GIB, 24 * GIB))
     with pytest.raises(TooLargeForMachine, match="free memory of A10"):
-        plan_memory(chosen, HEADER, MACHINE, [GpuMemory("A10", 5 * GIB, 24 * GIB)])
+        plan_memory(chosen, HEADER, MACHINE, GpuMemory("A10", 5 * GIB, 24 * GIB))
+
+
+def test_a_split_model_needs_room_on_both_sides() -> None:
+    chosen = sizes(has_gpu=True)
+    small, large = GpuMemory("A2", 3 * GIB, 3 * GIB), MemoryLimit(16 * GIB, "main")
+
+    plan = plan_memory(chosen, HEADER, large, small, 4)
+
+    assert plan.source == "free memory of A2"
+    assert plan.weights_bytes == int(4.6 * GIB) * 4 // 33
+    with pytest.raises(TooLargeForMachine, match="main"):
+        plan_memory(chosen, HEADER, MemoryLimit(GIB, "main"), small, 4)
+    with pytest.raises(TooLargeForMachine, match="A2"):
+        plan_memory(chosen, HEADER, large, small, 30)
 
 
 def files(root: Path, contents: dict[str, str]) -> Path:

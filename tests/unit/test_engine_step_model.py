@@ -33,6 +33,17 @@ def test_knows_nothing_at_first() -> None:
     assert model.chunk(4, 1000, 160) == 160
 
 
+def test_a_smoke_answer_is_enough_to_expect_a_long_prompt() -> None:
+    def slow(outputs: int, prompt_rows: int, cells: int) -> float:
+        return 0.15 + 0.03 * outputs + 0.05 * prompt_rows
+
+    model = StepModel(0.25)
+    for step in ((1, 59, 0), *((1, 0, 60 + number) for number in range(8))):
+        model.observe(*step, slow(*step))
+
+    assert slow(4, 156, 3000) / 2 < model.predict(4, 156, 3000) < 2 * slow(4, 156, 3000)
+
+
 def test_a_chunk_keeps_the_step_near_its_target() -> None:
     chunk = fitted(target_seconds=0.1).chunk(8, 1000, 160)
 

@@ -82,11 +82,11 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
     """
     path = Path(frame["model_path"])
     header = _checked_header(path)
-    gpus = library.gpus() if frame["gpu_layers"] else []
-    sizes = choose_sizes(_wanted(frame), header, has_gpu=bool(gpus), cpus=usable_cpus())
+    gpu = next(iter(library.gpus()), None) if frame["gpu_layers"] else None
+    sizes = choose_sizes(_wanted(frame), header, has_gpu=gpu is not None, cpus=usable_cpus())
     try:
-        plan = plan_memory(sizes, header, memory_limit(), gpus)
-        model = Model(path, frame["gpu_layers"] if gpus else 0, on_progress)
+        plan = plan_memory(sizes, header, memory_limit(), gpu, frame["gpu_layers"])
+        model = Model(path, frame["gpu_layers"] if gpu is not None else 0, on_progress)
         vocabulary = Vocabulary(model.vocab)
         chat_format = find_chat_format(vocabulary, frame["chat_format"])
         context = Context(model, sizes)

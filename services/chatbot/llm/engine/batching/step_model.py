@@ -14,6 +14,8 @@ _OUTLIER = 4.0
 _OUTLIERS_IN_A_ROW = 5
 _LEAST_CHUNK = 32
 _FEATURES = 4
+# A first prompt shows the constant and the cost of its rows; what outputs and cells cost, only many steps show.
+_PRIOR = (1e3, 10.0, 1e3, 1.0)
 
 
 class StepModel:
@@ -23,7 +25,7 @@ class StepModel:
         """Aim at steps of `target_seconds` while answers are running beside a prompt."""
         self._target_seconds = target_seconds
         self._weights: NDArray[np.float64] = np.zeros(_FEATURES)
-        self._covariance: NDArray[np.float64] = np.eye(_FEATURES) * 1e3
+        self._covariance: NDArray[np.float64] = np.diag(_PRIOR)
         self._outliers = self._samples = 0
 
     def observe(self, outputs: int, prompt_rows: int, used_cells: int, seconds: float) -> None:
@@ -43,8 +45,8 @@ class StepModel:
         self._covariance = np.clip((covariance + covariance.T) / 2, -1e6, 1e6)
 
     def predict(self, outputs: int, prompt_rows: int, used_cells: int) -> float:
-        """Expected seconds of a step, >= 0; 0 before anything was seen."""
-        return max(0.0, float(_row(outputs, prompt_rows, used_cells) @ self._weights))
+        """Expected seconds of a step, >= 0; 0 before anything was seen. No part of a step takes less than no time."""
+        return float(_row(outputs, prompt_rows, used_cells) @ np.maximum(self._weights, 0.0))
 
     def chunk(self, outputs: int, used_cells: int, most: int) -> int:
         """Prompt rows that keep a step with `outputs` running answers near the target, between 32 and `most`."""

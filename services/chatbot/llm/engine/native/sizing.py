@@ -115,19 +115,44 @@ def choose_sizes(wanted: Wanted, header: GgufHeader, *, has_gpu: bool, cpus: int
     )
 
 
-def plan_memory(sizes: Sizes, header: GgufHeader, limit: MemoryLimit, gpus: list[GpuMemory]) -> MemoryPlan:
-    """The arithmetic: on the first GPU where there is one, else in main memory.
+def plan_memory(
+    sizes: Sizes, header: GgufHeader, limit: MemoryLimit, gpu: GpuMemory | None = None, gpu_layers: int = -1
+) -> MemoryPlan:
+    """The arithmetic: on the GPU where there is one, else in main memory; of a split model, where there is less room.
+
+    Args:
+        sizes: As `choose_sizes` made them.
+        header: Of the file.
+        limit: Main memory.
+        gpu: The GPU that is used, if any.
+        gpu_layers: Layers on it; -1 is all.
 
     Raises:
         TooLargeForMachine: It does not fit.
     """
-    available, source = limit.available_bytes, limit.source
-    if gpus:
-        available, source = max(0, gpus[0].free_bytes - _FREE_GPU_BYTES), f"free memory of {gpus[0].name}"
-    plan = MemoryPlan(header.weight_bytes, _pool_bytes(sizes, header), _compute_bytes(sizes, header), available, source)
-    if plan.needed_bytes > plan.available_bytes:
-        raise TooLargeForMachine(f"the model does not fit: {plan}")
-    return plan
+    share = 0.0 if gpu is None else 1.0
+    if gpu is not None and 0 <= gpu_layers <= header.size("block_count", 0):
+        share = gpu_layers / (header.size("block_count", 0) + 1)  # llama.cpp counts the output as one more layer
+    plans = []
+    if gpu is not None:
+        available = max(0, gpu.free_bytes - _FREE_GPU_BYTES)
+        plans.append(_plan(sizes, header, share, MemoryLimit(available, f"free memory of {gpu.name}")))
+    if share < 1:
+        plans.append(_plan(sizes, header, 1 - share, limit))
+    tightest = min(plans, key=lambda plan: plan.available_bytes - plan.needed_bytes)
+    if tightest.needed_bytes > tightest.available_bytes:
+        raise TooLargeForMachine(f"the model does not fit: {tightest}")
+    return tightest
+
+
+def _plan(sizes: Sizes, header: GgufHeader, share: float, limit: MemoryLimit) -> MemoryPlan:
+    return MemoryPlan(
+        weights_bytes=int(header.weight_bytes * share),
+        pool_bytes=int(_pool_bytes(sizes, header) * share),
+        compute_bytes=_compute_bytes(sizes, header),
+        available_bytes=limit.available_bytes,
+        source=limit.source,
+    )
 
 
 def _pool_bytes(sizes: Sizes, header: GgufHeader) -> int:
