@@ -1,25 +1,29 @@
 """A whole service that is asked three times more than it can: nobody hangs, nobody is reset, everyone gets an answer.
 
-`chatbot-office` as a process, a toy model in its real engine, one user per question, clients that obey `Retry-After`.
+`chatbot-local` as a process, a toy model in its real engine, one user per question, clients that obey `Retry-After`.
 """
 
 import asyncio
 import random
 import re
-import socket
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
-from parts.office_processes import OfficeProcess
+from parts.local_process import LocalProcess, local_process
 from parts.toy_gguf import make_toy
 
 SLOTS = 4
+SETTINGS = {
+    "CHATBOT_MODEL_NAME": "toy",
+    "CHATBOT_MODEL_CONTEXT_TOKENS": "1024",
+    "CHATBOT_ENGINE_SLOTS": str(SLOTS),
+    "CHATBOT_ENGINE_THREADS": "1",
+}
 TOKENS = 400  # long enough for the engine to be what is short, not the clients
 RUNNING = re.compile(r'^chatbot_requests_running\{service="office"\} (\S+)$', re.MULTILINE)
 
@@ -28,14 +32,14 @@ RUNNING = re.compile(r'^chatbot_requests_running\{service="office"\} (\S+)$', re
 class Crowd:
     """Clients that come at a rate and return when they are told to."""
 
-    client: httpx.AsyncClient
+    client: httpx2.AsyncClient
     statuses: Counter[int | str] = field(default_factory=Counter)
     tries: list[int] = field(default_factory=list)
     slowest_seconds: float = 0.0
     refused_in_seconds: list[float] = field(default_factory=list)
     answered_at: deque[float] = field(default_factory=deque)
 
-    async def ask(self, user: str) -> httpx.Response:
+    async def ask(self, user: str) -> httpx2.Response:
         began = time.monotonic()
         body = {
             "model": "toy",
@@ -43,7 +47,7 @@ class Crowd:
             "max_tokens": TOKENS,
             "messages": [{"role": "user", "content": f"Count, please, {user}"}],
         }
-        response = await self.client.post("/v1/chat/completions", json=body)
+        response = await self.client.post("/office/v1/chat/completions", json=body)
         seconds = time.monotonic() - began
         if response.status_code == 429:
             self.refused_in_seconds.append(seconds)
@@ -55,7 +59,7 @@ class Crowd:
         for tries in range(1, 100):
             try:
                 response = await self.ask(user)
-            except httpx.HTTPError as exc:
+            except httpx2.HTTPError as exc:
                 self.statuses[type(exc).__name__] += 1
                 return
             if response.status_code != 429:
@@ -88,7 +92,7 @@ class Crowd:
 async def slots_busy(metrics_url: str, over: asyncio.Event) -> float:
     """Share of the slots that ran a request, looked at five times a second."""
     seen = []
-    async with httpx.AsyncClient(trust_env=False, timeout=30.0) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=30.0) as client:
         while not over.is_set():
             found = RUNNING.search((await client.get(f"{metrics_url}/metrics")).text)
             seen.append(float(found[1]) if found else 0.0)
@@ -96,34 +100,10 @@ async def slots_busy(metrics_url: str, over: asyncio.Event) -> float:
     return sum(seen) / len(seen) / SLOTS
 
 
-@asynccontextmanager
-async def office(folder: Path, limit_seconds: float) -> AsyncIterator[tuple[httpx.AsyncClient, str]]:
-    """The service with a client that opens as many connections as it wants, and the address of its metrics."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        metrics_port = free.getsockname()[1]
-    settings = {
-        "CHATBOT_MODEL_PATH": str(make_toy(folder / "toy.gguf", n_layers=4, n_embd=256)),
-        "CHATBOT_MODEL_NAME": "toy",
-        "CHATBOT_MODEL_CONTEXT_TOKENS": "1024",
-        "CHATBOT_ENGINE_SLOTS": str(SLOTS),
-        "CHATBOT_ENGINE_THREADS": "1",
-        "CHATBOT_QUEUE_TIMEOUT_SECONDS": str(limit_seconds),
-        "CHATBOT_HISTORY_SQLITE_PATH": str(folder / "history.sqlite3"),
-        "CHATBOT_METRICS_PORT": str(metrics_port),
-    }
-    process = OfficeProcess(folder, settings)
-    try:
-        await process.ready()
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-        url = process.client.base_url
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=300.0, limits=limits) as client:
-            for _ in range(1200):
-                if (await client.get("/readyz")).status_code == 200:
-                    break
-                await asyncio.sleep(0.1)
-            yield client, f"http://127.0.0.1:{metrics_port}"
-    finally:
-        await process.close()
+def client_of(local: LocalProcess) -> httpx2.AsyncClient:
+    """A client that opens as many connections as it wants."""
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
+    return httpx2.AsyncClient(base_url=local.gateway, trust_env=False, timeout=300.0, limits=limits)
 
 
 @pytest.mark.scale
@@ -132,13 +112,17 @@ async def test_everyone_is_answered_at_three_times_the_capacity(
     tmp_path: Path, scale: Callable[[int, int], int], figures: Callable[..., None]
 ) -> None:
     seconds, limit_seconds = scale(10, 600), scale(5, 60)
-    async with office(tmp_path, limit_seconds) as (client, metrics_url):
-        crowd = Crowd(client)
-        over = asyncio.Event()
-        looking = asyncio.create_task(slots_busy(metrics_url, over))
-        asyncio.get_running_loop().call_later(seconds, over.set)
-        came = await crowd.arrive(seconds)
-        busy = await looking
+    toy = make_toy(tmp_path / "toy.gguf", n_layers=4, n_embd=256)
+    with local_process(
+        tmp_path, **SETTINGS, CHATBOT_MODEL_PATH=str(toy), CHATBOT_QUEUE_TIMEOUT_SECONDS=str(limit_seconds)
+    ) as local:
+        async with client_of(local) as client:
+            crowd = Crowd(client)
+            over = asyncio.Event()
+            looking = asyncio.create_task(slots_busy(local.internal, over))
+            asyncio.get_running_loop().call_later(seconds, over.set)
+            came = await crowd.arrive(seconds)
+            busy = await looking
 
     refused = [tries for tries in crowd.tries if tries > 1]
     at_first_retry = sum(tries == 2 for tries in refused) / len(refused)
