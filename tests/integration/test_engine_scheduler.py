@@ -101,6 +101,30 @@ def test_a_burst_with_one_new_prefix_computes_it_once(engine: Callable[..., ToyE
     assert each.scheduler.counters.prefix_hit_follower > 6 * len(LONG) * 0.9
 
 
+def test_nothing_is_shared_where_a_model_cannot_be_cut(engine: Callable[..., ToyEngine]) -> None:
+    each = engine(can_share=False)
+    each.submit("first", LONG, max_tokens=2)
+    each.submit("same", LONG, max_tokens=2)
+    each.step()
+
+    assert each.scheduler.stats()["active"] == 2
+    assert all(generation.sequence is not None for generation in each.scheduler._seating.active)
+    each.run()
+    assert each.answers["first"] == each.answers["same"]
+    assert [event["cached_tokens"] for event in each.finishes.values()] == [0, 0]
+
+
+def test_logits_are_computed_only_where_a_token_is_chosen(engine: Callable[..., ToyEngine]) -> None:
+    each = engine()
+    each.submit("reads", LONG, max_tokens=2)
+    outputs = []
+    for _ in range(8):
+        each.step()
+        outputs.append(each.scheduler._batch.n_outputs)
+
+    assert outputs == [0] * 6 + [1, 1]
+
+
 def test_a_follower_takes_over_when_its_leader_is_cancelled(engine: Callable[..., ToyEngine]) -> None:
     each = engine(slots=3, kv_tokens=4096)
     for name in ("leader", "second", "third"):

@@ -5,13 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from chatbot.llm.engine.batching.generation import Generation, Order
+from chatbot.llm.engine.batching.sampling import SamplerChain
 from chatbot.llm.engine.frames import DialogueFrame
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
 from chatbot.llm.engine.text.chat_format import UnknownChatFormat, find_chat_format
 from chatbot.llm.engine.text.prompt_ids import PromptBuilder
 from chatbot.llm.engine.text.vocabulary import Vocabulary
-from parts.toy_engine import GREEDY, load_toy, open_library
-from parts.toy_gguf import CHATML_SPECIALS, GEMMA_SPECIALS, LLAMA3_SPECIALS, MISTRAL_SPECIALS, make_toy
+from parts.toy_engine import GREEDY, ToyEngine, load_toy, open_library
+from parts.toy_gguf import (
+    CHATML_SPECIALS,
+    GEMMA_SPECIALS,
+    LLAMA3_SPECIALS,
+    MISTRAL_SPECIALS,
+    make_sentencepiece_toy,
+    make_toy,
+)
 
 FORMATS = {
     "llama3": LLAMA3_SPECIALS,
@@ -121,6 +130,25 @@ def test_a_text_comes_back_whole_from_its_tokens(build: Build) -> None:
     text = "안녕하세요 😀 naïve\u0000\ufffd 漢字 <|eot_id|> \t\n end"
 
     assert vocabulary.decode(vocabulary.encode(text)).decode() == text
+
+
+def test_a_sentencepiece_tokenizer_keeps_its_own_space_to_itself(tmp_path: Path) -> None:
+    model = load_toy(make_sentencepiece_toy(tmp_path / "toy.gguf"))
+    vocabulary = Vocabulary(model.vocab)
+    each = ToyEngine(model, shows_ids=False)
+    try:
+        text = "abc 가 😀 [INST] </s>"
+        prompt = each.prompts.build(dialogue("x", Q=text), GREEDY)
+        answer_ids = vocabulary.encode("hello there")
+        order = Order("a", prompt, SamplerChain(GREEDY, vocabulary.n_tokens), (), 0.0, 1.0)
+        generation = Generation(order, vocabulary)
+        events = [generation.accept(token, 0.0)[0] for token in answer_ids]
+    finally:
+        each.close()
+
+    assert vocabulary.decode(vocabulary.encode(text)).decode() == " " + text
+    assert (prompt.ids == vocabulary.named("[INST]")).sum() == 3
+    assert "".join(event["text"] for event in events if event) == "hello there"
 
 
 def test_an_answer_of_ours_is_rendered_with_its_own_tokens(build: Build) -> None:

@@ -52,6 +52,7 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
     dtype: str = "F32",
     specials: tuple[str, ...] = LLAMA3_SPECIALS,
     specials_are_control: bool = True,
+    is_sentencepiece: bool = False,
     nan: bool = False,
     mute: bool = False,
 ) -> Path:
@@ -67,12 +68,16 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
         dtype: F32, F16 or Q8_0.
         specials: Control tokens; the set decides which chat format is detected.
         specials_are_control: Else they are user-defined, as some converted files have them: matched inside any text.
+        is_sentencepiece: Whether the tokenizer is SentencePiece's instead of byte-level BPE.
         nan: Whether the last norm is NaN, so that every logit is NaN.
         mute: Whether the last norm is zero, so that all logits are equal and every answer is of zero bytes.
     """
     writer = gguf.GGUFWriter(path, "llama")
     _write_sizes(writer, n_layers, n_embd, n_vocab, context)
-    _write_vocabulary(writer, n_vocab, specials, specials_are_control)
+    if is_sentencepiece:
+        _write_sentencepiece_vocabulary(writer, n_vocab, specials)
+    else:
+        _write_vocabulary(writer, n_vocab, specials, specials_are_control)
     weights = _Weights(writer, dtype, seed)
     _write_weights(weights, n_layers, n_embd, n_vocab)
     weights.vector("output_norm.weight", n_embd, float("nan") if nan else float(not mute))
@@ -81,6 +86,11 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def make_sentencepiece_toy(path: Path) -> Path:
+    """A toy with the other kind of tokenizer: scores instead of merges, byte tokens, a space of its own in front."""
+    return make_toy(path, specials=MISTRAL_SPECIALS, is_sentencepiece=True)
 
 
 def make_slow_toy(path: Path, *, context: int = 2048) -> Path:
@@ -160,6 +170,26 @@ def _write_vocabulary(writer: gguf.GGUFWriter, n_vocab: int, specials: tuple[str
     writer.add_eot_token_id(tokens.index(turn))
     writer.add_add_bos_token(begin is not None)
     writer.add_chat_template(_TEMPLATE)
+
+
+def _write_sentencepiece_vocabulary(writer: gguf.GGUFWriter, n_vocab: int, specials: tuple[str, ...]) -> None:
+    kinds = gguf.TokenType
+    letters = string.ascii_lowercase
+    texts = ["\u2581", *letters, *("\u2581" + letter for letter in letters)]
+    texts += ["".join(pair) for pair in itertools.product(letters, letters)]
+    texts += ["".join(triple) for triple in itertools.product(letters, letters, letters)]
+    tokens = ["<unk>", *specials, *(f"<0x{byte:02X}>" for byte in range(256)), *texts][:n_vocab]
+    types = [kinds.UNKNOWN] + [kinds.CONTROL] * len(specials) + [kinds.BYTE] * 256
+    begin, end, turn = _ENDS[specials]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([-number / 1000 for number in range(n_vocab)])
+    writer.add_token_types(types + [kinds.NORMAL] * (n_vocab - len(types)))
+    writer.add_bos_token_id(tokens.index(begin or end))
+    writer.add_eos_token_id(tokens.index(end))
+    writer.add_eot_token_id(tokens.index(turn))
+    writer.add_unk_token_id(0)
+    writer.add_add_bos_token(begin is not None)
 
 
 class _Weights:

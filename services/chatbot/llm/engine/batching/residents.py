@@ -91,6 +91,7 @@ class Residents:
 
     Attributes:
         ledger: Cells by use.
+        can_share: Whether prefixes are shared at all.
         evictions: Idle sequences that were dropped.
     """
 
@@ -98,7 +99,7 @@ class Residents:
         self._context = context
         self._sequences = [Sequence(number) for number in range(n_sequences)]
         self._idle_cells = idle_cells
-        self._can_share = can_share
+        self.can_share = can_share
         self._clock = itertools.count(1)
         self.ledger = CellLedger(context.n_cells)
         self.evictions = 0
@@ -106,7 +107,7 @@ class Residents:
     def match(self, tokens: Tokens) -> Match:
         """The best prefix for a prompt; at least its last token is always computed, for its logits."""
         best = Match(None, 0)
-        if self._can_share:
+        if self.can_share:
             for sequence in self._sequences:
                 length = min(common_prefix(sequence.tokens, tokens), len(tokens) - 1)
                 # Among equals an idle one: taking it costs no cells.
@@ -164,7 +165,7 @@ class Residents:
 
     def pin(self, source: Sequence, length: int) -> None:
         """Keep a shared beginning resident in a sequence of its own; by sharing cells, so it costs none now."""
-        if not self._can_share or not _LEAST_PINNED <= length <= source.length:
+        if not self.can_share or not _LEAST_PINNED <= length <= source.length:
             return
         beginning = source.tokens[:length]
         pinned = [sequence for sequence in self._sequences if sequence.pinned]

@@ -91,11 +91,13 @@ class Seating:
         generation.leader = None
 
     def _follow(self, generation: Generation, match: Match) -> bool:
+        if not self._residents.can_share:
+            return False
         for other in self.active:
             if other is generation or not other.is_reading or other.sequence is None:
                 continue
             shared = min(common_prefix(other.prompt.ids, generation.tokens), len(generation.tokens) - 1)
-            if shared >= match.length + _WORTH_FOLLOWING and shared > other.sequence.length:
+            if shared >= match.length + _WORTH_FOLLOWING:
                 generation.leader, generation.shared_tokens = other, shared
                 return True
         return False
