@@ -7,7 +7,8 @@ queue. So the queues are emptied by hand, until they close.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from secrets import token_hex
 
 from chatbot.api import errors
@@ -15,6 +16,7 @@ from chatbot.api.texts import DEFAULT_LANGUAGE
 from chatbot.domain.errors import Draining
 
 _ANSWER_SECONDS = 1.0
+_LOOK_SECONDS = 0.005
 
 
 async def refuse_latecomers(queues: Sequence[socket.socket], seconds: float) -> None:
@@ -23,16 +25,24 @@ async def refuse_latecomers(queues: Sequence[socket.socket], seconds: float) -> 
 
 
 async def _empty(queue: socket.socket, seconds: float) -> None:
-    loop = asyncio.get_running_loop()
+    queue.setblocking(False)
     refusals: list[asyncio.Task[None]] = []
-    with queue, contextlib.suppress(TimeoutError):
-        queue.setblocking(False)
-        async with asyncio.timeout(seconds):
-            while True:
-                connection, _ = await loop.sock_accept(queue)
-                connection.setblocking(False)
-                refusals.append(asyncio.create_task(_refuse(connection)))
+    ends_at = time.monotonic() + seconds
+    with queue:
+        while time.monotonic() < ends_at:
+            refusals += [asyncio.create_task(_refuse(connection)) for connection in _waiting(queue)]
+            await asyncio.sleep(_LOOK_SECONDS)
+        refusals += [asyncio.create_task(_refuse(connection)) for connection in _waiting(queue)]
     await asyncio.gather(*refusals)
+
+
+def _waiting(queue: socket.socket) -> Iterator[socket.socket]:
+    """The connections that wait; accepted without the loop, whose accept could be cancelled with one in its hands."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection, _ = queue.accept()
+            connection.setblocking(False)
+            yield connection
 
 
 async def _refuse(connection: socket.socket) -> None:

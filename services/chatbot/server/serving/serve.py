@@ -109,6 +109,7 @@ class _Server(uvicorn.Server):
             server.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.0 if self.force_exit else FRESH_SECONDS):
+                await asyncio.sleep(0.05)  # what the loop accepted already becomes a connection first
                 while any(map(is_fresh, self.server_state.connections)):  # noqa: ASYNC110 - uvicorn tells nobody
                     await asyncio.sleep(0.01)
         await super().shutdown(sockets)
