@@ -232,3 +232,12 @@ async def test_closed_store_says_so(server: MongoServer, driver: Driver) -> None
     said, _ = await complaints(store)
 
     assert all(text.startswith("MongoDB: ") for text in said)
+
+
+async def test_closing_says_goodbye_without_holding_the_event_loop(driver: Driver) -> None:
+    """The server lives in this event loop: it hears of the goodbye only if closing leaves the loop free."""
+    async with mongo_stub(NO_RIGHT) as stub:
+        async with opened(f"mongodb://127.0.0.1:{stub.port}/", driver) as store:
+            await complaints(store)
+
+        assert "endSessions" in stub.commands
