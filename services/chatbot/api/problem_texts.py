@@ -134,6 +134,11 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         "does not fit the model's context of {context_tokens} tokens; shorten it.",
         "モデルのコンテキスト({context_tokens}トークン)に収まりません。短くしてください。",
     ),
+    "problem.prompt_too_long_remotely": (
+        "외부 모델의 문맥에 들어가지 않습니다. 줄여 주세요.",
+        "does not fit the second backend's context; shorten it.",
+        "外部モデルのコンテキストに収まりません。短くしてください。",
+    ),
     "problem.turn_reused": (
         "다른 질문에 이미 쓴 값입니다. 새 값을 보내 주세요.",
         "was used for another question; send a new one.",

@@ -46,10 +46,14 @@ class InvalidInput(ChatError):
 
 
 class PromptTooLong(InvalidInput):
-    """The named field does not fit the model's context, even without any history."""
+    """The named field does not fit the model's context, even without any history.
+
+    `context_tokens` is 0 where nobody knows it: a remote server does not tell.
+    """
 
     def __init__(self, field: str, prompt_tokens: int, context_tokens: int) -> None:
-        super().__init__(field, "prompt_too_long", prompt_tokens=prompt_tokens, context_tokens=context_tokens)
+        problem = "prompt_too_long" if context_tokens else "prompt_too_long_remotely"
+        super().__init__(field, problem, prompt_tokens=prompt_tokens, context_tokens=context_tokens)
 
 
 class TurnReused(InvalidInput):
