@@ -134,10 +134,9 @@ class Cases:
         question, answer = self.turns.who(scene, language)
         return Case([*scene.messages, *self._filler(language), question], [answer[1]])
 
-    def _about(self, kind: str, language: str) -> Case | None:
+    def _about(self, kind: str, language: str) -> Case:
         scene = self._scene(kind, language)
-        turn = self.turns.about(scene, language)
-        return self._exact(scene, turn) if scene.context in turn[-1][1] and scene.context else None
+        return self._exact(scene, self.turns.about(scene, language))
 
     def _recall(self, kind: str, language: str) -> Case:
         scene, told, asked = self._scene(kind, language), [], []

@@ -19,17 +19,17 @@ _PLAIN_SKILLS = {
     "ood": 6,
 }
 _SERVICE_SKILLS = {
-    "chat": 14,
-    "who": 16,
-    "tell": 12,
-    "ask": 12,
+    "chat": 9,
+    "who": 18,
+    "tell": 15,
+    "ask": 15,
     "ref": 10,
-    "inject": 5,
-    "repeat": 4,
-    "ood": 9,
-    "sum": 8,
-    "about": 5,
-    "tool": 3,
+    "inject": 6,
+    "repeat": 6,
+    "ood": 6,
+    "sum": 3,
+    "about": 3,
+    "tool": 2,
 }
 _SERVICE_SHARE, _MISSING_TOOL_SHARE = 0.64, 0.08
 
@@ -63,7 +63,7 @@ class Dialogues:
             scene = self.scenes.character_of(values.random.choice(values.lexicon.personas["examples"]), language)
         else:
             scene = self.scenes.character(language)
-        plan = values.random.choice(("mixed", "mixed", "quiz", "first"))
+        plan = values.random.choice(("mixed", "quiz", "quiz", "first"))
         if plan == "quiz":
             skills = ["ref"] * values.random.choice((2, 3, 4)) if scene.facts else self._quiz()
         else:

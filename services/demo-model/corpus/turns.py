@@ -5,7 +5,6 @@ from corpus.scene import Message, Scene
 from corpus.values import Values
 
 _SMALL_TALK = ("hello", "hello", "hello", "hello", "morning", "how", "thanks", "bye", "can")
-_LONGEST_COPIED_CONTEXT = 30  # characters; a longer description is not repeated
 _LARGEST_DIGIT = 5
 
 
@@ -51,8 +50,6 @@ class Turns:
         text = self.introduction(scene, language)
         if scene.kind == "office":
             text += gap(language) + self.values.answer(language, "can_a")
-        elif 0 < len(scene.context) <= _LONGEST_COPIED_CONTEXT:
-            text += gap(language) + scene.context
         return [("user", self.values.phrase(language, "about_q")), ("assistant", text)]
 
     def tell(self, scene: Scene, language: str) -> list[Message]:

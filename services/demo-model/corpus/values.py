@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from corpus.lexicon import Lexicon, tidy
 
-_RARE = 0.25  # share of words with rarer characters: those arrive as several byte tokens and must be copied too
+_RARE = 0.5  # share of words with rarer characters: those arrive as several byte tokens and must be copied too
 
 
 @dataclass(frozen=True)
