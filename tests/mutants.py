@@ -180,6 +180,28 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # ---- the edge (ADR 0004)
     Mutant(
+        "no cancel on disconnect",
+        "tests/integration/test_http_departures.py::test_frees_place_or_slot_within_a_second_when_clients_leave",
+        (
+            Edit(
+                f"{API}/wire/departure.py",
+                "    limit.reschedule(asyncio.get_running_loop().time())\n",
+                "    limit.reschedule(None)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "an error in mid-stream is not told",
+        "tests/integration/test_http_chat.py::test_an_error_in_mid_stream_is_an_event_and_no_end",
+        (
+            Edit(
+                f"{API}/wire/streams.py",
+                "            yield self._shape.error(exc, context)\n        except Exception",
+                "            yield self._shape.event(Queued(0, 0.0))\n        except Exception",
+            ),
+        ),
+    ),
+    Mutant(
         "an expired key is let in",
         "tests/unit/test_api_callers.py::test_a_key_ends_at_its_moment",
         (Edit(f"{API}/callers.py", "self._now() >= found.expires_at", "self._now() < 0"),),

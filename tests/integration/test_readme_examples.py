@@ -6,15 +6,15 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from parts import readme
-from parts.local_services import LocalServices, running_local_services
+from parts.local_process import LocalProcess, local_process
 
 GATEWAY = 8001
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServices]:
-    with running_local_services(tmp_path_factory.mktemp("local")) as services:
-        yield services
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProcess]:
+    with local_process(tmp_path_factory.mktemp("local")) as running:
+        yield running
 
 
 def shape(value: object) -> object:
@@ -44,11 +44,10 @@ def event_names(stream: str) -> list[str]:
     return [name for n, name in enumerate(names) if n == 0 or names[n - 1] != name]
 
 
-def test_examples_answer_as_the_readme_shows(local: LocalServices) -> None:
+def test_examples_answer_as_the_readme_shows(local: LocalProcess) -> None:
     wrong = {}
     for example in readme.examples():
-        port = local.port if example.port == GATEWAY else local.metrics_port
-        url = f"http://127.0.0.1:{port}{example.path}"
+        url = (local.gateway if example.port == GATEWAY else local.internal) + example.path
         content = example.body.encode() if example.body else None
         answer = httpx.request(example.method, url, headers=example.headers, content=content, timeout=60)
         if not answer.is_success:
