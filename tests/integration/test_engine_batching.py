@@ -10,7 +10,7 @@ from parts.toy_gguf import make_toy
 
 WORDS = range(300, 1500)
 SEED = 20_261_121
-# llama.cpp's attention kernels differ by up to 0.006 in a logit between batches of 1, of 2-63 and of more rows.
+# As it is served, the same logit differs by up to 0.006 with the batch's shape and the order of the cells.
 TIE = 0.02
 
 
@@ -52,14 +52,21 @@ class Reference:
         if text == self.answer(ids, max_tokens):
             return False
         got, fresh = text.split(), self.answer(ids, max_tokens).split()
-        same = next(place for place, (one, other) in enumerate(zip(got, fresh, strict=False)) if one != other)
+        pairs = enumerate(zip(got, fresh, strict=False))
+        same = next((place for place, (one, other) in pairs if one != other), min(len(got), len(fresh)))
         before = [*ids, *map(int, fresh[:same])]
-        return self._engine.margin(before, int(got[same])) > TIE
+        chosen = [int(got[same])] if same < len(got) else sorted(self._engine.vocabulary.ends)
+        return min(self._engine.margin(before, token) for token in chosen) > TIE
+
+
+@pytest.fixture(params=[True, False], ids=["exact", "as served"])
+def is_exact(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
 
 
 @pytest.fixture
-def reference(engine: Callable[..., ToyEngine]) -> Reference:
-    return Reference(engine(slots=1, can_share=False, idle_tokens=0, context_tokens=1024))
+def reference(engine: Callable[..., ToyEngine], is_exact: bool) -> Reference:
+    return Reference(engine(slots=1, can_share=False, idle_tokens=0, context_tokens=1024, is_exact=is_exact))
 
 
 def words(rng: random.Random, count: int) -> list[int]:
@@ -69,13 +76,14 @@ def words(rng: random.Random, count: int) -> list[int]:
 def test_answers_in_a_batch_equal_those_alone(
     engine: Callable[..., ToyEngine],
     reference: Reference,
+    is_exact: bool,
     scale: Callable[[int, int], int],
     figures: Callable[..., None],
 ) -> None:
     rng = random.Random(SEED)
     system = words(rng, 40)
     prompts = {f"q{i}": system + words(rng, rng.randrange(3, 120)) for i in range(scale(32, 256))}
-    batched = engine(slots=8, kv_tokens=4096)
+    batched = engine(slots=8, kv_tokens=4096, is_exact=is_exact)
 
     waiting = list(prompts.items())
     while waiting or batched.scheduler.has_work:
@@ -90,7 +98,7 @@ def test_answers_in_a_batch_equal_those_alone(
     equal = sum(batched.answers[each] == reference.answer(ids, 64) for each, ids in prompts.items())
     figures(equal=f"{equal} of {len(prompts)}", rows_per_step=round(counters.rows / counters.steps, 1))
     assert [each for each, ids in prompts.items() if reference.differs(batched.answers[each], ids, 64)] == []
-    assert equal >= 0.9 * len(prompts)
+    assert equal >= (1.0 if is_exact else 0.8) * len(prompts)
     assert counters.generated_tokens / counters.steps >= 4
     assert counters.prefix_hit_fork + counters.prefix_hit_in_place > 0
 
@@ -98,13 +106,14 @@ def test_answers_in_a_batch_equal_those_alone(
 def test_pool_stays_right_under_random_operations(
     engine: Callable[..., ToyEngine],
     reference: Reference,
+    is_exact: bool,
     scale: Callable[[int, int], int],
     figures: Callable[..., None],
 ) -> None:
     rng = random.Random(SEED)
     stems = [words(rng, length) for length in (5, 30, 70, 120)]
     prompts = [stem[: rng.randrange(2, len(stem) + 1)] + words(rng, rng.randrange(1, 60)) for stem in stems * 6]
-    small = engine(slots=4, kv_tokens=512, context_tokens=256, idle_tokens=200, step_tokens=32)
+    small = engine(slots=4, kv_tokens=512, context_tokens=256, idle_tokens=200, step_tokens=32, is_exact=is_exact)
     asked: dict[str, tuple[list[int], int]] = {}
 
     def submit() -> None:
@@ -133,9 +142,10 @@ def test_pool_stays_right_under_random_operations(
 
     finished = list(small.finishes)
     equal = sum(small.answers[each] == reference.answer(*asked[each]) for each in finished)
-    figures(equal=f"{equal} of {len(finished)}", counters=small.scheduler.counters)
+    counters = small.scheduler.counters
+    figures(equal=f"{equal} of {len(finished)}", preemptions=counters.preemptions, steps=counters.steps)
     assert [each for each in finished if reference.differs(small.answers[each], *asked[each])] == []
-    assert equal >= 0.9 * len(finished) > 20
-    assert small.scheduler.counters.preemptions > 0
+    assert equal >= (1.0 if is_exact else 0.8) * len(finished) > 20
+    assert counters.preemptions > 0
     assert small.scheduler.residents.evictions > 0
-    assert small.scheduler.counters.prefix_hit_in_place > 0
+    assert counters.prefix_hit_in_place > 0

@@ -51,14 +51,16 @@ class ToyEngine:
         finishes: Last event of ended generations, by id.
     """
 
-    def __init__(self, model: Model, *, can_share: bool = True, shows_ids: bool = True, **wanted: int) -> None:
+    def __init__(
+        self, model: Model, *, can_share: bool = True, shows_ids: bool = True, is_exact: bool = False, **wanted: int
+    ) -> None:
         """Sizes as `Wanted`; `idle_tokens` as `Sizes`. With `shows_ids` the text is the ids: equal text, equal ids."""
         self.vocabulary = Vocabulary(model.vocab)
         self.format = find_chat_format(self.vocabulary)
         if shows_ids:
             self.vocabulary.pieces = [f"{token} ".encode() for token in range(self.vocabulary.n_tokens)]
         self.sizes = _sizes(wanted)
-        self.context = Context(model, self.sizes)
+        self.context = Context(model, self.sizes, is_exact=is_exact)
         self.memory, self.clock = AnswerMemory(), Clock()
         self.scheduler = Scheduler(
             self.context, self.sizes, self.vocabulary, can_share=can_share, memory=self.memory, clock=self.clock

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from chatbot.llm.engine.native.batch import Batch
 from chatbot.llm.engine.native.sizing import Sizes
 
+_GGML_TYPE_F32 = 0
 DECODE_OK = 0
 DECODE_NO_CELLS = 1
 DECODE_INVALID = -1
@@ -72,8 +73,14 @@ class Context:
         n_rows_max: Most rows of one batch.
     """
 
-    def __init__(self, model: Model, sizes: Sizes) -> None:
+    def __init__(self, model: Model, sizes: Sizes, *, is_exact: bool = False) -> None:
         """Allocate pool and buffers.
+
+        Args:
+            model: Whose context.
+            sizes: As `choose_sizes` made them.
+            is_exact: F32 cells and plain attention, for comparisons. Flash attention on a CPU sums in F16, in the
+                order of the cells: the same answer's logits then differ by up to 0.006 with who else is answered.
 
         Raises:
             NativeError: llama.cpp cannot; most often for lack of memory.
@@ -89,6 +96,9 @@ class Context:
         params.kv_unified = True  # prefixes are shared by metadata only
         params.swa_full = True  # else a sliding window cannot be cut at any position
         params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        if is_exact:
+            params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+            params.type_k = params.type_v = _GGML_TYPE_F32
         params.no_perf = True
         self._handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self._handle:
