@@ -15,6 +15,7 @@ from chatbot.local.model_choice import demo_model
 from chatbot.local.questions import QUESTIONS
 from parts.file_server import Act, serve_file
 from parts.local_process import LocalProcess, local_process, run_to_the_end
+from parts.openai_stub import TEXT, openai_stub, status
 from parts.toy_gguf import make_nan_toy, make_toy, make_truncated_toy, make_wrong_magic_toy
 
 BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
@@ -272,3 +273,36 @@ def test_api_keys_are_respected(tmp_path: Path) -> None:
         assert (without.status_code, told.status_code) == (401, 200)
         assert isinstance(json.loads(told.text), str)
         assert "API keys are on" in running.said()
+
+
+async def test_second_backend_answers_through_the_gateway_and_its_key_stays_secret(tmp_path: Path) -> None:
+    key = "sk-canary-4711"
+    (tmp_path / "key").write_text(key)
+    body = {**QUESTIONS[0].body, "db_id": "d1"}
+    async with openai_stub() as stub:
+        starting = local_process(
+            tmp_path,
+            CHATBOT_OPENAI_MODEL="stub",
+            CHATBOT_OPENAI_BASE_URL=stub.base_url,
+            CHATBOT_OPENAI_API_KEY_FILE=str(tmp_path / "key"),
+        )
+        running = await asyncio.to_thread(starting.__enter__)
+        try:
+            async with httpx2.AsyncClient(base_url=running.gateway, timeout=60, trust_env=False) as client:
+                answers = [await client.post("/office/OpenAI", json=body) for _ in range(2)]
+                stub.then(status(401))
+                refused = [await client.post("/office/OpenAI", json=body) for _ in range(3)]
+                local = await client.post("/office/Llama", json=body)
+                metrics = await client.get(f"{running.internal}/metrics")
+        finally:
+            await asyncio.to_thread(starting.__exit__, None, None, None)
+
+    assert [(answer.status_code, answer.json()) for answer in answers] == [(200, TEXT)] * 2
+    assert {answer.headers["x-backend"] for answer in answers} == {"openai"}
+    assert [message["content"] for message in stub.calls[1].body["messages"]][-2:] == [TEXT, body["input_data"]]
+    assert [answer.status_code for answer in refused] == [503] * 3
+    assert len(stub.calls) == 3  # a refused key is used once
+    assert (local.status_code, local.headers["x-backend"]) == (200, "llama")
+    log = (tmp_path / "var" / "chatbot-local.log").read_text()
+    for shown in (log, running.said(), metrics.text, *(answer.text for answer in refused)):
+        assert key not in shown
