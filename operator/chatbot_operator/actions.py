@@ -4,8 +4,9 @@ Each is safe to carry out twice. What is not (attempts, verdicts, counters, Even
 written first, with the `resourceVersion` it was planned from; see docs/adr/0009.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from chatbot_operator.resources import ModelStatus
 
@@ -35,6 +36,7 @@ class CreateJob:
 
     Attributes:
         node_of: Consumer beside whose pods the Job must run (ReadWriteOnce), "" for anywhere.
+        scheduling: `nodeSelector`, `tolerations` and `affinity` copied from a consumer.
     """
 
     name: str
@@ -42,6 +44,7 @@ class CreateJob:
     keep: tuple[str, ...]
     keep_partials: tuple[str, ...]
     node_of: str = ""
+    scheduling: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

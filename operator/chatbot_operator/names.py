@@ -20,6 +20,12 @@ REVISION_ANNOTATION = "chatbot.ai/model-revision"
 RETRY_ANNOTATION = "chatbot.ai/retry"
 """On a Model: any new value tries a rolled-back or failed revision again."""
 
+DOWNLOAD_LABEL = "chatbot.ai/download"
+"""On pods of download Jobs: the Model they bring. Not `MODEL_LABEL`, which marks consumers."""
+
+SOURCE_KEY_LABEL = "chatbot.ai/download-source"
+"""On download Jobs: `source_key` of what they download."""
+
 ATTEMPT_LABEL = "chatbot.ai/download-attempt"
 """On download Jobs: which attempt, from 1."""
 

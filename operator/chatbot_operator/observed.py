@@ -3,8 +3,10 @@
 Absent things are None or empty. Times are UTC.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from chatbot_operator.reasons import Reason
 
@@ -46,6 +48,7 @@ class DownloadJob:
         source_key: `names.source_key` of what it downloads.
         state: active, succeeded or failed.
         result: The JSON object of the termination message: `{revision, sha256, bytes}`, or `{reason, message}`.
+        finished_at: When it succeeded or failed, None while it is active.
         problem: Why its pod does not run, where it does not.
     """
 
@@ -56,6 +59,7 @@ class DownloadJob:
     created_at: datetime
     result: dict[str, object] | None = None
     progress: Progress = Progress()
+    finished_at: datetime | None = None
     problem: tuple[Reason, str] | None = None
 
 
@@ -103,6 +107,10 @@ class Consumer:
         template_fingerprint: Hash of the pod template without the revision annotation: a change of it is the
             release's doing, not ours.
         settled: Whether the Deployment controller has seen its latest generation and all replicas are updated.
+        pods: Its pods that are not being deleted.
+        problem: Why the cluster makes no pods for it (quota), with its text.
+        can_surge: Whether a new pod may start before an old one ends (`maxSurge` above zero).
+        scheduling: `nodeSelector`, `tolerations` and `affinity` of its pod template, as they are written there.
     """
 
     name: str
@@ -114,6 +122,8 @@ class Consumer:
     settled: bool
     pods: tuple[ConsumerPod, ...] = ()
     problem: tuple[Reason, str] | None = None
+    can_surge: bool = True
+    scheduling: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,8 @@ class Observed:
         config_map_owned: Whether this Model's ownerReference is on the ConfigMap.
         keep: Revisions on the claim that anything else names: other Models, pods, Deployments, ConfigMaps.
         keep_partials: Partials that other Models on the claim name.
+        claim_refused: Why the API server refused the last try to create or grow the claim (quota, policy).
+        job_refused: Why the API server refused the last try to create a download Job.
     """
 
     claim: Claim | None = None
@@ -134,3 +146,5 @@ class Observed:
     config_map_owned: bool = False
     keep: tuple[str, ...] = ()
     keep_partials: tuple[str, ...] = ()
+    claim_refused: tuple[Reason, str] | None = None
+    job_refused: tuple[Reason, str] | None = None

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     NO_CONSUMER = "NoConsumer"
     DOWNLOADED = "Downloaded"
     VERIFIED = "Verified"
+    UNVERIFIED = "Unverified"
     BOUND = "Bound"
     ROLLED_OUT = "RolledOut"
     REACHABLE = "Reachable"
@@ -77,6 +78,7 @@ class Reason(StrEnum):
     SMOKE_NAN = "SmokeNaN"
     TOO_SLOW = "TooSlow"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
+    NO_ANSWER = "NoAnswer"
     ROLLED_BACK = "RolledBack"
 
     # the release

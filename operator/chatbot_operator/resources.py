@@ -1,7 +1,6 @@
 """Typed views of a Model: its spec as validated by the CRD, and the status that the operator writes.
 
-Times are UTC. `to_dict` and `from_dict` are each other's inverse; unknown keys are ignored, so an older operator
-reads what a newer one wrote.
+Times are UTC. How a status is written and read is in `chatbot_operator.plan.document`.
 """
 
 from collections.abc import Mapping
@@ -10,6 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from chatbot_operator.reasons import ConditionType, Reason
+
+
+Strategy = Literal["RollingUpdate", "InPlace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Storage:
 class Rollout:
     """`spec.rollout`."""
 
-    strategy: Literal["RollingUpdate", "InPlace"] = "RollingUpdate"
+    strategy: Strategy = "RollingUpdate"
     auto_rollback: bool = True
     progress_deadline_seconds: int = 900
     soak_seconds: int = 60
@@ -69,24 +71,49 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class DownloadStatus:
-    """`status.download`; None where not known."""
+    """`status.download`; None where not known.
+
+    Attributes:
+        attempt: Number of the newest Job for `source_key`, 0 before the first.
+        source_key: `names.source_key` of what the rest speaks of, "" before the first download.
+    """
 
     bytes_total: int | None = None
     bytes_done: int | None = None
     bytes_per_second: int | None = None
     eta_seconds: int | None = None
     attempt: int = 0
+    source_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutStatus:
-    """`status.rollout`: the clocks of a rollout, kept here so that they survive the operator."""
+    """`status.rollout`: the clocks of a rollout, kept here so that they survive the operator.
+
+    Attributes:
+        revision: Revision of the newest rollout.
+        consumer: Deployment that is changed now, "" while no rollout runs.
+        started_at: When the clock of `consumer` started.
+        paused_seconds: Seconds of that clock that do not count.
+        paused_since: Since when the clock stands, None while it runs. Without `consumer`: when a rollout was
+            taken back because of the cluster.
+        soak_until: When `consumer` will have served long enough, None while it does not serve.
+        slow_since: When `consumer` was first seen slower than allowed.
+        strategy: How the newest rollout is carried out, "" before the first.
+        template_fingerprint: Fingerprint of the consumer's template when the clock started.
+        attempt: Number of the newest rollout.
+        retry_handled: Value of the retry annotation that was obeyed last.
+    """
 
     revision: str = ""
     consumer: str = ""
     started_at: datetime | None = None
     paused_seconds: int = 0
+    paused_since: datetime | None = None
     soak_until: datetime | None = None
+    slow_since: datetime | None = None
+    strategy: Strategy | Literal[""] = ""
+    template_fingerprint: str = ""
     attempt: int = 0
     retry_handled: str = ""
 
