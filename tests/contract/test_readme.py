@@ -6,7 +6,6 @@ from pathlib import Path
 
 from chatbot.server.metrics import METRICS
 from parts import readme
-from parts.generated import generator
 
 ROOT = Path(__file__).parents[2]
 TEXT = readme.text()
@@ -92,7 +91,3 @@ def test_every_metric_that_is_named_exists() -> None:
     for document in (ROOT / "README.md", ROOT / "docs/operations.md"):
         named = set(re.findall(r"`(chatbot_[a-z_]+)`", document.read_text()))
         assert {name for name in named if name not in known and "operator" not in name} == set()
-
-
-def test_the_error_table_is_the_one_of_the_code() -> None:
-    assert readme.section("errors").strip() == generator.module.error_table().strip()

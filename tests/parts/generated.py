@@ -24,9 +24,9 @@ class Generator:
         pages: dict[Path, str] = self.module.pages()
         return pages
 
-    def is_current(self, path: str) -> bool:
+    def is_current(self, path: Path) -> bool:
         """Whether the file in the checkout is what the generator writes now; else `make generate`."""
-        return (ROOT / path).read_text() == self.pages[Path(path)]
+        return (ROOT / path).read_text() == self.pages[path]
 
 
 generator = Generator()

@@ -35,11 +35,6 @@ def text() -> str:
     return README.read_text()
 
 
-def section(name: str) -> str:
-    """What stands between the marks `<!-- name: begin -->` and `<!-- name: end -->`."""
-    return text().split(f"<!-- {name}: begin -->")[1].split(f"<!-- {name}: end -->")[0]
-
-
 def examples() -> list[Example]:
     """Every curl of the README, in order."""
     return [parsed(command, answer) for command, answer in _commands() if command.startswith("curl ")]
