@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 import uvloop
 from chatbot.api.operations import internal_app
-from chatbot.api.profiles import OFFICE
+from chatbot.api.profiles import CHARACTER, OFFICE
 from chatbot.domain.model import Capacity
 from chatbot.llm.engine_host import EngineHost
 from chatbot.server.environment import load_settings
@@ -40,6 +40,7 @@ TESTS = Path(__file__).parents[1]
 class Stub:
     """How the stub answers. Seconds as in `StubGenerator`."""
 
+    service: str = "office"
     slots: int = 10
     pieces: int = 20
     first_seconds: float = 0.0
@@ -140,10 +141,11 @@ async def main(stub: Stub) -> None:
         piece_seconds=stub.piece_seconds,
         keep_requests=False,
     )
-    shared = open_shared(settings, [OFFICE])
+    profile = {"office": OFFICE, "character": CHARACTER}[stub.service]
+    shared = open_shared(settings, [profile])
     shared = replace(shared, engine=replace(shared.engine, generator=generator), gate=Gate(lambda: True))
     shared.engine.admission.set_capacity(Capacity(stub.slots, open=True))
-    app, answerer = open_service(OFFICE, shared, settings.http.root_path)
+    app, answerer = open_service(profile, shared, settings.http.root_path)
     internal = internal_app(shared.meters.render, shared.engine.host.status)
     listeners = [
         Listener(app, bind(settings.http.host, settings.http.port or 0)),

@@ -63,4 +63,5 @@ def set_up_logs(level: str, stream: TextIO | None = None) -> None:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = name != "uvicorn.access"  # it would write paths as they came
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    for name in ("uvicorn.error", "httpx", "httpx2", "httpcore", "asyncio"):  # a line per request, with its URL
+        logging.getLogger(name).setLevel(logging.WARNING)
