@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from chatbot.local.model_choice import demo_model
 from chatbot.local.questions import QUESTIONS
 from parts.file_server import Act, serve_file
-from parts.local_process import LocalProcess, local_process, run_to_the_end
+from parts.local_process import LocalProcess, environment, local_process, run_to_the_end
 from parts.openai_stub import TEXT, openai_stub, status
 from parts.toy_gguf import make_nan_toy, make_toy, make_truncated_toy, make_wrong_magic_toy
 
@@ -167,6 +169,20 @@ async def test_ctrl_c_answers_what_is_under_way_and_exits_0(tmp_path: Path) -> N
         assert rest[-2:] == ["data: [DONE]", ""] or "data: [DONE]" in rest
         assert "Stopping" in running.said()
         assert "Traceback" not in running.said()
+
+
+def test_ctrl_c_before_anything_is_served_is_no_traceback(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, threading; from chatbot.local import main; "
+        "threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start(); "
+        "main(['--port', '0', '--metrics-port', '0'])"
+    )
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment(tmp_path), capture_output=True, timeout=120
+    )
+
+    assert ended.returncode in (0, 130)
+    assert b"Traceback" not in ended.stdout + ended.stderr
 
 
 def test_check_ends_by_itself(tmp_path: Path) -> None:

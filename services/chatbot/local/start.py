@@ -30,7 +30,6 @@ from chatbot.server.settings import Settings
 from chatbot.server.wiring import Shared, idle, open_service, open_shared, running
 
 FAILED: Final = 1
-INTERRUPTED: Final = 130
 _PROFILES: Final = (OFFICE, CHARACTER)
 _EXPECTED = (NoModel, StartFailed, ports.PortTaken, KeysFileError, PromptFileError, ValueError, OSError)
 
@@ -45,8 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         with ports.take(settings, choice) as taken:
             _start(settings, choice, taken, terminal)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     except WrongEnvironment as exc:
         sys.exit(_complaint("\n".join(exc.problems)))
     except _EXPECTED as exc:
