@@ -177,7 +177,7 @@ def test_ctrl_c_before_anything_is_served_is_no_traceback(tmp_path: Path) -> Non
         "threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start(); "
         "main(['--port', '0', '--metrics-port', '0'])"
     )
-    ended = subprocess.run(  # noqa: S603
+    ended = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env=environment(tmp_path), capture_output=True, timeout=120
     )
 
