@@ -130,7 +130,7 @@ class HistorySettings(Section):
     """Conversations."""
 
     store: Literal["sqlite", "mongodb"] = "sqlite"
-    """Where conversations live. sqlite is for one process on one machine."""
+    """Where conversations live. sqlite is for one machine, also with several processes on it."""
 
     sqlite_path: Path = Path("var/chatbot.sqlite3")
     """File of the embedded store."""
