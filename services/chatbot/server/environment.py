@@ -42,7 +42,7 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as exc:
-        raise WrongEnvironment([_wrong(error["loc"], error["msg"]) for error in exc.errors()]) from None
+        raise WrongEnvironment(_wrong(exc)) from None
     except SettingsError:
         raise WrongEnvironment([_not_json(name) for name in known if _is_no_list(os.environ.get(name))]) from None
 
@@ -68,13 +68,18 @@ def is_unknown(name: str, value: str, known: Collection[str]) -> bool:
 
 
 def _unknown(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "; --show-settings lists them")
+    bare = {one.removeprefix(PREFIX): one for one in known}
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1)
+    return f"{name} is not a setting" + (f"; did you mean {bare[near[0]]}?" if near else "; --show-settings lists them")
 
 
-def _wrong(location: tuple[int | str, ...], message: str) -> str:
-    names = [str(part).upper() for part in location[:2]]
-    return f"{PREFIX}{'_'.join(names)}: {message}"
+def _wrong(error: ValidationError) -> list[str]:
+    """One sentence per variable; a field of several types has several reasons."""
+    reasons: dict[str, list[str]] = {}
+    for one in error.errors(include_url=False, include_input=False):
+        name = f"{PREFIX}{'_'.join(str(part).upper() for part in one['loc'][:2])}"
+        reasons.setdefault(name, []).append(one["msg"])
+    return [f"{name}: {'; or '.join(dict.fromkeys(why))}" for name, why in reasons.items()]
 
 
 def _is_no_list(value: str | None) -> bool:
