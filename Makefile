@@ -12,7 +12,8 @@ PYTEST := $(BIN)/pytest
 TIERS := tests/unit tests/contract tests/integration
 # Nothing is downloaded but packages of the locked versions: no interpreter, no newer package.
 export UV_PYTHON_DOWNLOADS := never
-export UV_PYTHON := $(shell command -v $(PYTHON))
+# The interpreter itself, not a shim or a virtual environment's link: for those uv would make .venv anew each time.
+export UV_PYTHON := $(shell $(PYTHON) -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))' 2>/dev/null)
 export UV_FROZEN := 1
 
 # Arguments of `make run`: MODEL=path-or-url SHA256=hex PORT=8001 METRICS_PORT=9090 CHECK=1
