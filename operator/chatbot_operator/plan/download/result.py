@@ -1,0 +1,49 @@
+"""How a download ended, read from its termination message without trusting it."""
+
+import re
+from dataclasses import dataclass
+
+from chatbot_operator.observed import DownloadJob
+from chatbot_operator.reasons import Reason
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LONGEST_DETAIL = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """`reason` is Downloaded, and then `sha256` is known, or why there is no file.
+
+    Attributes:
+        detail: What the downloader said about it, "" where it said nothing.
+    """
+
+    reason: Reason
+    detail: str = ""
+    sha256: str = ""
+    size_bytes: int | None = None
+
+
+def ending_of(job: DownloadJob, expected_sha256: str) -> Ended:
+    """How a Job, or the newest pod of one that runs, ended."""
+    result = job.result or {}
+    if job.state == "failed" or "reason" in result:
+        return _failure(job, result)
+    sha256 = result.get("sha256", expected_sha256)
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        return Ended(Reason.JOB_FAILED, "The download ended well, but its result was lost with its pod.")
+    if expected_sha256 and sha256 != expected_sha256:
+        return Ended(Reason.CHECKSUM_MISMATCH, f"The sha256 is {sha256}, expected {expected_sha256}.")
+    size = result.get("bytes")
+    return Ended(Reason.DOWNLOADED, sha256=sha256, size_bytes=size if isinstance(size, int) and size >= 0 else None)
+
+
+def _failure(job: DownloadJob, result: dict[str, object]) -> Ended:
+    detail = str(result.get("message", ""))[:_LONGEST_DETAIL]
+    try:
+        return Ended(Reason(str(result.get("reason"))), detail)
+    except ValueError:
+        pass
+    if job.problem:
+        return Ended(*job.problem)
+    return Ended(Reason.JOB_FAILED, detail)

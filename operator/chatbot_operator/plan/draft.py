@@ -1,0 +1,143 @@
+"""A plan while it is made: the parts of planning read what is observed and write what shall be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from chatbot_operator import names
+from chatbot_operator.actions import Action, EventNote, Plan
+from chatbot_operator.observed import Observed
+from chatbot_operator.plan.texts import message
+from chatbot_operator.reasons import ConditionType, Reason
+from chatbot_operator.resources import (
+    Condition,
+    ConsumerStatus,
+    DownloadStatus,
+    HistoryEntry,
+    Model,
+    ModelSpec,
+    ModelStatus,
+    RolloutStatus,
+)
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+@dataclass(slots=True)
+class Draft:
+    """Starts from the status as it was read; `finish` makes the plan.
+
+    Attributes:
+        now: Whole seconds, as times are kept in a status.
+        is_new_spec: The spec was not planned before.
+        is_retry: The retry annotation has a value that was not obeyed before.
+    """
+
+    model: Model
+    observed: Observed
+    now: datetime
+    is_new_spec: bool
+    is_retry: bool
+    revision: str
+    last_good: str
+    download: DownloadStatus
+    rollout: RolloutStatus
+    history: tuple[HistoryEntry, ...]
+    conditions: dict[ConditionType, Condition]
+    consumers: tuple[ConsumerStatus, ...] = ()
+    actions: list[Action] = field(default_factory=list)
+    events: list[EventNote] = field(default_factory=list)
+    result: str = ""
+    _wake_seconds: float | None = None
+
+    @classmethod
+    def start(cls, model: Model, observed: Observed, now: datetime) -> "Draft":
+        """Begin with the status that was read."""
+        status = model.status
+        return cls(
+            model=model,
+            observed=observed,
+            now=now.astimezone(UTC).replace(microsecond=0),
+            is_new_spec=status.observed_generation != model.generation,
+            is_retry=bool(model.retry) and model.retry != status.rollout.retry_handled,
+            revision=status.revision,
+            last_good=status.last_good_revision,
+            download=status.download,
+            rollout=status.rollout,
+            history=status.history,
+            conditions=dict(status.conditions),
+        )
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The Model's spec."""
+        return self.model.spec
+
+    @property
+    def source_key(self) -> str:
+        """Changes with what is to be downloaded."""
+        source = self.spec.source
+        return names.source_key(source.url, source.sha256, source.secret_name)
+
+    @property
+    def before(self) -> Mapping[ConditionType, Condition]:
+        """Conditions as they were read."""
+        return self.model.status.conditions
+
+    def set(self, kind: ConditionType, status: Truth, reason: Reason, detail: str = "") -> None:
+        """Set a condition; its transition time moves only with its status."""
+        self._put(kind, status, reason, message(reason, detail))
+
+    def keep(self, kind: ConditionType) -> bool:
+        """Leave a condition as it was read, if it was there."""
+        old = self.before.get(kind)
+        if old is None:
+            return False
+        self._put(kind, old.status, old.reason, old.message)
+        return True
+
+    def copy(self, kind: ConditionType, source: ConditionType, status: Truth) -> None:
+        """Say of one condition what another one says."""
+        self._put(kind, status, self.conditions[source].reason, self.conditions[source].message)
+
+    def is_true(self, kind: ConditionType) -> bool:
+        """Whether a condition is True as it stands now."""
+        condition = self.conditions.get(kind)
+        return condition is not None and condition.status == "True"
+
+    def act(self, action: Action) -> None:
+        """Do something once the status is written."""
+        self.actions.append(action)
+
+    def tell(self, kind: Literal["Normal", "Warning"], reason: str, text: str) -> None:
+        """Post an Event once the status is written."""
+        self.events.append(EventNote(kind, reason, text))
+
+    def wake(self, seconds: float) -> None:
+        """Look again after so long at the latest."""
+        earliest = max(1.0, seconds)
+        self._wake_seconds = earliest if self._wake_seconds is None else min(earliest, self._wake_seconds)
+
+    def wake_at(self, moment: datetime) -> None:
+        """Look again at a moment."""
+        self.wake((moment - self.now) / timedelta(seconds=1))
+
+    def finish(self) -> Plan:
+        """The plan."""
+        status = ModelStatus(
+            observed_generation=self.model.generation,
+            revision=self.revision,
+            last_good_revision=self.last_good,
+            download=self.download,
+            rollout=self.rollout,
+            consumers=self.consumers,
+            history=self.history,
+            conditions={kind: self.conditions[kind] for kind in ConditionType if kind in self.conditions},
+        )
+        return Plan(status, tuple(self.actions), tuple(self.events), self._wake_seconds, self.result)
+
+    def _put(self, kind: ConditionType, status: Truth, reason: Reason, text: str) -> None:
+        old = self.before.get(kind)
+        since = old.last_transition_time if old and old.status == status else self.now
+        self.conditions[kind] = Condition(kind, status, reason, text, since, self.model.generation)
