@@ -5,6 +5,7 @@ line choose some of them.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_SECONDS = 300
 COPIED = ("services", "operator", "tests", "docs", "charts", "pyproject.toml", "README.md")
-TESTS_FAILED = 1  # pytest's exit status; others mean that it could not even run them
+TESTS_FAILED = 1  # pytest's exit status
 
 
 @dataclass(frozen=True)
@@ -241,8 +242,8 @@ def copy_of_checkout() -> Iterator[Path]:
         yield copy
 
 
-def outcome_of(copy: Path, tests: list[str]) -> tuple[int, str]:
-    """Run tests of a copy, importing the copy's packages; pytest's exit status, and the first line that it blames."""
+def outcome_of(copy: Path, tests: list[str]) -> tuple[str, str]:
+    """Run tests of a copy, importing the copy's packages: `passed`, `failed` or `broken`, and the first line blamed."""
     paths = os.pathsep.join(str(copy / place) for place in ("services", "operator"))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     run = subprocess.run(
@@ -255,10 +256,12 @@ def outcome_of(copy: Path, tests: list[str]) -> tuple[int, str]:
         check=False,
     )
     output = run.stdout.decode(errors="replace")
-    if run.returncode not in (0, TESTS_FAILED):
+    blamed = next((line[1:].strip() for line in output.splitlines() if line.startswith("E  ")), "")
+    if run.returncode == TESTS_FAILED and re.search(r"^\d+ failed", output, re.MULTILINE):
+        return "failed", blamed
+    if run.returncode != 0:
         print(output[-3000:])
-    blamed = (line[1:].strip() for line in output.splitlines() if line.startswith("E  "))
-    return run.returncode, next(blamed, "")
+    return "passed" if run.returncode == 0 else "broken", blamed
 
 
 @contextmanager
@@ -287,16 +290,16 @@ def main(names: list[str]) -> int:
     survivors = []
     with copy_of_checkout() as copy:
         print(f"without a mutant: {len({mutant.test for mutant in chosen})} tests", flush=True)
-        status, blamed = outcome_of(copy, sorted({mutant.test for mutant in chosen}))
-        if status != 0:
-            print(f"not green, mend that first: {blamed}")
+        outcome, blamed = outcome_of(copy, sorted({mutant.test for mutant in chosen}))
+        if outcome != "passed":
+            print(f"{outcome}, mend that first: {blamed}")
             return 1
         for mutant in chosen:
             start = time.monotonic()
             with applied(copy, mutant):
-                status, blamed = outcome_of(copy, [mutant.test])
-            verdict = "noticed" if status == TESTS_FAILED else "SURVIVED"
-            survivors += [mutant.name] if verdict == "SURVIVED" else []
+                outcome, blamed = outcome_of(copy, [mutant.test])
+            verdict = "noticed" if outcome == "failed" else f"NOT NOTICED, {outcome}"
+            survivors += [mutant.name] if outcome != "failed" else []
             seconds = time.monotonic() - start
             print(f"{verdict}: {mutant.name} ({seconds:.0f} s)\n    {mutant.test}\n    {blamed[:160]}", flush=True)
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants noticed")
