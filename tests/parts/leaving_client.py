@@ -46,7 +46,7 @@ class LeavingClient:
         return await asyncio.get_running_loop().sock_recv(self._socket, size_bytes)
 
     def leave(self, *, reset: bool) -> None:
-        """Close the connection; with `reset` as a process that was killed behind a broken network would."""
-        if reset:
+        """Close the connection, with FIN or RST. Idempotent."""
+        if reset and self._socket.fileno() >= 0:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
