@@ -28,7 +28,10 @@ def test_ci_runs_what_the_readme_says() -> None:
 
 
 def test_scripts_can_be_run_and_stop_at_the_first_error() -> None:
-    for script in (ROOT / ".ci").iterdir():
+    scripts = [file for file in (ROOT / ".ci").iterdir() if file.is_file() and not file.suffix]
+
+    assert {script.name for script in scripts} >= {"run", "deps"}
+    for script in scripts:
         assert os.access(script, os.X_OK), script
         assert "set -euo pipefail" in script.read_text(), script
 
