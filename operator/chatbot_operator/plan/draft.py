@@ -89,6 +89,13 @@ class Draft:
         """Set a condition; its transition time moves only with its status."""
         self._put(kind, status, reason, message(reason, detail))
 
+    def complain(self, kind: ConditionType, reason: Reason, detail: str = "", status: Truth = "False") -> None:
+        """Set a condition that is not well, with a Warning when the reason is a new one."""
+        old = self.before.get(kind)
+        self.set(kind, status, reason, detail)
+        if old is None or old.reason is not reason:
+            self.tell("Warning", reason, self.conditions[kind].message)
+
     def keep(self, kind: ConditionType) -> bool:
         """Leave a condition as it was read, if it was there."""
         old = self.before.get(kind)
@@ -112,7 +119,9 @@ class Draft:
 
     def tell(self, kind: Literal["Normal", "Warning"], reason: str, text: str) -> None:
         """Post an Event once the status is written."""
-        self.events.append(EventNote(kind, reason, text))
+        note = EventNote(kind, str(reason), text)
+        if note not in self.events:
+            self.events.append(note)
 
     def wake(self, seconds: float) -> None:
         """Look again after so long at the latest."""

@@ -30,11 +30,11 @@ def plan_storage(draft: Draft) -> None:
 
 def _missing(draft: Draft) -> None:
     if draft.spec.storage.existing_claim:
-        draft.set(_STORAGE_READY, "False", Reason.NO_SUCH_CLAIM)
+        draft.complain(_STORAGE_READY, Reason.NO_SUCH_CLAIM)
         return
     draft.act(CreateClaim())
     if draft.observed.claim_refused:
-        draft.set(_STORAGE_READY, "False", *draft.observed.claim_refused)
+        draft.complain(_STORAGE_READY, *draft.observed.claim_refused)
     else:
         draft.set(_STORAGE_READY, "False", Reason.CLAIM_PENDING, "The claim is being created.")
 
@@ -56,18 +56,17 @@ def _own(draft: Draft, claim: Claim) -> None:
 def _judge(draft: Draft, claim: Claim) -> None:
     nodes = _nodes(draft)
     if claim.phase == "Lost":
-        draft.set(_STORAGE_READY, "False", Reason.VOLUME_ERROR, f"The volume of claim {claim.name} is lost.")
+        draft.complain(_STORAGE_READY, Reason.VOLUME_ERROR, f"The volume of claim {claim.name} is lost.")
     elif len(nodes) > 1 and "ReadWriteMany" not in claim.access_modes:
-        draft.set(
+        draft.complain(
             _STORAGE_READY,
-            "False",
             Reason.READ_WRITE_ONCE_ACROSS_NODES,
             f"Claim {claim.name} is ReadWriteOnce, and pods that use it are on {len(nodes)} nodes: {_some(nodes)}.",
         )
     elif claim.problem:
-        draft.set(_STORAGE_READY, "False", *claim.problem)
+        draft.complain(_STORAGE_READY, *claim.problem)
     elif draft.observed.claim_refused:
-        draft.set(_STORAGE_READY, "False", *draft.observed.claim_refused)
+        draft.complain(_STORAGE_READY, *draft.observed.claim_refused)
     elif claim.phase == "Bound":
         draft.set(_STORAGE_READY, "True", Reason.BOUND, f"Claim {claim.name} is bound.")
     else:

@@ -14,6 +14,7 @@ from chatbot_operator.reasons import ConditionType, Reason
 from chatbot_operator.resources import DownloadStatus
 
 PROGRESS_SECONDS = 2.0
+REFUSED_SECONDS = 30.0
 REPAIR_AFTER = timedelta(minutes=10)
 _FIRST_PAUSE_SECONDS = 60.0
 _LONGEST_PAUSE_SECONDS = 900.0
@@ -51,11 +52,15 @@ def plan_download(draft: Draft) -> None:
     """Conditions Downloaded, Verified and SourceReachable, the target revision, and the Job that is needed."""
     if draft.download.source_key != draft.source_key:
         _begin(draft)
-    elif draft.is_true(_DOWNLOADED):
+    elif _is_here(draft):
         _keep_or_repair(draft)
     _drop_other_jobs(draft)
-    if not draft.is_true(_DOWNLOADED):
+    if not _is_here(draft):
         _attend(draft)
+
+
+def _is_here(draft: Draft) -> bool:
+    return draft.is_true(_DOWNLOADED) and history.is_revision(draft.revision)
 
 
 def _begin(draft: Draft) -> None:
@@ -117,17 +122,19 @@ def _create_unless_final(draft: Draft) -> None:
 
 
 def _create(draft: Draft) -> None:
-    draft.wake(PROGRESS_SECONDS)
-    if draft.observed.job_refused:
-        draft.set(_DOWNLOADED, "False", *draft.observed.job_refused)
-    elif any(job.state == "active" for job in draft.observed.jobs):
+    if any(job.state == "active" for job in draft.observed.jobs):
         draft.set(_DOWNLOADED, "False", Reason.PENDING, "An older download is being ended first.")
+        draft.wake(REFUSED_SECONDS)
         return
-    elif not placement.may_start(draft):
+    if not placement.may_start(draft):
         draft.set(_DOWNLOADED, "False", Reason.WAITING_FOR_STORAGE)
         return
+    if draft.observed.job_refused:
+        draft.complain(_DOWNLOADED, *draft.observed.job_refused)
+        draft.wake(REFUSED_SECONDS)
     else:
         draft.set(_DOWNLOADED, "False", Reason.DOWNLOADING, "The download is being started.")
+        draft.wake(PROGRESS_SECONDS)
     consumer = placement.beside(draft)
     attempt = draft.download.attempt
     draft.act(
@@ -155,7 +162,7 @@ def _follow(draft: Draft, job: DownloadJob) -> None:
     )
     ended = ending_of(job, draft.spec.source.sha256)
     if job.problem:
-        draft.set(_DOWNLOADED, "False", *job.problem)
+        draft.complain(_DOWNLOADED, *job.problem)
     elif ended.reason is not Reason.DOWNLOADED and job.result is not None:
         _blame(draft, ended)
     else:
@@ -200,16 +207,13 @@ def _publish(draft: Draft, ended: Ended) -> None:
 
 
 def _blame(draft: Draft, ended: Ended) -> None:
-    """Say why the file is not there, once as an Event."""
-    old = draft.before.get(_DOWNLOADED)
-    draft.set(_DOWNLOADED, "False", ended.reason, ended.detail)
+    """Say why the file is not there."""
+    draft.complain(_DOWNLOADED, ended.reason, ended.detail)
     if ended.reason in _ABOUT_THE_SOURCE:
         draft.set(_SOURCE, "False", ended.reason, ended.detail)
     if ended.reason in _ABOUT_THE_FILE:
         draft.set(_VERIFIED, "False", ended.reason, ended.detail)
         draft.set(_SOURCE, "True", Reason.REACHABLE)
-    if old is None or old.reason != ended.reason:
-        draft.tell("Warning", ended.reason, draft.conditions[_DOWNLOADED].message)
 
 
 def _try_again_later(draft: Draft, job: DownloadJob) -> None:

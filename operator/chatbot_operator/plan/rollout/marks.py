@@ -55,9 +55,22 @@ def hold(draft: Draft, consumer: Consumer) -> None:
 
 
 def _patch_pods(draft: Draft, consumer: Consumer, revision: str, pods: list[ConsumerPod]) -> None:
-    """Pods that serve nothing at once; of the others one at a time, the next when the one before serves."""
-    idle = [pod for pod in pods if pod.served is None or pod.served.revision == ""]
-    busy = sorted((pod for pod in pods if pod not in idle), key=lambda pod: pod.name)
-    is_under_way = any(pod.annotation == revision and not pod_serves(pod, revision) for pod in consumer.pods)
+    """Pods that lose nothing by it at once; of the others one at a time, the next when the one before serves."""
+    busy = sorted((pod for pod in pods if _loses_something(pod, revision)), key=lambda pod: pod.name)
+    idle = [pod for pod in pods if not _loses_something(pod, revision)]
+    is_under_way = any(pod.annotation == revision and _is_changing(pod, revision) for pod in consumer.pods)
     for pod in idle + ([] if idle or is_under_way else busy[:1]):
         draft.act(AnnotatePod(pod.name, pod.uid, revision))
+
+
+def _loses_something(pod: ConsumerPod, revision: str) -> bool:
+    """Whether a pod answers requests with another model, or may do so unseen."""
+    if pod.served is None:
+        return pod.ready
+    return pod.served.revision not in ("", revision)
+
+
+def _is_changing(pod: ConsumerPod, revision: str) -> bool:
+    """Whether a pod may come to serve the revision, so that the next one should wait for it."""
+    has_failed = pod.served is not None and pod.served.state == "failed"
+    return not (pod_serves(pod, revision) or has_failed or pod.problem)

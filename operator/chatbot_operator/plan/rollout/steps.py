@@ -105,7 +105,7 @@ def _react(draft: Draft, current: Consumer, finding: Finding) -> None:
     if draft.last_good and draft.last_good != draft.rollout.revision and draft.spec.rollout.auto_rollback:
         ends.take_back(draft, finding)
         return
-    _say_finding(draft, finding)
+    draft.complain(_ROLLED_OUT, finding.reason, finding.detail)
     _mark_all(draft, current)
 
 
@@ -117,7 +117,7 @@ def _wait_for_others(draft: Draft, current: Consumer, finding: Finding) -> None:
     if finding.fault is Fault.CLUSTER and has_way_back and draft.now - started > limit:
         ends.suspend(draft, finding)
         return
-    _say_finding(draft, finding)
+    draft.complain(_ROLLED_OUT, finding.reason, finding.detail)
     _mark_all(draft, current)
 
 
@@ -134,14 +134,6 @@ def _mark_all(draft: Draft, current: Consumer) -> None:
 def _say(draft: Draft, consumer: Consumer) -> None:
     reason, detail = shortfall(consumer, draft.rollout.revision)
     draft.set(_ROLLED_OUT, "False", reason if reason is Reason.NO_ANSWER else Reason.PROGRESSING, detail)
-
-
-def _say_finding(draft: Draft, finding: Finding) -> None:
-    """Set the condition, and post an Event when the reason is a new one."""
-    old = draft.before.get(_ROLLED_OUT)
-    draft.set(_ROLLED_OUT, "False", finding.reason, finding.detail)
-    if old is None or old.reason is not finding.reason:
-        draft.tell("Warning", finding.reason, draft.conditions[_ROLLED_OUT].message)
 
 
 def _warn_of_interruption(draft: Draft, consumer: Consumer) -> None:
@@ -179,6 +171,10 @@ def _stop_clock(draft: Draft) -> None:
 def _run_clock(draft: Draft) -> None:
     since = draft.rollout.paused_since
     if since is None:
+        return
+    before = draft.before.get(_ROLLED_OUT)
+    if before and before.reason is Reason.RELEASE_CHANGED:
+        _restart_clock(draft)
         return
     paused = draft.rollout.paused_seconds + int((draft.now - since).total_seconds())
     draft.rollout = replace(draft.rollout, paused_since=None, paused_seconds=max(0, paused))

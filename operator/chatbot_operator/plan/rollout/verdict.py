@@ -1,14 +1,14 @@
 """Whose fault it is that a rollout does not go on: the model's, the cluster's, the release's, or nobody's yet."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 from chatbot_operator.observed import Consumer, ConsumerPod
 from chatbot_operator.plan.draft import Draft
 from chatbot_operator.plan.rollout.marks import strategy_of
 from chatbot_operator.plan.rollout.serving import fault_of, has_arrived, is_given, is_running, pod_serves, shortfall
-from chatbot_operator.reasons import Reason
+from chatbot_operator.reasons import ConditionType, Reason
 
 SLOW_TWICE_APART = timedelta(seconds=30)
 MISSING_FILE_GRACE = timedelta(seconds=60)
@@ -75,8 +75,7 @@ def _failure(draft: Draft, pod: ConsumerPod) -> tuple[Reason, str] | None:
         return None
     if served.state == "failed":
         reason, detail = fault_of(served)
-        is_late = draft.now - _started(draft) < MISSING_FILE_GRACE
-        if reason is Reason.MODEL_MISSING and is_late:
+        if reason is Reason.MODEL_MISSING and _may_appear(draft):
             return None
         return reason, f"Pod {pod.name}: {detail}" if detail else ""
     # In place the process is older than the revision, so its count says nothing; it says `failed` by itself.
@@ -136,5 +135,8 @@ def _deadline(draft: Draft, current: Consumer) -> Finding | None:
     return Finding(Fault.MODEL, Reason.DEADLINE_EXCEEDED, said)
 
 
-def _started(draft: Draft) -> datetime:
-    return draft.rollout.started_at or draft.now
+def _may_appear(draft: Draft) -> bool:
+    """Whether a file that a pod does not find may still be on its way."""
+    downloaded = draft.conditions[ConditionType.DOWNLOADED]
+    since = max(draft.rollout.started_at or draft.now, downloaded.last_transition_time)
+    return downloaded.status != "True" or draft.now - since < MISSING_FILE_GRACE
