@@ -212,6 +212,15 @@ async def test_takes_over_a_sane_request_id_only(tmp_path: Path) -> None:
     assert len(odd.headers["x-request-id"]) == 32
 
 
+async def test_passes_on_a_trace_context_that_is_one(tmp_path: Path) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with running_service(tmp_path) as service, service.client() as client:
+        await client.post("/Llama", json=QUESTION, headers={"traceparent": trace})
+        await client.post("/Llama", json=QUESTION, headers={"traceparent": "00-nonsense"})
+
+    assert [request.traceparent for request in service.generator.requests] == [trace, ""]
+
+
 async def test_one_request_id_may_come_twice_at_once(tmp_path: Path) -> None:
     options = ServiceOptions(generator=StubGenerator(piece_seconds=0.05))
     async with running_service(tmp_path, options) as service, service.client() as client:

@@ -72,6 +72,7 @@ def _question(
         local_only=asked.local_only,
         backend=backend,
         language=context.language,
+        traceparent=context.traceparent,
     )
 
 

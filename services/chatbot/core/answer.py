@@ -145,7 +145,7 @@ class Answerer:
             return Stored(answer, None)
 
         arrived_at = self._clock()
-        request = self._request(exchange.request_id, exchange.dialogue, exchange.sampling, arrived_at)
+        request = self._request(exchange, exchange.dialogue, exchange.sampling, arrived_at)
         return await self._begin(exchange.backend, request, exchange.caller, arrived_at, _EXCHANGE_FIELDS, nothing)
 
     async def idle(self) -> None:
@@ -181,7 +181,7 @@ class Answerer:
         templates = self._route(backend).templates
         turns = past.read.turns if past.read else ()
         dialogue = templates.dialogue(question.fields, turns, question.text)
-        request = self._request(question.request_id, dialogue, self._policy.sampling, arrived_at)
+        request = self._request(question, dialogue, self._policy.sampling, arrived_at)
 
         async def store(answer: str) -> Stored:
             return await self._store(question, past, answer)
@@ -189,9 +189,11 @@ class Answerer:
         field_names = _QUESTION_FIELDS | {"system": "context" if "context" in question.fields else "input_data"}
         return await self._begin(backend, request, question.caller, arrived_at, field_names, store)
 
-    def _request(self, request_id: str, dialogue: Dialogue, sampling: Sampling, arrived_at: float) -> GenerationRequest:
+    def _request(
+        self, asked: Question | Exchange, dialogue: Dialogue, sampling: Sampling, arrived_at: float
+    ) -> GenerationRequest:
         deadline = arrived_at + self._policy.queue_seconds + self._policy.generation_seconds
-        return GenerationRequest(request_id, dialogue, sampling, deadline)
+        return GenerationRequest(asked.request_id, dialogue, sampling, deadline, asked.traceparent)
 
     def _route(self, backend: Backend) -> BackendRoute:
         route = self._routes.get(backend)

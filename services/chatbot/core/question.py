@@ -18,6 +18,7 @@ class Question:
         turn_id: The caller's `Idempotency-Key`; ignored without `db_id`.
         local_only: Whether this conversation must never leave the local model.
         language: Of the texts for people; the answer's language is the model's affair.
+        traceparent: W3C trace context, passed on to backends that are asked over HTTP.
     """
 
     request_id: str
@@ -29,6 +30,7 @@ class Question:
     local_only: bool
     backend: Backend
     language: str
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Exchange:
     dialogue: Dialogue
     sampling: Sampling
     backend: Backend
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

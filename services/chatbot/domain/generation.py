@@ -52,12 +52,14 @@ class GenerationRequest:
     Attributes:
         request_id: For logs and frames; unique in the process.
         deadline: `time.monotonic()` seconds; afterwards the answer ends with what there is.
+        traceparent: W3C trace context of the caller, for backends that are asked over HTTP; "" where none.
     """
 
     request_id: str
     dialogue: Dialogue
     sampling: Sampling
     deadline: float
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,10 @@ class OpenAIGenerator:
         parameters: dict[str, object] = {
             "model": self._options.model,
             "messages": messages(answer.dialogue),
-            "extra_headers": {"Authorization": f"Bearer {key}" if key else Omit()},
+            "extra_headers": {
+                "Authorization": f"Bearer {key}" if key else Omit(),
+                "traceparent": request.traceparent or Omit(),
+            },
             **self._dialect.parameters(request.sampling, streaming=answer.streaming),
         }
         call = Call(self._client, answer.deadline, parameters)
