@@ -1,0 +1,167 @@
+"""Calls of the API server in plain documents, each with a deadline.
+
+The client library gives credentials, TLS and transport. Its typed models are left out: the operator reads a few
+fields of many objects, and a document passes through unchanged.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from chatbot_operator import names
+from chatbot_operator.cluster.faults import Unreachable, refusal
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object: where it is served."""
+
+    prefix: str
+    plural: str
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """Path of an object, or of a namespace's list of them."""
+        parts = [self.prefix, "namespaces", namespace, self.plural, *([name] if name else [])]
+        return "/" + "/".join(quote(part, safe="/") for part in parts)
+
+
+MODELS = Kind(f"apis/{names.API_VERSION}", names.PLURAL)
+DEPLOYMENTS = Kind("apis/apps/v1", "deployments")
+JOBS = Kind("apis/batch/v1", "jobs")
+PODS = Kind("api/v1", "pods")
+CLAIMS = Kind("api/v1", "persistentvolumeclaims")
+CONFIG_MAPS = Kind("api/v1", "configmaps")
+EVENTS = Kind("api/v1", "events")
+
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+_APPLY = "application/apply-patch+yaml"
+
+
+class Api:
+    """The API server.
+
+    Every call raises `ApiFault` where it is refused and `Unreachable` where no answer comes in time.
+    """
+
+    def __init__(self, api_client: client.ApiClient, timeout_seconds: float) -> None:
+        self._client = api_client
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+
+    @classmethod
+    async def connect(cls, kubeconfig: Path | None, timeout_seconds: float) -> Self:
+        """Use a kubeconfig, or the pod's own ServiceAccount where there is none."""
+        configuration = client.Configuration()
+        if kubeconfig is None:
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            await config.load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)
+        return cls(client.ApiClient(configuration), timeout_seconds)
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._client.close()
+
+    async def connection(self) -> Document:
+        """Where the API server is and what to log in with, in the words of `kopf.ConnectionInfo`."""
+        own = self._client.configuration
+        settings = await own.auth_settings()
+        bearer = str(settings["BearerToken"]["value"]) if "BearerToken" in settings else ""
+        return {
+            "server": own.host,
+            "ca_path": own.ssl_ca_cert,
+            "insecure": not own.verify_ssl,
+            "certificate_path": own.cert_file,
+            "private_key_path": own.key_file,
+            "scheme": "Bearer" if bearer else None,
+            "token": bearer.removeprefix("Bearer ") or None,
+        }
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Document:
+        """Read an object."""
+        return await self._call("GET", kind.path(namespace, name))
+
+    async def find(self, kind: Kind, namespace: str, selector: str = "") -> list[Document]:
+        """Read all objects of a namespace, or those that a label selector names."""
+        answer = await self._call("GET", kind.path(namespace), {"labelSelector": selector} if selector else {})
+        items: list[Document] = answer.get("items", [])
+        return items
+
+    async def find_everywhere(self, kind: Kind) -> list[Document]:
+        """Read all objects of all namespaces."""
+        answer = await self._call("GET", f"/{kind.prefix}/{kind.plural}")
+        items: list[Document] = answer.get("items", [])
+        return items
+
+    async def create(self, kind: Kind, document: Document) -> Document:
+        """Create an object; `Conflict` where one of that name exists."""
+        return await self._call("POST", kind.path(document["metadata"]["namespace"]), _MANAGER, document)
+
+    async def apply(self, kind: Kind, document: Document) -> Document:
+        """Server-side apply: take the document's fields over, whoever had them."""
+        metadata = document["metadata"]
+        query = {**_MANAGER, "force": "true"}
+        return await self._call("PATCH", kind.path(metadata["namespace"], metadata["name"]), query, document, _APPLY)
+
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Document, flavour: str) -> Document:
+        """Change an object; `flavour` is `MERGE` or `STRATEGIC`."""
+        return await self._call("PATCH", kind.path(namespace, name), _MANAGER, patch, flavour)
+
+    async def write_status(self, namespace: str, name: str, status: Document, resource_version: str) -> Document:
+        """Replace a Model's status; `Conflict` where the Model is not any more the one that was read."""
+        patch = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        return await self._call("PATCH", f"{MODELS.path(namespace, name)}/status", _MANAGER, patch, JSON_PATCH)
+
+    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
+        """Delete an object and, in the background, what it owns."""
+        await self._call("DELETE", kind.path(namespace, name), {"propagationPolicy": "Background"})
+
+    async def last_log_line(self, namespace: str, pod: str) -> str:
+        """The last line that a pod wrote."""
+        status, text = await self._exchange("GET", f"{PODS.path(namespace, pod)}/log?tailLines=1", None, "")
+        if status >= 400:
+            raise _refused(status, text)
+        return text
+
+    async def _call(
+        self, method: str, path: str, query: dict[str, str] | None = None, body: Any = None, flavour: str = ""
+    ) -> Document:
+        status, text = await self._exchange(method, f"{path}?{urlencode(query)}" if query else path, body, flavour)
+        if status >= 400:
+            raise _refused(status, text)
+        document: Document = json.loads(text)
+        return document
+
+    async def _exchange(self, method: str, path: str, body: Any, flavour: str) -> tuple[int, str]:
+        headers = {"Accept": "application/json, */*", "Content-Type": flavour or "application/json"}
+        try:
+            method, url, headers, body, _ = await self._client.param_serialize(
+                method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+            )
+            answer = await self._client.call_api(method, url, headers, body, _request_timeout=self._timeout)
+            return answer.status, (await answer.read()).decode(errors="replace")
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Unreachable(f"{method} {path.partition('?')[0]}: {type(error).__name__}") from error
+
+
+_MANAGER = {"fieldManager": names.FIELD_MANAGER}
+
+
+def _refused(status: int, text: str) -> Exception:
+    """The API server answers with a `Status` object; something between may answer with anything."""
+    try:
+        document = json.loads(text)
+        return refusal(status, str(document.get("reason", "")), str(document.get("message", "")))
+    except (ValueError, AttributeError):
+        return refusal(status, "", text[:200])

@@ -1,0 +1,108 @@
+"""From a Model's key to what planning needs. Keys that are due together are read together."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from chatbot_operator import names
+from chatbot_operator.cluster import consumers, downloads, snapshot, storage
+from chatbot_operator.cluster.api import Api
+from chatbot_operator.cluster.faults import ApiFault, Unreachable
+from chatbot_operator.cluster.served import ModelPages
+from chatbot_operator.cluster.snapshot import Snapshot
+from chatbot_operator.observed import DownloadJob, Observed
+from chatbot_operator.resources import Model
+
+Document = dict[str, Any]
+Key = tuple[str, str]
+"""Namespace and name of a Model."""
+
+_GATHERING_SECONDS = 0.05
+
+
+class Reader:
+    """Reads Models with their surroundings.
+
+    A read never begins before it was asked for, so what is returned is at least as new as the event that caused it.
+    1,000 Models that are due at once cost the calls of one.
+    """
+
+    def __init__(self, api: Api, pages: ModelPages, now: Callable[[], datetime]) -> None:
+        self._api = api
+        self._pages = pages
+        self._now = now
+        self._gathering: dict[str, tuple[set[str], asyncio.Task[Snapshot]]] = {}
+
+    async def read(self, key: Key) -> tuple[Model, Observed] | None:
+        """A Model and what the cluster shows about it; None where there is no such Model.
+
+        Raises:
+            ApiFault: The API server refused to show something.
+            Unreachable: It did not answer in time.
+        """
+        namespace, name = key
+        seen = await self._snapshot(namespace, name)
+        model = seen.models.get(name)
+        return (model, await self._observed(model, seen)) if model else None
+
+    async def _snapshot(self, namespace: str, name: str) -> Snapshot:
+        if namespace not in self._gathering:
+            wanted: set[str] = set()
+            self._gathering[namespace] = wanted, asyncio.create_task(self._take(namespace, wanted))
+        wanted, task = self._gathering[namespace]
+        wanted.add(name)
+        return await asyncio.shield(task)
+
+    async def _take(self, namespace: str, wanted: set[str]) -> Snapshot:
+        await asyncio.sleep(_GATHERING_SECONDS)
+        del self._gathering[namespace]  # who comes from now on gets the next one
+        return await snapshot.take(self._api, namespace, frozenset(wanted))
+
+    async def _observed(self, model: Model, seen: Snapshot) -> Observed:
+        now = self._now()
+        deployments, pods = seen.deployments.get(model.name, []), seen.pods.get(model.name, [])
+        served = await self._pages.ask(pod for pod in pods if consumers.is_alive(pod))
+        claim = seen.claims.get(storage.claim_of(model))
+        config_map = seen.config_maps.get(names.config_map_name(model.name))
+        keep, keep_partials = _kept(model, seen)
+        return Observed(
+            claim=storage.claim(claim, model) if claim else None,
+            jobs=tuple([await self._job(model, job, seen) for job in seen.jobs.get(model.name, [])]),
+            consumers=tuple(consumers.consumer(d, pods, served, now) for d in _by_age(deployments)),
+            good_revision=config_map.get("data", {}).get(names.GOOD_REVISION_KEY, "") if config_map else None,
+            config_map_owned=config_map is not None and storage.is_owned(config_map, model),
+            keep=keep,
+            keep_partials=keep_partials,
+        )
+
+    async def _job(self, model: Model, job: Document, seen: Snapshot) -> DownloadJob:
+        pods = downloads.pods_of(job, seen.download_pods.get(model.name, []))
+        writing = [pod for pod in pods if downloads.is_writing(pod)]
+        line = await self._log_line(writing[-1]) if writing else ""
+        return downloads.download_job(job, pods, line, self._now())
+
+    async def _log_line(self, pod: Document) -> str:
+        """No log is no error: then the progress is not known."""
+        try:
+            return await self._api.last_log_line(pod["metadata"]["namespace"], pod["metadata"]["name"])
+        except (ApiFault, Unreachable):
+            return ""
+
+
+def _by_age(documents: list[Document]) -> list[Document]:
+    """A fixed order, so that consumers are rolled out in the same one whoever looks."""
+    return sorted(documents, key=lambda document: document["metadata"]["name"])
+
+
+def _kept(model: Model, seen: Snapshot) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Revisions and partials on the claim that something else than this Model's status names."""
+    sharing = seen.sharing[storage.claim_of(model)]
+    others = [other for other in sharing if other.name != model.name]
+    keep: set[str] = set().union(*(storage.revisions_of(other) for other in others))
+    for each in sharing:
+        for document in (*seen.deployments.get(each.name, ()), *seen.pods.get(each.name, ())):
+            keep |= consumers.revisions_named(document)
+        config_map = seen.config_maps.get(names.config_map_name(each.name), {})
+        keep.add(config_map.get("data", {}).get(names.GOOD_REVISION_KEY, ""))
+    return tuple(sorted(keep - {""})), tuple(sorted(storage.partials_of(others)))

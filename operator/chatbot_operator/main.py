@@ -1,0 +1,135 @@
+"""`chatbot-operator`: settings, connections, queue, tick, and Kopf as the watcher."""
+
+import argparse
+import asyncio
+import logging
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import kopf
+
+from chatbot_operator import __version__
+from chatbot_operator.actor import Actor
+from chatbot_operator.builders import JobSettings
+from chatbot_operator.cluster.api import Api
+from chatbot_operator.cluster.reader import Key, Reader
+from chatbot_operator.cluster.served import ModelPages
+from chatbot_operator.handlers import registry, watch_settings
+from chatbot_operator.metrics import Metrics
+from chatbot_operator.process.endpoints import endpoints
+from chatbot_operator.process.environment import WrongEnvironment, load_settings, shown
+from chatbot_operator.process.heartbeat import Heartbeat
+from chatbot_operator.process.logs import set_up_logs
+from chatbot_operator.process.tick import Tick
+from chatbot_operator.reconcile import Reconciler, report
+from chatbot_operator.settings import DownloadSettings, Settings
+from chatbot_operator.work_queue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_WATCH_AGAIN_SECONDS = 5.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Look after Models until a signal ends it."""
+    parser = argparse.ArgumentParser(prog="chatbot-operator", description="Looks after Models (chatbot.ai/v1alpha1).")
+    parser.add_argument("--show-settings", action="store_true", help="print every setting and end")
+    parser.add_argument("--version", action="version", version=__version__)
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+    except WrongEnvironment as wrong:
+        print("\n".join(wrong.problems), file=sys.stderr)  # noqa: T201 - before there are logs
+        return 2
+    if options.show_settings:
+        print(shown(settings))  # noqa: T201 - this is the command's answer
+        return 0
+    set_up_logs(settings.log.level)
+    asyncio.run(operate(settings))
+    return 0
+
+
+async def operate(settings: Settings) -> None:
+    """Run until a signal ends it. Safe to be killed at any point."""
+    namespaces = _namespaces(settings)
+    async with AsyncExitStack() as stack:
+        api = await Api.connect(settings.api.kubeconfig, settings.api.timeout_seconds)
+        stack.push_async_callback(api.close)
+        pages = ModelPages(settings.pods.model_url, settings.pods.timeout_seconds)
+        stack.push_async_callback(pages.close)
+        metrics, heartbeat = Metrics(), Heartbeat()
+        actor = Actor(api, job_settings(settings.download))
+        reconciler = Reconciler(api, Reader(api, pages, _now), actor, metrics, _now)
+        queue: WorkQueue[Key] = WorkQueue(reconciler.reconcile, report, random.Random())  # noqa: S311 - jitter
+        tick = Tick(api, queue, heartbeat, namespaces, settings.work.tick_seconds)
+        await stack.enter_async_context(
+            endpoints(settings.metrics.host, settings.metrics.port, metrics.registry, heartbeat)
+        )
+        tasks = [asyncio.create_task(queue.run(settings.work.most_at_once)), asyncio.create_task(tick.run())]
+        watching = asyncio.create_task(_watch(queue, api, namespaces))
+        logger.info("looking after Models", extra={"namespace": ",".join(namespaces) or "(all)"})
+        done, _ = await asyncio.wait([*tasks, watching], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*tasks, watching):
+            task.cancel()
+        await asyncio.gather(*tasks, watching, return_exceptions=True)
+        for task in done:
+            task.result()
+
+
+async def _watch(queue: WorkQueue[Key], api: Api, namespaces: Sequence[str]) -> None:
+    """Let Kopf watch; it ends by a signal. Where it fails the ticks go on, and it is started anew."""
+    handlers = registry(queue.add, api)
+    while True:
+        try:
+            await kopf.operator(
+                registry=handlers,
+                settings=watch_settings(),
+                standalone=True,
+                clusterwide=not namespaces,
+                namespaces=list(namespaces),
+            )
+            return
+        except Exception:  # whatever ended the watches, the operator goes on without and tries again
+            logger.exception("the watches ended; ticks go on, and the watches are started anew")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().remove_signal_handler(number)  # Kopf's own, of the run that ended
+        await asyncio.sleep(_WATCH_AGAIN_SECONDS)
+
+
+def job_settings(settings: DownloadSettings) -> JobSettings:
+    """The settings in the words of the builders."""
+    return JobSettings(
+        image=settings.image,
+        image_pull_policy=settings.image_pull_policy,
+        image_pull_secrets=tuple(settings.image_pull_secrets),
+        hf_endpoint=settings.hf_endpoint,
+        https_proxy=settings.https_proxy,
+        ca_bundle_config_map=settings.ca_bundle_config_map,
+        allow_networks=tuple(str(network) for network in settings.allow_networks),
+        allow_hosts=tuple(settings.allow_hosts),
+        priority_class_name=settings.priority_class_name,
+        resources=settings.resources,
+    )
+
+
+def _namespaces(settings: Settings) -> tuple[str, ...]:
+    """Namespaces to look after; none stands for all."""
+    if settings.watch.cluster_wide:
+        return ()
+    if settings.watch.namespaces:
+        return tuple(settings.watch.namespaces)
+    return (_OWN_NAMESPACE.read_text().strip() if _OWN_NAMESPACE.exists() else "default",)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

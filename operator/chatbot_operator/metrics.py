@@ -1,0 +1,104 @@
+"""Every metric of the operator. This is the only list; docs/metrics.md is made from it.
+
+`model_namespace`, not `namespace`: Prometheus sets `namespace` to the operator's own.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from chatbot_operator.reasons import ConditionType
+from chatbot_operator.resources import Condition, ModelStatus
+
+OUTCOMES = ("ok", "conflict", "refused", "unreachable", "error")
+ROLLOUT_RESULTS = ("succeeded", "rolled_back", "aborted")
+_MODEL = ("model", "model_namespace")
+_STATES = ("True", "False", "Unknown")
+_RECONCILE_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_ROLLOUT_SECONDS = (10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A metric as docs/metrics.md shows it."""
+
+    name: str
+    kind: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+CONDITION = Described(
+    "chatbot_model_condition", "gauge", "1 for the status that a condition has, else 0.", (*_MODEL, "type", "status")
+)
+BYTES = Described("chatbot_model_download_bytes", "gauge", "Bytes of the download that have arrived.", _MODEL)
+BYTES_EXPECTED = Described(
+    "chatbot_model_download_bytes_expected", "gauge", "Size of the file that is downloaded, bytes.", _MODEL
+)
+FAILURES = Described(
+    "chatbot_model_download_failures_total", "counter", "Downloads that ended badly.", (*_MODEL, "reason")
+)
+ROLLOUTS = Described("chatbot_rollouts_total", "counter", "Rollouts that ended.", (*_MODEL, "result"))
+ROLLOUT_SECONDS = Described(
+    "chatbot_rollout_duration_seconds", "histogram", "Time from a rollout's start to its end, seconds.", _MODEL
+)
+RECONCILE = Described("chatbot_reconcile_seconds", "histogram", "Time of one look at one Model, seconds.", ("outcome",))
+METRICS = (CONDITION, BYTES, BYTES_EXPECTED, FAILURES, ROLLOUTS, ROLLOUT_SECONDS, RECONCILE)
+
+
+class Metrics:
+    """The operator's metrics, and the registry that they are scraped from."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._statuses: dict[tuple[str, str], ModelStatus] = {}
+        self.failures = _counter(FAILURES, self.registry)
+        self.rollouts = _counter(ROLLOUTS, self.registry)
+        self.rollout_seconds = _histogram(ROLLOUT_SECONDS, _ROLLOUT_SECONDS, self.registry)
+        self.reconcile_seconds = _histogram(RECONCILE, _RECONCILE_SECONDS, self.registry)
+        self.registry.register(self)
+
+    def saw(self, namespace: str, name: str, status: ModelStatus) -> None:
+        """The status of a Model as it is now."""
+        self._statuses[name, namespace] = status
+
+    def forget(self, namespace: str, name: str) -> None:
+        """A Model is gone; so are its series."""
+        self._statuses.pop((name, namespace), None)
+        labels = {"model": name, "model_namespace": namespace}
+        for metric in (self.failures, self.rollouts, self.rollout_seconds):
+            metric.remove_by_labels(labels)
+
+    def collect(self) -> Iterator[Metric]:
+        """Gauges straight from the statuses, so they can never be of a Model that is gone."""
+        condition, arrived, expected = (
+            GaugeMetricFamily(d.name, d.help, labels=d.labels) for d in (CONDITION, BYTES, BYTES_EXPECTED)
+        )
+        for model, status in list(self._statuses.items()):
+            _add_conditions(condition, model, status.conditions)
+            _add_if_known(arrived, model, status.download.bytes_done)
+            _add_if_known(expected, model, status.download.bytes_total)
+        yield from (condition, arrived, expected)
+
+
+def _add_conditions(
+    family: GaugeMetricFamily, model: tuple[str, str], conditions: Mapping[ConditionType, Condition]
+) -> None:
+    for kind, condition in conditions.items():
+        for state in _STATES:
+            family.add_metric([*model, kind.value, state], float(condition.status == state))
+
+
+def _add_if_known(family: GaugeMetricFamily, model: tuple[str, str], value: int | None) -> None:
+    if value is not None:
+        family.add_metric(list(model), value)
+
+
+def _counter(described: Described, registry: CollectorRegistry) -> Counter:
+    return Counter(described.name, described.help, described.labels, registry=registry)
+
+
+def _histogram(described: Described, buckets: tuple[float, ...], registry: CollectorRegistry) -> Histogram:
+    return Histogram(described.name, described.help, described.labels, registry=registry, buckets=buckets)

@@ -1,0 +1,1 @@
+"""What the operator's process needs around its work: environment, logs, endpoints, sign of life."""

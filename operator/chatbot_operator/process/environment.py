@@ -1,0 +1,98 @@
+"""Strict reading of the environment: a wrong or unknown variable stops the start and is named, never its value."""
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError
+
+from chatbot_operator.settings import Settings
+
+PREFIX: Final = "CHATBOT_OPERATOR_"
+# Kubernetes puts these into every pod beside a Service named chatbot-operator:
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_SERVICE_LINK: Final = re.compile(r".*_SERVICE_HOST|.*_SERVICE_PORT.*")
+_PORT: Final = re.compile(r".*_PORT(_.*)?")
+_LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.*|\d+|[\d.:a-f]+|tcp|udp|sctp")
+
+
+class WrongEnvironment(Exception):
+    """One or more variables are wrong; `problems` has one sentence for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def load_settings() -> Settings:
+    """The settings that this process's environment gives.
+
+    Raises:
+        WrongEnvironment: A variable of ours is unknown or has a value that it must not have.
+    """
+    known = tuple(names())
+    strangers = [name for name in sorted(os.environ) if _is_unknown(name, os.environ[name], known)]
+    if strangers:
+        raise WrongEnvironment([_unknown(name, known) for name in strangers])
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise WrongEnvironment(_wrong(error)) from None
+    except SettingsError:
+        listed = [name for name in known if os.environ.get(name, "")[:1] in ("[", "{") and not _is_json(name)]
+        raise WrongEnvironment([f"{name}: not valid JSON" for name in listed] or ["a list is not valid JSON"]) from None
+
+
+def names() -> Iterator[str]:
+    """The name of every variable, in the order of the settings."""
+    for section, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from (f"{PREFIX}{section}_{name}".upper() for name in field.annotation.model_fields)
+
+
+def shown(settings: Settings) -> str:
+    """All settings as `NAME=value` lines; there are no secrets among them."""
+    values = (getattr(section, name) for _, section in settings for name in type(section).model_fields)
+    return "\n".join(f"{name}={_shown(value)}" for name, value in zip(names(), values, strict=True))
+
+
+def _is_unknown(name: str, value: str, known: tuple[str, ...]) -> bool:
+    if not name.startswith(PREFIX) or name in known:
+        return False
+    return not (_SERVICE_LINK.fullmatch(name) or (_PORT.fullmatch(name) and _LINK_VALUE.fullmatch(value)))
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "; --show-settings lists them")
+
+
+def _wrong(error: ValidationError) -> list[str]:
+    """One sentence per variable; a field of several types has several reasons."""
+    reasons: dict[str, list[str]] = {}
+    for one in error.errors(include_url=False, include_input=False):
+        name = f"{PREFIX}{'_'.join(str(part).upper() for part in one['loc'][:2])}".rstrip("_")
+        reasons.setdefault(name, []).append(one["msg"])
+    return [f"{name}: {'; or '.join(dict.fromkeys(why))}" for name, why in reasons.items()]
+
+
+def _is_json(name: str) -> bool:
+    try:
+        json.loads(os.environ[name])
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return json.dumps([str(item) for item in value])
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

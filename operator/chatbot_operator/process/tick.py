@@ -1,0 +1,54 @@
+"""The periodic look at every Model: it finds what a lost watch did not tell, and it is the operator's sign of life."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+
+from chatbot_operator.cluster.api import MODELS, Api
+from chatbot_operator.cluster.faults import ApiFault, Unreachable
+from chatbot_operator.cluster.reader import Key
+from chatbot_operator.process.heartbeat import Heartbeat
+from chatbot_operator.work_queue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+
+class Tick:
+    """Puts every Model on the queue, waits until they are through, and beats.
+
+    Args:
+        namespaces: Where to look; none stands for everywhere.
+        every_seconds: Time between two ticks, a tenth more or less.
+    """
+
+    def __init__(
+        self, api: Api, queue: WorkQueue[Key], heartbeat: Heartbeat, namespaces: Sequence[str], every_seconds: float
+    ) -> None:
+        self._api = api
+        self._queue = queue
+        self._heartbeat = heartbeat
+        self._namespaces = namespaces
+        self._every_seconds = every_seconds
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            keys = await self._keys()
+            for key in keys:
+                self._queue.add(key)
+            await self._queue.clear_of(keys)
+            self._heartbeat.beat()
+            await asyncio.sleep(self._every_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+
+    async def _keys(self) -> list[Key]:
+        """Every Model. An API server that is down is no failure of ours: that it was asked is what counts."""
+        try:
+            if not self._namespaces:
+                found = await self._api.find_everywhere(MODELS)
+            else:
+                found = [model for namespace in self._namespaces for model in await self._api.find(MODELS, namespace)]
+        except (ApiFault, Unreachable) as error:
+            logger.warning("Models could not be listed: %s", error)
+            return []
+        return [(model["metadata"]["namespace"], model["metadata"]["name"]) for model in found]
