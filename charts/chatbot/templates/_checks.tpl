@@ -1,0 +1,72 @@
+{{/* Values that contradict each other stop the render with a sentence that says what to do. */}}
+
+{{- define "chatbot.checks" -}}
+{{- $v := .Values -}}
+{{- if and (not $v.auth.existingSecret) (not $v.auth.allowAnonymous) -}}
+{{- fail "auth: nobody is asked for a key. Set auth.existingSecret to a Secret with API keys, or auth.allowAnonymous=true to let everybody in." -}}
+{{- end -}}
+{{- if and $v.auth.existingSecret $v.auth.allowAnonymous -}}
+{{- fail "auth: auth.existingSecret and auth.allowAnonymous=true contradict each other; choose one." -}}
+{{- end -}}
+{{- if and (not $v.mongodb.existingSecret) (not $v.mongodb.trial.enabled) -}}
+{{- fail "mongodb: conversations have no store. Set mongodb.existingSecret to a Secret with the key uri, or mongodb.trial.enabled=true for trying out." -}}
+{{- end -}}
+{{- if and $v.mongodb.existingSecret $v.mongodb.trial.enabled -}}
+{{- fail "mongodb: mongodb.existingSecret and mongodb.trial.enabled=true contradict each other; choose one." -}}
+{{- end -}}
+{{- if and $v.openai.enabled (not $v.openai.model) -}}
+{{- fail "openai: openai.enabled=true needs openai.model." -}}
+{{- end -}}
+{{- if and $v.openai.enabled $v.networkPolicy.enabled (not $v.openai.cidrs) -}}
+{{- fail "openai: the NetworkPolicy keeps the pods from reaching it. List its networks in openai.cidrs (0.0.0.0/0 for any), or set networkPolicy.enabled=false." -}}
+{{- end -}}
+{{- if and $v.openai.fallback (not $v.openai.enabled) -}}
+{{- fail "openai: openai.fallback=true needs openai.enabled=true." -}}
+{{- end -}}
+{{- if and $v.gateway.httpRoute.enabled (not $v.gateway.httpRoute.parentRefs) -}}
+{{- fail "gateway: gateway.httpRoute.enabled=true needs gateway.httpRoute.parentRefs, the Gateways to attach to." -}}
+{{- end -}}
+{{- range $v.monitoring.dashboards.only -}}
+{{- if not (has . (list "services" "models" "capacity")) -}}
+{{- fail (printf "monitoring: there is no dashboard %q; monitoring.dashboards.only knows services, models and capacity." .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name := include "chatbot.enabled" . | fromJsonArray -}}
+{{- include "chatbot.serviceChecks" (list $ $name (index $v $name)) -}}
+{{- end -}}
+{{- include "chatbot.sharedClaimCheck" . -}}
+{{- end -}}
+
+{{- define "chatbot.serviceChecks" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $s := index . 2 -}}
+{{- if $s.autoscaling.enabled -}}
+{{- if not $s.autoscaling.prometheusAddress -}}
+{{- fail (printf "%s.autoscaling: enabled=true needs %s.autoscaling.prometheusAddress, since it scales on the queue's metrics." $name $name) -}}
+{{- end -}}
+{{- if gt (int $s.autoscaling.minReplicas) (int $s.autoscaling.maxReplicas) -}}
+{{- fail (printf "%s.autoscaling: minReplicas is larger than maxReplicas." $name) -}}
+{{- end -}}
+{{- if not (kindIs "invalid" $s.replicas) -}}
+{{- fail (printf "%s: replicas and autoscaling.enabled=true contradict each other; leave replicas out (null)." $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq (include "chatbot.accessMode" (list $root $s)) "ReadWriteOnce") (not $s.modelVolume.sameNode) -}}
+{{- if or (gt (include "chatbot.replicas" $s | int) 1) $s.gpu.spare $s.autoscaling.enabled -}}
+{{- fail (printf "%s: a ReadWriteOnce claim cannot be used on two nodes, which replicas > 1, gpu.spare or autoscaling may need. Use storage that is ReadWriteMany (%s.modelVolume.accessMode), or keep the pods on one node with %s.modelVolume.sameNode=true." $name $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- with get $root.Values.models $s.model -}}
+{{- if and $s.modelVolume.accessMode (ne $s.modelVolume.accessMode (dig "storage" "accessMode" "ReadWriteOnce" .)) -}}
+{{- fail (printf "%s.modelVolume.accessMode is not what models.%s.storage.accessMode says; leave the first out." $name $s.model) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "chatbot.sharedClaimCheck" -}}
+{{- $o := .Values.office -}}{{- $c := .Values.character -}}
+{{- if and $o.enabled $c.enabled (eq (include "chatbot.claim" $o) (include "chatbot.claim" $c)) -}}
+{{- if and (eq (include "chatbot.accessMode" (list . $o)) "ReadWriteOnce") (not (and $o.modelVolume.sameNode $c.modelVolume.sameNode)) -}}
+{{- fail "office and character share one ReadWriteOnce claim: use storage that is ReadWriteMany, set modelVolume.sameNode=true for both, or give each a Model of its own." -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

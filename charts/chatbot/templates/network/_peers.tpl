@@ -1,0 +1,46 @@
+{{/* chatbot.peers (list $ who): NetworkPolicy peers as JSON; an empty list is everybody */}}
+{{- define "chatbot.peers" -}}
+{{- $v := (index . 0).Values -}}{{- $who := index . 1 -}}
+{{- $ours := list (dict "podSelector" (dict "matchLabels" (include "chatbot.selector" . | fromYaml))) -}}
+{{- if has $who (list "office" "character" "not-found" "test") -}}
+{{- $ours | toJson -}}
+{{- else if eq $who "mongodb" -}}
+{{- ternary $ours $v.networkPolicy.mongodb $v.mongodb.trial.enabled | toJson -}}
+{{- else if eq $who "openai" -}}
+{{- $blocks := list -}}
+{{- range $v.openai.cidrs }}{{ $blocks = append $blocks (dict "ipBlock" (dict "cidr" .)) }}{{ end -}}
+{{- $blocks | toJson -}}
+{{- else -}}
+{{- index $v.networkPolicy $who | toJson -}}
+{{- end -}}
+{{- end -}}
+
+{{/* chatbot.policyPorts (list $ target ports): the `ports` of a rule as JSON */}}
+{{- define "chatbot.policyPorts" -}}
+{{- $root := index . 0 -}}{{- $target := index . 1 -}}{{- $ports := list -}}
+{{- range index . 2 -}}
+{{- $number := splitList "/" (toString .) | first -}}
+{{- if eq $number "own" }}{{ $number = include "chatbot.port" $target }}{{ end -}}
+{{- if eq $number "openai" }}{{ $number = toString $root.Values.openai.port }}{{ end -}}
+{{- $ports = append $ports (dict "port" (int $number) "protocol" (ternary "UDP" "TCP" (hasSuffix "/UDP" (toString .)))) -}}
+{{- end -}}
+{{- $ports | toJson -}}
+{{- end -}}
+
+{{/* chatbot.components $: the components with pods, as JSON */}}
+{{- define "chatbot.components" -}}
+{{- $found := include "chatbot.enabled" . | fromJsonArray -}}
+{{- if .Values.notFound.enabled }}{{ $found = append $found "not-found" }}{{ end -}}
+{{- if .Values.mongodb.trial.enabled }}{{ $found = append $found "mongodb" }}{{ end -}}
+{{- append $found "test" | toJson -}}
+{{- end -}}
+
+{{/* chatbot.connections $: the rows of files/connections.yaml that hold for these values, as JSON */}}
+{{- define "chatbot.connections" -}}
+{{- $found := list -}}
+{{- $conditions := dict "" true "openai.enabled" .Values.openai.enabled "tests.gatewayUrl" .Values.tests.gatewayUrl -}}
+{{- range .Files.Get "files/connections.yaml" | fromYamlArray -}}
+{{- if get $conditions (.when | default "") }}{{ $found = append $found . }}{{ end -}}
+{{- end -}}
+{{- $found | toJson -}}
+{{- end -}}

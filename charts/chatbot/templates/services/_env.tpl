@@ -1,0 +1,54 @@
+{{/* chatbot.env (list $ name service): the settings of a service; docs/settings.md explains them */}}
+{{- define "chatbot.env" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $s := index . 2 -}}{{- $v := $root.Values -}}
+{{- $env := dict
+  "CHATBOT_HTTP_ROOT_PATH" (printf "/%s" $name)
+  "CHATBOT_HTTP_BODY_BYTES" ($v.http.bodyBytes | int64)
+  "CHATBOT_HTTP_V1_BODY_BYTES" ($v.http.v1BodyBytes | int64)
+  "CHATBOT_QUEUE_TIMEOUT_SECONDS" $v.queue.timeoutSeconds
+  "CHATBOT_QUEUE_MAX_WAITING" $v.queue.maxWaiting
+  "CHATBOT_GENERATION_TIMEOUT_SECONDS" $v.generation.timeoutSeconds
+  "CHATBOT_GENERATION_TEMPERATURE" $v.generation.temperature
+  "CHATBOT_GENERATION_TOP_P" $v.generation.topP
+  "CHATBOT_GENERATION_REPEAT_PENALTY" $v.generation.repeatPenalty
+  "CHATBOT_MODEL_NAME" $s.model
+  "CHATBOT_MODEL_CONTEXT_TOKENS" ($s.engine.contextTokens | int64)
+  "CHATBOT_MODEL_READY_DURING_SWAP" (and (eq (include "chatbot.replicas" $s) "1") (not $s.autoscaling.enabled))
+  "CHATBOT_ENGINE_SLOTS" (include "chatbot.slots" $s)
+  "CHATBOT_ENGINE_KV_TOKENS" ($s.engine.kvTokens | int64)
+  "CHATBOT_ENGINE_STEP_TOKENS" ($s.engine.stepTokens | int64)
+  "CHATBOT_ENGINE_THREADS" $s.engine.threads
+  "CHATBOT_ENGINE_LOAD_TIMEOUT_SECONDS" $s.engine.loadTimeoutSeconds
+  "CHATBOT_HISTORY_STORE" "mongodb"
+  "CHATBOT_HISTORY_WHEN_DOWN" $v.history.whenDown
+  "CHATBOT_HISTORY_MAX_TURNS" $v.history.maxTurns
+  "CHATBOT_HISTORY_MAX_BYTES" ($v.history.maxBytes | int64)
+  "CHATBOT_HISTORY_TTL_SECONDS" ($v.history.ttlSeconds | int64)
+  "CHATBOT_MONGODB_URI_FILE" "/etc/chatbot/mongodb/uri"
+  "CHATBOT_MONGODB_DATABASE" $v.mongodb.database
+  "CHATBOT_MONGODB_DRIVER" $v.mongodb.driver
+  "CHATBOT_LOG_LEVEL" $v.log.level
+-}}
+{{- if not $s.gpu.enabled }}{{ $_ := set $env "CHATBOT_ENGINE_GPU_LAYERS" 0 }}{{ end -}}
+{{- with $s.engine.chatFormat }}{{ $_ := set $env "CHATBOT_MODEL_CHAT_FORMAT" . }}{{ end -}}
+{{- with $v.http.trustedProxies }}{{ $_ := set $env "CHATBOT_HTTP_TRUSTED_PROXIES" (toJson .) }}{{ end -}}
+{{- with $v.http.corsOrigins }}{{ $_ := set $env "CHATBOT_HTTP_CORS_ORIGINS" (toJson .) }}{{ end -}}
+{{- if $v.auth.existingSecret }}{{ $_ := set $env "CHATBOT_AUTH_KEYS_FILE" "/etc/chatbot/auth/keys" }}{{ end -}}
+{{- if $s.promptsConfigMap }}{{ $_ := set $env "CHATBOT_PROMPTS_DIR" "/etc/chatbot/prompts" }}{{ end -}}
+{{- if $v.caBundleConfigMap }}{{ $_ := set $env "SSL_CERT_FILE" "/etc/chatbot/ca/ca.crt" }}{{ end -}}
+{{- if $v.openai.enabled -}}
+{{- $_ := set $env "CHATBOT_OPENAI_BASE_URL" $v.openai.baseUrl -}}
+{{- $_ := set $env "CHATBOT_OPENAI_MODEL" $v.openai.model -}}
+{{- $_ := set $env "CHATBOT_OPENAI_TIMEOUT_SECONDS" $v.openai.timeoutSeconds -}}
+{{- $_ := set $env "CHATBOT_OPENAI_MAX_CONCURRENT" $v.openai.maxConcurrent -}}
+{{- $_ := set $env "CHATBOT_FALLBACK_ENABLED" $v.openai.fallback -}}
+{{- if $v.openai.existingSecret }}{{ $_ := set $env "CHATBOT_OPENAI_API_KEY_FILE" "/etc/chatbot/openai/api-key" }}{{ end -}}
+{{- end -}}
+{{- range $key, $value := $env }}
+- name: {{ $key }}
+  value: {{ $value | toString | quote }}
+{{- end }}
+{{- with $s.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

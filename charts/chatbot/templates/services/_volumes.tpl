@@ -1,0 +1,58 @@
+{{/* chatbot.secretMounts $: folder below /etc/chatbot -> the Secret or ConfigMap in it, as JSON */}}
+{{- define "chatbot.secrets" -}}
+{{- $found := dict "mongodb" (.Values.mongodb.existingSecret | default (include "chatbot.name" (list . "mongodb"))) -}}
+{{- with .Values.auth.existingSecret }}{{ $_ := set $found "auth" . }}{{ end -}}
+{{- if and .Values.openai.enabled .Values.openai.existingSecret }}{{ $_ := set $found "openai" .Values.openai.existingSecret }}{{ end -}}
+{{- $found | toJson -}}
+{{- end -}}
+
+{{/* chatbot.configMaps (list $ service) */}}
+{{- define "chatbot.configMaps" -}}
+{{- $found := dict -}}
+{{- with (index . 1).promptsConfigMap }}{{ $_ := set $found "prompts" . }}{{ end -}}
+{{- with (index . 0).Values.caBundleConfigMap }}{{ $_ := set $found "ca" . }}{{ end -}}
+{{- $found | toJson -}}
+{{- end -}}
+
+{{/* chatbot.mounts (list $ service) */}}
+{{- define "chatbot.mounts" -}}
+- {name: models, mountPath: /models, readOnly: true}
+- {name: podinfo, mountPath: /etc/podinfo, readOnly: true}
+- {name: tmp, mountPath: /tmp}
+{{- range $folder, $_ := include "chatbot.secrets" (index . 0) | fromJson }}
+- {name: {{ $folder }}, mountPath: /etc/chatbot/{{ $folder }}, readOnly: true}
+{{- end }}
+{{- range $folder, $_ := include "chatbot.configMaps" . | fromJson }}
+- {name: {{ $folder }}, mountPath: /etc/chatbot/{{ $folder }}, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{/* chatbot.volumes (list $ service) */}}
+{{- define "chatbot.volumes" -}}
+- name: models
+  persistentVolumeClaim:
+    claimName: {{ include "chatbot.claim" (index . 1) }}
+# model-revision: the pod's own annotation, empty while it is not set; good-revision: written by the operator
+- name: podinfo
+  projected:
+    sources:
+      - downwardAPI:
+          items:
+            - path: model-revision
+              fieldRef: {fieldPath: "metadata.annotations['chatbot.ai/model-revision']"}
+      - configMap:
+          name: model-{{ (index . 1).model }}
+          optional: true
+          items:
+            - {key: good-revision, path: good-revision}
+- name: tmp
+  emptyDir: {sizeLimit: 64Mi}
+{{- range $folder, $secret := include "chatbot.secrets" (index . 0) | fromJson }}
+- name: {{ $folder }}
+  secret: {secretName: {{ $secret }}, defaultMode: 0440}
+{{- end }}
+{{- range $folder, $configMap := include "chatbot.configMaps" . | fromJson }}
+- name: {{ $folder }}
+  configMap: {name: {{ $configMap }}}
+{{- end }}
+{{- end -}}
