@@ -90,7 +90,7 @@ class KeyRing:
             self._version = version
             self._keys = parse_keys(_read(path))
         except KeysFileError as exc:  # the old keys stay: a half-written Secret must lock nobody out
-            _LOG.error("keys file not taken over: %s", exc)
+            _LOG.error("%s; the keys that were read before stay valid", exc)
 
 
 def parse_keys(text: str) -> tuple[Key, ...]:

@@ -155,7 +155,10 @@ def open_store(settings: Settings) -> ConversationStore:
         raise ValueError("CHATBOT_MONGODB_URI_FILE: needed where CHATBOT_HISTORY_STORE=mongodb")
     from chatbot.adapters.mongo import MongoConversations  # the driver costs 0.3 CPU s and 25 MiB to import
 
-    uri = settings.mongodb.uri_file.read_text("utf-8").strip()
+    try:
+        uri = settings.mongodb.uri_file.read_text("utf-8").strip()
+    except OSError as exc:
+        raise ValueError(f"CHATBOT_MONGODB_URI_FILE: cannot be read: {exc.strerror}") from None
     return MongoConversations.open(uri, settings.mongodb.database, settings.mongodb.driver, bounds)
 
 

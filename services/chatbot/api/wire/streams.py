@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from chatbot.api.wire.context import RequestContext, context_of
-from chatbot.api.wire.departure import until_departure
+from chatbot.api.wire.departure import ClientGone, until_departure
 from chatbot.core.answer import Answer
 from chatbot.core.performance import Statistics
 from chatbot.core.question import Done, Queued
@@ -57,7 +57,6 @@ class AnswerResponse(Response):
 
     Raises, when it is called:
         ChatError: Opening failed, or a whole answer; nothing was sent yet.
-        ClientGone: The client left; the answer was closed.
     """
 
     def __init__(
@@ -89,7 +88,9 @@ class AnswerResponse(Response):
                 else:
                     await self._send_whole(answer, send)
                     context.outcome = "ok"
-        except ChatError:
+        except ClientGone:
+            return  # nobody is left to tell
+        except Exception:
             context.outcome = None  # by the status that the error gets
             raise
         finally:

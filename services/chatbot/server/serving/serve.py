@@ -47,9 +47,11 @@ def bind(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
-    except OSError:
+    except OSError as exc:
         bound.close()
-        raise
+        raise OSError(
+            exc.errno, f"cannot listen on {host}:{port}: {exc.strerror}; free the port or choose another"
+        ) from None
     bound.setblocking(False)
     return bound
 
