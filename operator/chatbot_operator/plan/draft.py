@@ -1,7 +1,7 @@
 """A plan while it is made: the parts of planning read what is observed and write what shall be."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -29,6 +29,7 @@ class Draft:
     """Starts from the status as it was read; `finish` makes the plan.
 
     Attributes:
+        observed: As it was given, consumers in the order of their names.
         now: Whole seconds, as times are kept in a status.
         is_new_spec: The spec was not planned before.
         is_retry: The retry annotation has a value that was not obeyed before.
@@ -57,7 +58,7 @@ class Draft:
         status = model.status
         return cls(
             model=model,
-            observed=observed,
+            observed=replace(observed, consumers=tuple(sorted(observed.consumers, key=lambda each: each.name))),
             now=now.astimezone(UTC).replace(microsecond=0),
             is_new_spec=status.observed_generation != model.generation,
             is_retry=bool(model.retry) and model.retry != status.rollout.retry_handled,

@@ -8,7 +8,7 @@ from chatbot_operator.actions import CreateJob, DeleteJob
 from chatbot_operator.observed import DownloadJob
 from chatbot_operator.plan import history
 from chatbot_operator.plan.download import placement
-from chatbot_operator.plan.download.result import Ended, ending_of
+from chatbot_operator.plan.download.result import ABOUT_THE_FILE, ABOUT_THE_SOURCE, Ended, ending_of
 from chatbot_operator.plan.draft import Draft
 from chatbot_operator.reasons import ConditionType, Reason
 from chatbot_operator.resources import DownloadStatus
@@ -33,19 +33,6 @@ FINAL = frozenset(
     }
 )
 """Reasons after which only a new spec or a retry makes another attempt."""
-
-_ABOUT_THE_FILE = frozenset({Reason.CHECKSUM_MISMATCH, Reason.NOT_GGUF})
-_ABOUT_THE_SOURCE = frozenset(
-    {
-        Reason.BAD_URL,
-        Reason.SOURCE_NOT_ALLOWED,
-        Reason.UNAUTHORIZED,
-        Reason.NOT_FOUND,
-        Reason.UNREACHABLE,
-        Reason.STALLED,
-        Reason.SERVER_ERROR,
-    }
-)
 
 
 def plan_download(draft: Draft) -> None:
@@ -209,9 +196,9 @@ def _publish(draft: Draft, ended: Ended) -> None:
 def _blame(draft: Draft, ended: Ended) -> None:
     """Say why the file is not there."""
     draft.complain(_DOWNLOADED, ended.reason, ended.detail)
-    if ended.reason in _ABOUT_THE_SOURCE:
+    if ended.reason in ABOUT_THE_SOURCE:
         draft.set(_SOURCE, "False", ended.reason, ended.detail)
-    if ended.reason in _ABOUT_THE_FILE:
+    if ended.reason in ABOUT_THE_FILE:
         draft.set(_VERIFIED, "False", ended.reason, ended.detail)
         draft.set(_SOURCE, "True", Reason.REACHABLE)
 

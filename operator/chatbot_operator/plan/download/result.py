@@ -9,6 +9,22 @@ from chatbot_operator.reasons import Reason
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONGEST_DETAIL = 1000
 
+ABOUT_THE_FILE = frozenset({Reason.CHECKSUM_MISMATCH, Reason.NOT_GGUF})
+ABOUT_THE_SOURCE = frozenset(
+    {
+        Reason.BAD_URL,
+        Reason.SOURCE_NOT_ALLOWED,
+        Reason.UNAUTHORIZED,
+        Reason.NOT_FOUND,
+        Reason.UNREACHABLE,
+        Reason.STALLED,
+        Reason.SERVER_ERROR,
+    }
+)
+
+SAID = ABOUT_THE_SOURCE | ABOUT_THE_FILE | {Reason.NO_SPACE, Reason.VOLUME_ERROR}
+"""What a downloader may give as a reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -40,10 +56,7 @@ def ending_of(job: DownloadJob, expected_sha256: str) -> Ended:
 
 def _failure(job: DownloadJob, result: dict[str, object]) -> Ended:
     detail = str(result.get("message", ""))[:_LONGEST_DETAIL]
-    try:
-        return Ended(Reason(str(result.get("reason"))), detail)
-    except ValueError:
-        pass
-    if job.problem:
-        return Ended(*job.problem)
-    return Ended(Reason.JOB_FAILED, detail)
+    said = next((reason for reason in SAID if reason.value == result.get("reason")), None)
+    if said is not None:
+        return Ended(said, detail)
+    return Ended(*job.problem) if job.problem else Ended(Reason.JOB_FAILED, detail)
