@@ -96,6 +96,14 @@ async def test_newcomers_are_turned_away_while_draining(path: str, status: int) 
     assert headers.get("retry-after") == ("1" if status == 503 else None)
 
 
+def test_a_forged_line_above_the_proxys_own_is_not_believed() -> None:
+    headers = Headers(raw=[(b"x-forwarded-for", b"127.0.0.1"), (b"x-forwarded-for", b"198.51.100.7")])
+
+    address = client_address({"type": "http", "client": ("10.0.0.1", 1)}, headers, [ip_network("10.0.0.0/8")])
+
+    assert address == "198.51.100.7"
+
+
 @pytest.mark.parametrize(
     ("peer", "forwarded", "address"),
     [

@@ -146,7 +146,8 @@ def route_of(scope: Scope) -> str:
 def client_address(scope: Scope, headers: Headers, trusted: Networks) -> str:
     """The caller's address; `X-Forwarded-For` is read from the right as far as trusted proxies wrote it."""
     address = (scope.get("client") or ("",))[0]
-    hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",")]
+    # A proxy may add a line of its own below the caller's; all lines are one list (RFC 9110, 5.3).
+    hops = [hop.strip() for line in headers.getlist("x-forwarded-for") for hop in line.split(",")]
     while hops and _is_in(address, trusted):
         candidate = hops.pop()
         if not _parses(candidate):
