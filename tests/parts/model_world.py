@@ -99,6 +99,7 @@ class World:
     jobs: list[DownloadJob] = field(default_factory=list)
     deployments: list[Deployment] = field(default_factory=list)
     faults: dict[str, Reason] = field(default_factory=dict)
+    loads_for_ever: set[str] = field(default_factory=set)
     speeds: dict[str, float] = field(default_factory=dict)
     download_ends: Callable[[DownloadJob, Model], tuple[str, dict[str, object]]] | None = None
     events: list[str] = field(default_factory=list)
@@ -374,7 +375,7 @@ class World:
         if wanted != pod.expected:
             pod.expected, pod.reason = wanted, ""
             pod.loaded_at = self.now + timedelta(seconds=LOAD_SECONDS)
-        if pod.loaded_at and self.now >= pod.loaded_at:
+        if pod.loaded_at and self.now >= pod.loaded_at and pod.expected not in self.loads_for_ever:
             fault = self.faults.get(pod.expected)
             pod.reason = fault or ""
             pod.served = pod.served if fault else pod.expected

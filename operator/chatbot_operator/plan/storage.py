@@ -1,6 +1,7 @@
 """The claim: created, grown, tied to the Model's life or not, and what is wrong with it."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 from chatbot_operator.actions import CreateClaim, GrowClaim, SetOwnership
 from chatbot_operator.observed import Claim
@@ -8,6 +9,7 @@ from chatbot_operator.plan.draft import Draft
 from chatbot_operator.reasons import ConditionType, Reason
 
 _STORAGE_READY = ConditionType.STORAGE_READY
+_QUANTITY = re.compile(r"(?P<number>[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?)(?P<suffix>[A-Za-z]*)", re.ASCII)
 _SUFFIXES = {
     "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
     "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15),
@@ -86,12 +88,7 @@ def bytes_of(quantity: str) -> Decimal | None:
 
     Format: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
     """
-    number = quantity.rstrip("numkMGTPEi")
-    suffix = quantity[len(number) :]
-    if suffix not in _SUFFIXES:
+    parts = _QUANTITY.fullmatch(quantity)
+    if parts is None or parts["suffix"] not in _SUFFIXES:
         return None
-    try:
-        value = Decimal(number)
-    except InvalidOperation:
-        return None
-    return value * _SUFFIXES[suffix] if value.is_finite() else None
+    return Decimal(parts["number"]) * _SUFFIXES[parts["suffix"]]
