@@ -1,0 +1,101 @@
+"""What pods of the fake nodes would answer: kwok runs no containers, so this server speaks for all of them."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from parts.kube_client import Document, Kube, Refused
+from parts.kube_objects import BAD, revision_of
+
+REVISION = "chatbot.ai/model-revision"
+
+
+class FakePods:
+    """Answers `/<namespace>/<pod>/model` as a service does: it follows its annotation, else the good revision.
+
+    Attributes:
+        bad: Revisions that fail to load, with the reason that a pod then gives.
+        silent: While true, no pod answers.
+        speed: Tokens per second that every pod tells.
+    """
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._served: dict[str, str] = {}
+        self.bad = {revision_of(BAD): "SmokeNaN"}
+        self.silent = False
+        self.speed = 50.0
+        self.url = ""
+
+    def answer(self, namespace: str, name: str) -> Document | None:
+        """What a pod says now."""
+        try:
+            pod = self._kube.get("Pod", namespace, name)
+        except Refused:
+            return None
+        uid, expected = pod["metadata"]["uid"], self._expected(pod)
+        if expected and expected not in self.bad:
+            self._served[uid] = expected
+        serving = self._served.get(uid, "")
+        if expected in self.bad:
+            return self._page("failed", serving, expected, self.bad[expected], "It is not a number.")
+        return self._page("serving" if serving else "no_model", serving, expected)
+
+    def _expected(self, pod: Document) -> str:
+        told = pod["metadata"].get("annotations", {}).get(REVISION, "")
+        if told:
+            return str(told)
+        labels = pod["metadata"]["labels"]
+        try:
+            config_map = self._kube.get(
+                "ConfigMap", pod["metadata"]["namespace"], f"model-{labels['chatbot.ai/model']}"
+            )
+        except Refused:
+            return ""
+        return str(config_map["data"].get("good-revision", ""))
+
+    def _page(self, state: str, revision: str, expected: str, reason: str = "", message: str = "") -> Document:
+        return {
+            "state": state,
+            "revision": revision,
+            "expected": expected,
+            "since": 0,
+            "reason": reason,
+            "message": message,
+            "tokens_per_second": self.speed,
+            "engine_restarts": 0,
+        }
+
+
+@contextmanager
+def fake_pods(kube: Kube) -> Iterator[FakePods]:
+    """A server that speaks for every pod, while the context lasts."""
+    pods = FakePods(kube)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the library's name
+            _, namespace, name, *_ = self.path.split("/")
+            page = None if pods.silent else pods.answer(namespace, name)
+            body = json.dumps(page).encode() if page else b""
+            self.send_response(200 if page else 503)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    pods.url = f"http://127.0.0.1:{server.server_port}/{{namespace}}/{{name}}/model"
+    try:
+        yield pods
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=5)
