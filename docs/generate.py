@@ -14,6 +14,9 @@ from typing import Any, get_args
 from annotated_types import Ge, Gt, Le, Lt
 from chatbot.api import errors, texts
 from chatbot.server import metrics, settings
+from chatbot_operator.plan import condition_list
+from chatbot_operator.plan import texts as condition_texts
+from chatbot_operator.reasons import Reason
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -60,6 +63,32 @@ def settings_page() -> str:
             variable = f"CHATBOT_{section}_{name}".upper()
             lines.append(f"| `{variable}` | {default(info)} | {allowed(info)} | {texts.get(name, '')} |")
     return "\n".join(lines) + "\n"
+
+
+def conditions_page() -> str:
+    """docs/conditions.md."""
+    lines = [
+        "# Conditions of a Model",
+        "",
+        MADE_FROM.format(source="operator/chatbot_operator/plan/texts.py and condition_list.py"),
+        "`kubectl describe mdl/<name>` shows them; each message says what happened and what to do. A condition with a",
+        "problem is `False` (`RolledBack`: `True`). Pages hang on `Available`, tickets on `Ready`.",
+        "",
+        "| condition | `True` means | reasons |",
+        "|---|---|---|",
+    ]
+    for kind, text in condition_list.CONDITIONS.items():
+        names = ", ".join(f"`{reason}`" for reason in Reason if reason in text.reasons)
+        lines.append(f"| `{kind}` | {text.true} | {names} |")
+    lines += ["", "## Reasons", "", "| reason | meaning | what to do |", "|---|---|---|"]
+    for reason, text in ((reason, condition_texts.TEXTS[reason]) for reason in Reason):
+        lines.append(f"| `{reason}` | {escaped(text.meaning)} | {escaped(text.remedy)} |")
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text as a cell of a table."""
+    return text.replace("<", "&lt;").replace("|", "&#124;")
 
 
 def first_sentence(text: str) -> str:
@@ -159,6 +188,7 @@ def pages() -> dict[Path, str]:
     return {
         Path("docs/metrics.md"): metrics_page(),
         Path("docs/settings.md"): settings_page(),
+        Path("docs/conditions.md"): conditions_page(),
         Path("README.md"): between_marks(readme, "errors", error_table()),
         **openapi_pages(),
     }
