@@ -64,7 +64,7 @@ class ApplyGoodRevision:
 
 @dataclass(frozen=True, slots=True)
 class AnnotateTemplate:
-    """Server-side apply of the revision annotation on a Deployment's template; "" removes it."""
+    """Server-side apply of the revision annotation on a Deployment's template; "" removes it (merge patch)."""
 
     deployment: str
     revision: str

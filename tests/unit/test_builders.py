@@ -132,7 +132,9 @@ def test_deployment_is_given_one_annotation_and_nothing_else() -> None:
     document = builders.template_annotation(model(), "office", "a" * 16)
 
     assert document["spec"] == {"template": {"metadata": {"annotations": {"chatbot.ai/model-revision": "a" * 16}}}}
-    assert builders.template_annotation(model(), "office", "")["spec"]["template"]["metadata"]["annotations"] == {}
+    assert builders.no_template_annotation() == {
+        "spec": {"template": {"metadata": {"annotations": {"chatbot.ai/model-revision": None}}}}
+    }
 
 
 def test_pod_is_meant_by_its_uid() -> None:

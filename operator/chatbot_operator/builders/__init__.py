@@ -3,7 +3,13 @@
 from chatbot_operator.builders.claim import claim, claim_size
 from chatbot_operator.builders.event import event
 from chatbot_operator.builders.job import JobSettings, job
-from chatbot_operator.builders.marks import config_map, ownership, pod_annotation, template_annotation
+from chatbot_operator.builders.marks import (
+    config_map,
+    no_template_annotation,
+    ownership,
+    pod_annotation,
+    template_annotation,
+)
 
 __all__ = [
     "JobSettings",
@@ -12,6 +18,7 @@ __all__ = [
     "config_map",
     "event",
     "job",
+    "no_template_annotation",
     "ownership",
     "pod_annotation",
     "template_annotation",

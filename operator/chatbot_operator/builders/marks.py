@@ -25,17 +25,21 @@ def config_map(model: Model, revision: str, *, owned: bool) -> dict[str, Any]:
 
 
 def template_annotation(model: Model, deployment: str, revision: str) -> dict[str, Any]:
-    """The annotation of a Deployment's pod template, for forced server-side apply; "" removes it.
+    """The annotation of a Deployment's pod template, for forced server-side apply.
 
     Nothing else is in the document, so nothing else is ever owned or changed.
     """
-    annotations = {names.REVISION_ANNOTATION: revision} if revision else {}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": deployment, "namespace": model.namespace},
-        "spec": {"template": {"metadata": {"annotations": annotations}}},
+        "spec": {"template": {"metadata": {"annotations": {names.REVISION_ANNOTATION: revision}}}},
     }
+
+
+def no_template_annotation() -> dict[str, Any]:
+    """Merge patch that removes the annotation, whoever set it last: apply takes away only what it owns alone."""
+    return {"spec": {"template": {"metadata": {"annotations": {names.REVISION_ANNOTATION: None}}}}}
 
 
 def pod_annotation(uid: str, revision: str) -> dict[str, Any]:
