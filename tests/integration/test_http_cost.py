@@ -22,9 +22,9 @@ def test_costs_little_beside_a_generation(
     scale: Callable[[int, int], int],
     figures: Callable[..., None],
 ) -> None:
-    requests = scale(300, 2_000 if stream else 10_000)
+    requests = scale(60 if stream else 300, 2_000 if stream else 10_000)
     with stub_office(tmp_path, Stub(slots=64, pieces=200 if stream else 20)) as office:
-        run_load(Load(office.port, 100, concurrency, stream))
+        run_load(Load(office.port, 60, concurrency, stream))
         cpu_seconds = office.cpu_seconds()
 
         told = run_load(Load(office.port, requests, concurrency, stream))
