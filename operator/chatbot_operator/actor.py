@@ -107,7 +107,11 @@ class Actor:
         await self._api.apply(CONFIG_MAPS, builders.config_map(model, action.revision, owned=action.owned))
 
     async def _annotate_template(self, model: Model, action: AnnotateTemplate) -> None:
-        await self._api.apply(DEPLOYMENTS, builders.template_annotation(model, action.deployment, action.revision))
+        if action.revision:
+            await self._api.apply(DEPLOYMENTS, builders.template_annotation(model, action.deployment, action.revision))
+            return
+        patch = builders.no_template_annotation()
+        await self._api.patch(DEPLOYMENTS, model.namespace, action.deployment, patch, MERGE)
 
     async def _annotate_pod(self, model: Model, action: AnnotatePod) -> None:
         patch = builders.pod_annotation(action.uid, action.revision)

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from chatbot_operator.reasons import ConditionType, Reason
 
-
 Strategy = Literal["RollingUpdate", "InPlace"]
 
 
