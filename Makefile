@@ -9,7 +9,7 @@ UV_VERSION := 0.13.8
 UV := .tools/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
-TIERS := tests/unit tests/contract tests/integration
+TIERS := tests/unit tests/contract tests/integration tests/cluster
 # Nothing is downloaded but packages of the locked versions: no interpreter, no newer package.
 export UV_PYTHON_DOWNLOADS := never
 # The interpreter itself, not a shim or a virtual environment's link: for those uv would make .venv anew each time.
@@ -33,8 +33,11 @@ run: .venv/.run  ## start both services on this machine and ask each one questio
 	@exec $(BIN)/chatbot-local $(if $(MODEL),--model '$(MODEL)') $(if $(SHA256),--sha256 '$(SHA256)') \
 		$(if $(PORT),--port '$(PORT)') $(if $(METRICS_PORT),--metrics-port '$(METRICS_PORT)') $(if $(CHECK),--check)
 
-test: .venv/.dev  ## unit, contract and integration tests; says what was left out and why
+test: .venv/.dev  ## unit, contract, integration and cluster tests; says what was left out and why
 	@$(PYTEST) $(TIERS) --color=auto -q
+
+test-cluster: .venv/.dev  ## only the tests on Kubernetes; the first time it is compiled (11 CPU minutes), then cached
+	@$(PYTEST) tests/cluster --color=auto -q
 
 check: .venv/.dev  ## formatting, lint, types, import directions, lock file, generated files
 	@$(BIN)/ruff format --check .
@@ -43,13 +46,15 @@ check: .venv/.dev  ## formatting, lint, types, import directions, lock file, gen
 	@$(BIN)/lint-imports --no-logo
 	@env -u UV_FROZEN $(UV) lock --check --quiet
 	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/python charts/generate/main.py --check
 
 fix: .venv/.dev  ## mend what `make check` can mend by itself
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python charts/generate/main.py
 
-generate: .venv/.dev  ## write docs/metrics.md, docs/settings.md, docs/openapi/ and the README's tables anew
+generate: .venv/.dev  ## write docs/{metrics,settings,conditions}.md, docs/openapi/ and the README's tables anew
 	@$(BIN)/python docs/generate.py
 
 deps:  ## install the system packages of packages.txt (apt-get, as root)
@@ -69,9 +74,6 @@ define not_there_yet
 	@echo "make $@: not there yet" >&2; exit 1
 endef
 
-test-cluster:  ## not there yet: the tests that need Kubernetes
-	$(not_there_yet)
-
 images:  ## not there yet: container images (services/Dockerfile can be built by hand)
 	$(not_there_yet)
 
@@ -90,17 +92,22 @@ $(UV):
 	@rm -rf .tools && $(PYTHON) -m venv .tools/uv-$(UV_VERSION)
 	@.tools/uv-$(UV_VERSION)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-# `make run` needs no test tools; --inexact leaves them where they are.
-.venv/.run: pyproject.toml uv.lock | $(UV)
-	@command -v c++ >/dev/null || command -v g++ >/dev/null || { \
-		echo "no C++ compiler. On Debian and Ubuntu: apt-get install g++" >&2; exit 1; }
-	@echo "set-up: packages; the first time llama.cpp is compiled (4-8 CPU minutes), later it comes from uv's cache"
-	@$(UV) sync --inexact --extra services --no-default-groups
+# `make run` needs no test tools; --inexact leaves them, and llama.cpp, where they are.
+.venv/.run: pyproject.toml uv.lock | .venv/.native
+	@echo "set-up: packages"
+	@$(UV) sync --inexact --no-install-package llama-cpp-python --extra services --no-default-groups
 	@touch $@
 
-.venv/.dev: pyproject.toml uv.lock | $(UV)
+.venv/.dev: pyproject.toml uv.lock | .venv/.native
+	@echo "set-up: packages and test tools"
+	@$(UV) sync --inexact --no-install-package llama-cpp-python --all-extras --group dev
+	@touch $@ .venv/.run
+
+# llama.cpp is compiled once per inputs, into a cache outside the tree: uv would compile it anew in every clone.
+.venv/.native: | $(UV)
 	@command -v c++ >/dev/null || command -v g++ >/dev/null || { \
 		echo "no C++ compiler. On Debian and Ubuntu: apt-get install g++" >&2; exit 1; }
-	@echo "set-up: packages and test tools; the first time llama.cpp is compiled (4-8 CPU minutes)"
-	@$(UV) sync --all-extras --group dev
-	@touch $@ .venv/.run
+	@$(UV) venv --quiet --allow-existing .venv
+	@wheels="$$(.tools/uv-$(UV_VERSION)/bin/python .ci/llama_wheel.py)" && \
+		$(UV) pip install --quiet --no-deps --no-index --find-links "$$wheels" llama-cpp-python
+	@touch $@

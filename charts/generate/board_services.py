@@ -1,0 +1,127 @@
+"""Dashboard: what callers of the services see."""
+
+from typing import Final
+
+from panel import CHAT, COUNTED, FAILED, SCOPE, SERVICE, SERVICE_VARIABLES, Board, Panel, gauge, quantiles, rate
+
+SERVICES: Final = Board(
+    "services",
+    "ChatBot / Services",
+    "What callers of the services see: answers, errors, waiting, speed.",
+    SERVICE_VARIABLES,
+    (
+        (
+            "Answers",
+            (
+                Panel(
+                    "Requests",
+                    "reqps",
+                    "Requests for answers that ended, by outcome of the body (also after a 200).",
+                    ((rate("chatbot_requests_total", CHAT, "service, outcome"), "{{service}} {{outcome}}"),),
+                ),
+                Panel(
+                    "Failed",
+                    "percentunit",
+                    "Share of requests for answers that failed, without 4xx and clients that left. Objective: 0.5 %.",
+                    ((f"({FAILED} or 0 * {COUNTED}) / {COUNTED}", SERVICE),),
+                ),
+                Panel(
+                    "Statuses",
+                    "reqps",
+                    "Requests by HTTP status, probes included.",
+                    ((rate("chatbot_requests_total", "", "service, status"), "{{service}} {{status}}"),),
+                ),
+            ),
+        ),
+        (
+            "The line",
+            (
+                Panel(
+                    "Waiting and running",
+                    "short",
+                    "Requests in the line, requests that hold a slot, and the slots there are, over all pods.",
+                    (
+                        (gauge("chatbot_queue_depth"), "{{service}} waiting"),
+                        (gauge("chatbot_requests_running"), "{{service}} running"),
+                        (gauge("chatbot_slots"), "{{service}} slots"),
+                    ),
+                ),
+                Panel(
+                    "Time in the line",
+                    "s",
+                    "Time that requests spent waiting before they ran. Objective: 95 % within 30 s.",
+                    quantiles("chatbot_queue_wait_seconds", 'outcome="dispatched"'),
+                ),
+                Panel(
+                    "Predicted wait",
+                    "s",
+                    "Wait that a request arriving now would see, of the worst pod; above the longest wait it gets 429.",
+                    ((f"max by (service) (chatbot_queue_predicted_wait_seconds{{{SCOPE}}})", SERVICE),),
+                ),
+                Panel(
+                    "How the line was left",
+                    "reqps",
+                    "Requests that left the line or were refused a place, by how.",
+                    ((rate("chatbot_queue_requests_total", "", "service, outcome"), "{{service}} {{outcome}}"),),
+                ),
+            ),
+        ),
+        (
+            "Speed",
+            (
+                Panel(
+                    "First token",
+                    "s",
+                    "Time from arrival to the first token, the line included.",
+                    quantiles("chatbot_time_to_first_token_seconds"),
+                ),
+                Panel(
+                    "Between pieces",
+                    "s",
+                    "Time between two pieces of one answer.",
+                    quantiles("chatbot_inter_token_latency_seconds"),
+                ),
+                Panel(
+                    "Whole answer",
+                    "s",
+                    "Time from a request's first byte to its answer's last.",
+                    quantiles("chatbot_request_duration_seconds", CHAT),
+                ),
+            ),
+        ),
+        (
+            "History and input",
+            (
+                Panel(
+                    "Store calls",
+                    "ops",
+                    "Calls of the conversation store by outcome.",
+                    (
+                        (
+                            rate("chatbot_store_operation_seconds_count", "", "service, outcome"),
+                            "{{service}} {{outcome}}",
+                        ),
+                    ),
+                ),
+                Panel("Store time", "s", "Time of a store call.", quantiles("chatbot_store_operation_seconds")),
+                Panel(
+                    "Ends of generations",
+                    "ops",
+                    "Generations that ended, by reason.",
+                    (
+                        (
+                            rate("chatbot_generations_total", "", "service, finish_reason"),
+                            "{{service}} {{finish_reason}}",
+                        ),
+                    ),
+                ),
+                Panel(
+                    "Unknown fields",
+                    "cps",
+                    "Fields of requests that nobody knows and that were ignored: a client is out of date.",
+                    ((rate("chatbot_unknown_fields_total"), SERVICE),),
+                ),
+            ),
+        ),
+    ),
+)
