@@ -109,5 +109,5 @@ $(UV):
 		echo "no C++ compiler. On Debian and Ubuntu: apt-get install g++" >&2; exit 1; }
 	@$(UV) venv --quiet --allow-existing .venv
 	@wheels="$$(.tools/uv-$(UV_VERSION)/bin/python .ci/llama_wheel.py)" && \
-		$(UV) pip install --quiet --no-deps --no-index --find-links "$$wheels" llama-cpp-python
+		$(UV) pip install --quiet --python .venv --no-deps --no-index --find-links "$$wheels" llama-cpp-python
 	@touch $@
