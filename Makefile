@@ -54,8 +54,9 @@ fix: .venv/.dev  ## mend what `make check` can mend by itself
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/python charts/generate/main.py
 
-generate: .venv/.dev  ## write docs/{metrics,settings,conditions}.md, docs/openapi/ and the README's tables anew
+generate: .venv/.dev  ## write anew what is derived: pages of docs/, READMEs, charts' schemas, rules, dashboards, manifests
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python charts/generate/main.py
 
 deps:  ## install the system packages of packages.txt (apt-get, as root)
 	@./.ci/deps
