@@ -42,6 +42,9 @@ QUICK_START = character("AI Assistant", "친근한 AI 어시스턴트", "안녕�
 
 KNOWN = (
     Spoken("office", "ko", {}, ("안녕하세요!",), "안녕하세요! 무엇을 도와드릴까요?"),
+    Spoken("character", "ko", QUICK_START, ("안녕하세요!",), "저는 AI Assistant입니다."),
+    Spoken("character", "ko", QUICK_START, ("누구세요?",), "저는 AI Assistant입니다."),
+    Spoken("office", "ko", {}, ("1+1=",), "1+1=2"),
     Spoken("office", "en", {}, ("Hello!",), "Hello! How can I help you?"),
     Spoken("office", "ja", {}, ("こんにちは",), "こんにちは！何をお手伝いしましょうか？"),
     Spoken("office", "ko", {}, ("제 이름은 민지예요.", "제 이름이 뭐예요?"), "민지"),
