@@ -231,9 +231,12 @@ async def test_docs_know_their_prefix(tmp_path: Path) -> None:
     options = ServiceOptions(http=HttpOptions(root_path="/office"))
     async with running_service(tmp_path, options) as service, service.client() as client:
         docs = await client.get("/docs")
+        files = [await client.get(path) for path in ("/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css")]
         described = (await client.get("/openapi.json")).json()
 
     assert "/office/openapi.json" in docs.text
+    assert [file.status_code for file in files] == [200, 200]
+    assert "//" not in docs.text.replace("// `SwaggerUIBundle`", "")  # nothing from elsewhere
     assert described["servers"] == [{"url": "/office"}]
     assert described["openapi"].startswith("3.1")
 

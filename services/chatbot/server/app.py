@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from chatbot import __version__
 from chatbot.api import chat, conversations, errors, operations
 from chatbot.api.not_found import HTML_HEADERS, VARY, render_not_found
+from chatbot.api.openapi import page
 from chatbot.api.openapi.document import document
 from chatbot.api.profiles import Profile
 from chatbot.api.service import Parts, profile_of
@@ -70,13 +71,13 @@ def build_api(profile: Profile) -> FastAPI:
         description=profile.description,
         version=__version__,
         redirect_slashes=False,  # a redirect would repeat the caller's Host header
+        docs_url=None,  # the framework's pages load their scripts from a public CDN
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         # What the framework would report by itself could hold text of users.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.profile = profile
-    for router in (chat.router, v1_routes.router, conversations.router, operations.router):
+    for router in (chat.router, v1_routes.router, conversations.router, operations.router, page.router):
         app.include_router(router)
     app.add_exception_handler(ChatError, _tell)
     app.add_exception_handler(HTTPException, _tell_framework)
