@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-
 from parts.kube_client import Kube
 from parts.kube_cluster import operator_login, running_cluster, scratch_namespace
 from parts.kube_objects import volume

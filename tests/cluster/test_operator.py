@@ -36,6 +36,7 @@ def test_a_model_comes_onto_its_consumer(kube: Kube, namespace: str, operator: O
         {"kind": "Deployment", "name": "office", "revision": revision_of(GOOD_1), "readyReplicas": 1, "replicas": 1}
     ]
     assert annotation_of(kube.get("Deployment", namespace, "office")) == revision_of(GOOD_1)
+    wait_for(lambda: kube.is_there("ConfigMap", namespace, "model-demo"))  # written after the status
     assert kube.get("ConfigMap", namespace, "model-demo")["data"] == {"good-revision": revision_of(GOOD_1)}
     assert kube.get("PersistentVolumeClaim", namespace, "model-demo")["status"]["phase"] == "Bound"
     assert "finalizers" not in kube.get("Model", namespace, "demo")["metadata"]

@@ -76,7 +76,7 @@ def fake_pods(kube: Kube) -> Iterator[FakePods]:
     pods = FakePods(kube)
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
+        def do_GET(self) -> None:
             _, namespace, name, *_ = self.path.split("/")
             page = None if pods.silent else pods.answer(namespace, name)
             body = json.dumps(page).encode() if page else b""

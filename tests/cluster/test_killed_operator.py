@@ -1,0 +1,181 @@
+"""The operator is killed after each of its writes: the end is always the one of a run without kills."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from parts.kube_client import Document, Kube, wait_for
+from parts.kube_cluster import operator_login, scratch_namespace
+from parts.kube_objects import BAD, GOOD_1, GOOD_2, condition, consumer, model, story, volume
+from parts.kube_operator import Operator
+from parts.kube_pods import FakePods
+from parts.kube_proxy import ApiProxy, Moment, api_proxy
+
+_MOST_WRITES = 60
+_QUIET_SECONDS = 3.0
+_TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_CHANGING = {"uid", "resourceVersion", "creationTimestamp", "managedFields", "selfLink", "generation", "namespace"}
+
+
+def create(kube: Kube, namespace: str) -> None:
+    kube.create(consumer(namespace))
+    kube.create(model(namespace))
+
+
+def change(kube: Kube, namespace: str) -> None:
+    kube.patch("Model", namespace, "demo", {"spec": {"source": {"sha256": GOOD_2}}})
+
+
+def change_badly(kube: Kube, namespace: str) -> None:
+    kube.patch("Model", namespace, "demo", {"spec": {"source": {"sha256": BAD}}})
+
+
+def delete(kube: Kube, namespace: str) -> None:
+    kube.delete("Model", namespace, "demo")
+
+
+def ready(kube: Kube, namespace: str, sha256: str) -> bool:
+    document = kube.get("Model", namespace, "demo")
+    is_current = document.get("status", {}).get("observedGeneration") == document["metadata"]["generation"]
+    return (
+        is_current
+        and document["status"]["revision"] == sha256[:16]
+        and condition(document, "Ready")["status"] == "True"
+    )
+
+
+def taken_back(kube: Kube, namespace: str) -> bool:
+    document = kube.get("Model", namespace, "demo")
+    is_back = condition(document, "RolledBack").get("status") == "True"
+    return is_back and condition(document, "Available").get("status") == "True" and settled(kube, namespace, GOOD_1)
+
+
+def settled(kube: Kube, namespace: str, sha256: str) -> bool:
+    deployment = kube.get("Deployment", namespace, "office")
+    annotations = deployment["spec"]["template"]["metadata"].get("annotations", {})
+    status = deployment["status"]
+    is_done = status.get("updatedReplicas") == status.get("replicas") == status.get("readyReplicas") == 1
+    return annotations.get("chatbot.ai/model-revision") == sha256[:16] and is_done
+
+
+def gone(kube: Kube, namespace: str) -> bool:
+    return not kube.is_there("Model", namespace, "demo") and not kube.find("Job", namespace)
+
+
+STEPS: dict[str, tuple[list[Callable[[Kube, str], None]], Callable[[Kube, str], None], Callable[[Kube, str], bool]]] = {
+    "create": ([], create, lambda k, n: ready(k, n, GOOD_1) and settled(k, n, GOOD_1)),
+    "change": ([create], change, lambda k, n: ready(k, n, GOOD_2) and settled(k, n, GOOD_2)),
+    "bad change": ([create], change_badly, taken_back),
+    "delete": ([create], delete, gone),
+}
+
+
+def final_objects(kube: Kube, namespace: str) -> dict[str, Any]:
+    """What is left in the end, without times, UIDs and what Kubernetes' own controllers write."""
+    found: dict[str, Any] = {}
+    for kind in ("Model", "PersistentVolumeClaim", "ConfigMap", "Job", "Deployment"):
+        for document in kube.find(kind, namespace):
+            if document["metadata"]["name"] == "kube-root-ca.crt":
+                continue
+            found[f"{kind}/{document['metadata']['name']}"] = _comparable(kind, document)
+    return found
+
+
+def _comparable(kind: str, document: Document) -> Any:
+    metadata = {key: value for key, value in document["metadata"].items() if key not in _CHANGING}
+    metadata.pop("annotations", None)
+    for owner in metadata.get("ownerReferences", ()):
+        owner.pop("uid")
+    rest: Document = {"metadata": metadata}
+    if kind == "Model":
+        rest |= {"spec": document["spec"], "status": _without_times(document["status"])}
+    if kind == "ConfigMap":
+        rest |= {"data": document["data"]}
+    if kind == "Deployment":
+        rest |= {"template": document["spec"]["template"]}
+    if kind == "Job":
+        arguments = document["spec"]["template"]["spec"]["containers"][0]["args"]
+        rest |= {"arguments": [one for one in arguments if not one.startswith("--partial-key")]}
+    return rest
+
+
+def _without_times(status: Document) -> Any:
+    text = _TIMES.sub("TIME", str(status))
+    return re.sub(r"'pausedSeconds': \d+", "'pausedSeconds': N", text)
+
+
+class Stage:
+    """A namespace, a proxy and an operator behind it."""
+
+    def __init__(self, kube: Kube, namespace: str, pods: FakePods, proxy: ApiProxy) -> None:
+        for number in range(3):
+            kube.create(volume(namespace, number))
+        self.kube, self.namespace, self.proxy = kube, namespace, proxy
+        self.operator = Operator(operator_login(kube, namespace), namespace, pods.url, proxy.url, work_tick_seconds="2")
+
+    def play(self, step: str, kill_at: int = 0, moment: Moment = Moment.AFTER_THE_RESPONSE) -> int:
+        """Do a step to its end, killing the operator at one of its writes; returns how many writes there were."""
+        before, act, is_over = STEPS[step]
+        self.operator.start()
+        for earlier in before:
+            earlier(self.kube, self.namespace)
+            self._wait(STEPS["create"][2])
+        first = len(self.proxy.writes)
+        if kill_at:
+            self.proxy.kill_after(kill_at, moment, self._kill_and_start_again)
+        act(self.kube, self.namespace)
+        self._wait(is_over)
+        self._wait_until_quiet()
+        return len(self.proxy.writes) - first
+
+    def _wait_until_quiet(self) -> None:
+        """Nothing was written for a tick and a half: what had to follow the status has followed."""
+        written, since = len(self.proxy.writes), time.monotonic()
+        while time.monotonic() - since < _QUIET_SECONDS:
+            time.sleep(0.1)
+            if len(self.proxy.writes) != written:
+                written, since = len(self.proxy.writes), time.monotonic()
+
+    def _kill_and_start_again(self) -> None:
+        self.operator.kill()
+        self.operator.start()
+
+    def _wait(self, is_over: Callable[[Kube, str], bool]) -> None:
+        wait_for(lambda: is_over(self.kube, self.namespace), 90, self._story)
+
+    def _story(self) -> str:
+        models = self.kube.find("Model", self.namespace)
+        return "\n".join(map(story, models)) + self.operator.log[-2000:]
+
+
+def play(kube: Kube, pods: FakePods, step: str, kill_at: int, moment: Moment) -> tuple[dict[str, Any], int]:
+    """One run in a namespace of its own: the final objects, and how many writes there were."""
+    with scratch_namespace(kube) as namespace, api_proxy(kube.login) as proxy:
+        stage = Stage(kube, namespace, pods, proxy)
+        try:
+            writes = stage.play(step, kill_at, moment)
+            return final_objects(kube, namespace), writes
+        finally:
+            stage.operator.kill()
+
+
+@pytest.mark.scale
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_kill_after_any_write_changes_nothing_in_the_end(
+    kube: Kube, pods: FakePods, step: str, scale: Callable[[int, int], int], figures: Callable[..., None]
+) -> None:
+    wanted, writes = play(kube, pods, step, 0, Moment.AFTER_THE_RESPONSE)
+    points = [(number, moment) for number in range(1, writes + 1) for moment in Moment]
+    chosen = points[:: max(1, len(points) // scale(2, _MOST_WRITES))]
+
+    different = {}
+    for number, moment in chosen:
+        found, _ = play(kube, pods, step, number, moment)
+        if found != wanted:
+            different[number, moment.value] = found
+
+    figures(step=step, writes=writes, kill_points=len(chosen), different=len(different))
+    assert different == {}, wanted
