@@ -365,7 +365,7 @@ class World:
             deployment.made += 1
             name = f"{deployment.name}-{deployment.made}"
             deployment.pods.append(Pod(name, deployment.template, deployment.annotation, self.now))
-        del deployment.pods[max(room, deployment.replicas) :]
+        del deployment.pods[room if old and deployment.replicas else deployment.replicas :]
         for pod in deployment.pods:
             if not (deployment.problem and pod.template == deployment.template and not pod.expected):
                 self._run_pod(pod)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from chatbot_operator import names
-from chatbot_operator.actions import CreateJob, DeleteJob, Plan
+from chatbot_operator.actions import CreateClaim, CreateJob, DeleteJob, Plan
 from chatbot_operator.download.faults import Reason as Said
 from chatbot_operator.observed import Claim, Consumer, ConsumerPod, DownloadJob, Observed, Progress, ServedModel
 from chatbot_operator.plan import plan
@@ -146,7 +146,7 @@ def test_new_spec_or_retry_makes_the_next_attempt(jobs: tuple[DownloadJob, ...])
         assert created(later) == [2], "until it is there"
 
 
-@pytest.mark.parametrize("reason", ["Unreachable", "Stalled", "ServerError", "VolumeError", "Nonsense", ""])
+@pytest.mark.parametrize("reason", ["Unreachable", "Stalled", "ServerError", "VolumeError", "NoSpace", "Nonsense", ""])
 def test_what_may_pass_is_tried_again_after_a_pause(reason: str) -> None:
     model, _ = after(MODEL)
     model, made = after(model, failed(reason))
@@ -280,6 +280,27 @@ def test_file_that_is_gone_is_brought_again_but_not_for_a_wrong_mount() -> None:
     assert created(soon) == []
     assert created(late) == [2]
     assert says(late, ConditionType.DOWNLOADED) == "False Downloading"
+
+
+def test_file_is_brought_again_when_its_claim_was_deleted() -> None:
+    model, _ = after(MODEL)
+    model, _ = after(model, job(state="succeeded", result={"sha256": SHA}))
+
+    made = plan(model, Observed(), NOW)
+
+    assert CreateClaim() in made.actions
+    assert says(made, ConditionType.READY) == "False WaitingForStorage"
+    assert made.status.download.attempt == 2
+
+
+def test_old_jobs_of_a_source_that_fails_for_ever_are_cleaned_up() -> None:
+    model, _ = after(MODEL)
+    jobs = [failed("Unreachable", attempt) for attempt in range(1, 6)]
+    status = replace(model.status, download=replace(model.status.download, attempt=5))
+
+    _, made = after(replace(model, status=status), *jobs)
+
+    assert [action.name for action in made.actions if isinstance(action, DeleteJob)] == [job.name for job in jobs[:2]]
 
 
 def test_downloader_and_planning_know_the_same_reasons() -> None:

@@ -69,6 +69,12 @@ def test_claim_grows_and_never_shrinks(have: str, want: str, grown: bool) -> Non
     assert (GrowClaim(want) in made.actions) == grown
 
 
+def test_claim_without_a_volume_is_not_grown() -> None:
+    made = planned(Storage(size="30Gi"), Observed(claim=replace(BOUND, phase="Pending")))
+
+    assert GrowClaim("30Gi") not in made.actions
+
+
 @pytest.mark.parametrize(
     ("policy", "owned", "config_map_owned", "change"),
     [

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from chatbot_operator.actions import AnnotatePod, AnnotateTemplate, Plan
@@ -254,6 +255,17 @@ def test_ready_pod_that_does_not_answer_is_told_apart_from_one_that_fails() -> N
     assert says(made, ConditionType.AVAILABLE) == "Unknown NoAnswer"
     assert says(made, READY) == "False NoAnswer"
     assert "9090" in made.status.conditions[READY].message
+
+
+def test_pods_that_only_the_operator_cannot_hear_are_no_reason_to_go_back() -> None:
+    world = rolling()
+    silent = ConsumerPod("new", "u", "n", True, NEW, START)
+    world.now += timedelta(seconds=200)
+
+    made = planned(world, lambda consumer: replace(consumer, annotation=NEW, pods=(silent,)))
+
+    assert says(made, ROLLED_OUT) == "False NoAnswer"
+    assert says(made, ROLLED_BACK) == "False Never"
 
 
 def test_nothing_is_done_for_a_model_that_is_being_deleted() -> None:

@@ -334,7 +334,7 @@ def play_user(world: World, what: str, one: str, two: object) -> None:
 
 
 @given(steps=STEPS)
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_whatever_happens_it_comes_to_rest_and_serves_something_good(
     steps: list[tuple[str, object, object]],
 ) -> None:

@@ -43,7 +43,8 @@ def _missing(draft: Draft) -> None:
 
 def _grow(draft: Draft, claim: Claim) -> None:
     wanted, have = bytes_of(draft.spec.storage.size), bytes_of(claim.size)
-    if wanted is not None and have is not None and wanted > have:
+    # A claim without a volume cannot grow yet.
+    if claim.phase == "Bound" and wanted is not None and have is not None and wanted > have:
         draft.act(GrowClaim(draft.spec.storage.size))
 
 

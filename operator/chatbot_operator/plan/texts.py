@@ -79,8 +79,8 @@ TEXTS: Mapping[Reason, Text] = {
     ),
     Reason.NO_SPACE: Text(
         "The volume cannot hold the file.",
-        "Raise spec.storage.size: room for revisionHistoryLimit + 2 models is needed. Then set a new value of the "
-        "annotation chatbot.ai/retry if the spec stays as it is.",
+        "Raise spec.storage.size: room for revisionHistoryLimit + 2 models is needed. The download is tried again by "
+        "itself.",
     ),
     Reason.VOLUME_ERROR: Text(
         "The volume cannot be used.", "Check the claim and its volume; files must be writable for group 65532."

@@ -19,6 +19,7 @@ REPAIR_AFTER = timedelta(minutes=10)
 _FIRST_PAUSE_SECONDS = 60.0
 _LONGEST_PAUSE_SECONDS = 900.0
 _MOST_DOUBLINGS = 8
+_JOBS_TO_LOOK_AT = 3
 _DOWNLOADED, _VERIFIED, _SOURCE = ConditionType.DOWNLOADED, ConditionType.VERIFIED, ConditionType.SOURCE_REACHABLE
 
 FINAL = frozenset(
@@ -29,7 +30,6 @@ FINAL = frozenset(
         Reason.NOT_FOUND,
         Reason.CHECKSUM_MISMATCH,
         Reason.NOT_GGUF,
-        Reason.NO_SPACE,
     }
 )
 """Reasons after which only a new spec or a retry makes another attempt."""
@@ -62,14 +62,8 @@ def _begin(draft: Draft) -> None:
 
 
 def _keep_or_repair(draft: Draft) -> None:
-    """Downloaded stays True, unless a pod finds the file gone although the download is long over."""
-    since = draft.before[_DOWNLOADED].last_transition_time
-    pods = [pod for consumer in draft.observed.consumers for pod in consumer.pods]
-    missing = any(
-        pod.served and pod.served.reason == Reason.MODEL_MISSING and pod.served.expected == draft.revision
-        for pod in pods
-    )
-    if missing and draft.revision and draft.now - since >= REPAIR_AFTER:
+    """Downloaded stays True, unless the file is gone."""
+    if _is_gone(draft):
         _next_attempt(draft)
         draft.set(_DOWNLOADED, "False", Reason.PENDING, "The file is gone from the volume; it is brought again.")
         draft.tell("Warning", Reason.MODEL_MISSING, "The file is gone from the volume; it is brought again.")
@@ -78,9 +72,21 @@ def _keep_or_repair(draft: Draft) -> None:
         draft.keep(kind)
 
 
+def _is_gone(draft: Draft) -> bool:
+    """Whether the claim is not there any more, or a pod misses the file although the download is long over."""
+    if draft.observed.claim is None:
+        return True
+    if draft.now - draft.before[_DOWNLOADED].last_transition_time < REPAIR_AFTER:
+        return False
+    served = [pod.served for consumer in draft.observed.consumers for pod in consumer.pods if pod.served]
+    return any(each.reason == Reason.MODEL_MISSING and each.expected == draft.revision for each in served)
+
+
 def _drop_other_jobs(draft: Draft) -> None:
+    """Jobs that run for nothing, and old ones of a source that fails again and again."""
     for job in draft.observed.jobs:
-        if job.state == "active" and not _is_current(draft, job):
+        is_old = job.source_key == draft.source_key and job.attempt <= draft.download.attempt - _JOBS_TO_LOOK_AT
+        if (job.state == "active" and not _is_current(draft, job)) or is_old:
             draft.act(DeleteJob(job.name))
 
 

@@ -130,7 +130,9 @@ def _deadline(draft: Draft, current: Consumer) -> Finding | None:
     if elapsed(draft) <= deadline:
         draft.wake_at(draft.now + deadline - elapsed(draft) + timedelta(seconds=1))
         return None
-    _, detail = shortfall(current, draft.rollout.revision)
+    reason, detail = shortfall(current, draft.rollout.revision)
+    if reason is Reason.NO_ANSWER:  # ready pods have answered the smoke question; only the operator does not hear them
+        return Finding(Fault.RELEASE, reason, detail)
     said = f"{detail or 'It does not serve.'} The deadline of {int(deadline.total_seconds())} s has passed."
     return Finding(Fault.MODEL, Reason.DEADLINE_EXCEEDED, said)
 
