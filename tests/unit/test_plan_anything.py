@@ -39,7 +39,9 @@ COUNTS = st.integers(0, 4)
 STATES = st.sampled_from(["no_model", "loading", "serving", "swapping", "failed", "of a later release"])
 WORDS = st.sampled_from(["", "SmokeNaN", "ModelMissing", "OutOfMemory", "OfALaterRelease"])
 NAMES = st.sampled_from(["character", "office"])
-PROBLEMS = st.one_of(st.none(), st.tuples(st.sampled_from(sorted(CLUSTER_FAULTS)), st.text(max_size=20)))
+PROBLEMS = st.one_of(
+    st.none(), st.tuples(st.sampled_from([*sorted(CLUSTER_FAULTS), Reason.SECRET_MISSING]), st.text(max_size=20))
+)
 SUMS = st.sampled_from(["", sha("a"), sha("b")])
 STRATEGIES = st.sampled_from(["RollingUpdate", "InPlace"])
 DATA: Any = st.one_of(

@@ -170,6 +170,15 @@ def test_failure_of_a_pod_is_shown_while_its_job_tries_on() -> None:
     assert created(made) == []
 
 
+def test_failure_of_an_earlier_pod_is_forgotten_when_the_next_one_gets_on() -> None:
+    model, _ = after(MODEL)
+
+    _, made = after(model, job(result={"reason": "Stalled", "message": "Nothing came."}, progress=Progress(5, 10)))
+
+    assert says(made, ConditionType.DOWNLOADED) == "False Downloading"
+    assert says(made, ConditionType.SOURCE_REACHABLE) == "True Reachable"
+
+
 def test_pod_that_cannot_start_says_why() -> None:
     model, _ = after(MODEL)
 

@@ -156,7 +156,7 @@ def _follow(draft: Draft, job: DownloadJob) -> None:
     ended = ending_of(job, draft.spec.source.sha256)
     if job.problem:
         draft.complain(_DOWNLOADED, *job.problem)
-    elif ended.reason is not Reason.DOWNLOADED and job.result is not None:
+    elif ended.reason is not Reason.DOWNLOADED and job.result is not None and progress.bytes_done is None:
         _blame(draft, ended)
     else:
         draft.set(_DOWNLOADED, "False", Reason.DOWNLOADING)

@@ -1,7 +1,7 @@
 """What consumers serve, judged by what their pods say at `:9090/model` and by nothing else."""
 
 from chatbot_operator.observed import Consumer, ConsumerPod, ServedModel
-from chatbot_operator.reasons import MODEL_FAULTS, Reason
+from chatbot_operator.reasons import CLUSTER_FAULTS, MODEL_FAULTS, Reason
 
 _LONGEST_DETAIL = 500
 
@@ -52,11 +52,11 @@ def shortfall(consumer: Consumer, revision: str) -> tuple[Reason, str]:
     """Why a consumer does not serve the revision: the most telling of what can be seen."""
     name = f"Deployment {consumer.name}"
     if consumer.problem:
-        return consumer.problem[0], f"{name}: {consumer.problem[1]}"
+        return _of_cluster(consumer.problem[0]), f"{name}: {consumer.problem[1]}"
     lacking = [pod for pod in consumer.pods if not pod_serves(pod, revision)]
     for pod in lacking:
         if pod.problem:
-            return pod.problem[0], f"Pod {pod.name}: {pod.problem[1]}"
+            return _of_cluster(pod.problem[0]), f"Pod {pod.name}: {pod.problem[1]}"
     for pod in lacking:
         if pod.served and pod.served.state == "failed":
             reason, detail = fault_of(pod.served)
@@ -65,3 +65,8 @@ def shortfall(consumer: Consumer, revision: str) -> tuple[Reason, str]:
         return Reason.NO_ANSWER, ""
     count = len(consumer.pods) - len(lacking)
     return Reason.PROGRESSING, f"{name}: {count} of {consumer.replicas} replicas serve revision {revision}."
+
+
+def _of_cluster(reason: Reason) -> Reason:
+    """What keeps a consumer's pod from starting: a Secret of its own, too, is something that is not mounted."""
+    return reason if reason in CLUSTER_FAULTS else Reason.MOUNT_FAILED
