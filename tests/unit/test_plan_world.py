@@ -299,38 +299,52 @@ STEPS = st.lists(
         st.tuples(st.just("fault"), st.sampled_from("bc"), st.sampled_from([Reason.SMOKE_NAN, None])),
         st.tuples(st.just("scale"), st.sampled_from(["office", "character"]), st.integers(0, 3)),
         st.tuples(st.just("release"), st.sampled_from(["office", "character"]), st.just("")),
+        st.tuples(st.just("trouble"), st.sampled_from(["office", "character"]), st.booleans()),
+        st.tuples(st.just("undo"), st.just(""), st.just("")),
         st.tuples(st.just("retry"), st.sampled_from("12"), st.just("")),
-        st.tuples(st.just("wait"), st.integers(1, 40), st.just("")),
+        st.tuples(st.just("wait"), st.integers(1, 400), st.just("")),
         st.tuples(st.just("kill"), st.integers(0, 5), st.just("")),
     ),
     max_size=12,
 )
 
 
-def play(world: World, steps: list[tuple[str, object, object]]) -> None:
-    for what, one, two in steps:
-        play_user(world, what, str(one), two)
-        if what == "wait":
-            world.run(int(str(one)))
-        elif what == "kill":
-            world.pass_time()
-            world.reconcile(int(str(one)))
+def break_or_mend(world: World, letter: str, fault: object) -> None:
+    if fault is None:
+        world.faults.pop(revision(letter), None)
+    elif revision(letter) != world.model.status.last_good_revision:
+        world.faults[revision(letter)] = Reason.SMOKE_NAN
 
 
-def play_user(world: World, what: str, one: str, two: object) -> None:
-    match what:
-        case "ask":
-            world.ask_for(spec(one, strategy=two))
-        case "fault" if two is None:
-            world.faults.pop(revision(one), None)
-        case "fault" if revision(one) != world.model.status.last_good_revision:
-            world.faults[revision(one)] = Reason.SMOKE_NAN
-        case "scale":
-            world.deployment(one).replicas = int(str(two))
-        case "release":
-            world.release(world.deployment(one))
-        case "retry":
-            world.retry(one)
+def trouble(world: World, name: str, is_there: object) -> None:
+    world.deployment(name).problem = (Reason.UNSCHEDULABLE, "no node") if is_there else None
+
+
+def undo(world: World, _one: str, _two: object) -> None:
+    world.carry_out_foreign_undo()
+    world.good_revision = None
+
+
+def scale(world: World, name: str, replicas: object) -> None:
+    world.deployment(name).replicas = int(str(replicas))
+
+
+def kill(world: World, writes: str, _two: object) -> None:
+    world.pass_time()
+    world.reconcile(int(writes))
+
+
+PLAY: dict[str, Callable[[World, str, object], None]] = {
+    "ask": lambda world, letter, strategy: world.ask_for(spec(letter, strategy=strategy)),
+    "fault": break_or_mend,
+    "scale": scale,
+    "release": lambda world, name, _: world.release(world.deployment(name)),
+    "trouble": trouble,
+    "undo": undo,
+    "retry": lambda world, value, _: world.retry(value),
+    "wait": lambda world, seconds, _: world.run(int(seconds)),
+    "kill": kill,
+}
 
 
 @given(steps=STEPS)
@@ -342,7 +356,10 @@ def test_whatever_happens_it_comes_to_rest_and_serves_something_good(
     world.deploy("office", replicas=2)
     world.deploy("character")
     world.run(60)
-    play(world, steps)
+    for what, one, two in steps:
+        PLAY[what](world, str(one), two)
+    for deployment in world.deployments:
+        deployment.problem = None
 
     world.settle(3000)
 
