@@ -3,17 +3,20 @@
 import argparse
 import ast
 import inspect
+import json
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
 from chatbot.api import errors, texts
 from chatbot.server import metrics, settings
+from chatbot_operator import metrics as operator_metrics
+from chatbot_operator import settings as operator_settings
 from chatbot_operator.plan import condition_list
 from chatbot_operator.plan import texts as condition_texts
 from chatbot_operator.reasons import Reason
@@ -27,42 +30,65 @@ MADE_FROM = "<!-- made by `make generate` from {source}; edit that file -->\n"
 def metrics_page() -> str:
     """docs/metrics.md."""
     lines = [
-        "# Metrics of the services",
+        "# Metrics",
         "",
-        MADE_FROM.format(source="services/chatbot/server/metrics.py"),
-        "Scraped from `:9090/metrics`. Every metric has the label `service` (`office`, `character`). Labels come from",
-        "closed sets; no text and no id of a user is ever in one. A histogram has the suffixes `_bucket`, `_sum` and",
-        "`_count`.",
+        MADE_FROM.format(source="services/chatbot/server/metrics.py and operator/chatbot_operator/metrics.py"),
+        "Scraped from `:9090/metrics` of services and operator. Labels come from closed sets; no text and no id of a",
+        "user is ever in one. A histogram has the suffixes `_bucket`, `_sum` and `_count`.",
         "",
-        "| metric | type | more labels | meaning |",
-        "|---|---|---|---|",
+        "## Services",
+        "",
+        "Every one has the label `service` (`office`, `character`) besides.",
+        "",
+        *metric_rows((m.name, m.kind.value, m.labels, m.help) for m in metrics.METRICS),
+        "",
+        "## Operator",
+        "",
+        "`model_namespace` is the namespace of the Model; `namespace` is set by Prometheus to the operator's own.",
+        "",
+        *metric_rows((m.name, m.kind, m.labels, m.help) for m in operator_metrics.METRICS),
     ]
-    for metric in metrics.METRICS:
-        labels = ", ".join(f"`{label}`" for label in metric.labels)
-        lines.append(f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.help} |")
     return "\n".join(lines) + "\n"
+
+
+def metric_rows(rows: Iterable[tuple[str, str, tuple[str, ...], str]]) -> Iterator[str]:
+    """A table of metrics."""
+    yield from ("| metric | type | labels | meaning |", "|---|---|---|---|")
+    for name, kind, names, meaning in rows:
+        labels = ", ".join(f"`{label}`" for label in names)
+        yield f"| `{name}` | {kind} | {labels} | {meaning} |"
 
 
 def settings_page() -> str:
     """docs/settings.md."""
     lines = [
-        "# Settings of the services",
+        "# Settings",
         "",
-        MADE_FROM.format(source="services/chatbot/server/settings.py"),
-        "Environment variables. A wrong or unknown one stops the start and says which and why; `chatbot-office",
-        "--show-settings` prints all of them with secrets hidden. Secrets come as files (`*_FILE`).",
+        MADE_FROM.format(source="services/chatbot/server/settings.py and operator/chatbot_operator/settings.py"),
+        "Environment variables. A wrong or unknown one stops the start and says which and why; `--show-settings`",
+        "prints all of them with secrets hidden. Secrets come as files (`*_FILE`).",
+        "",
+        "## Services",
+        *setting_rows("CHATBOT", settings.Settings),
+        "",
+        "## Operator",
+        *setting_rows("CHATBOT_OPERATOR", operator_settings.Settings),
     ]
-    for section, field in settings.Settings.model_fields.items():
+    return "\n".join(lines) + "\n"
+
+
+def setting_rows(prefix: str, all_settings: type[BaseModel]) -> Iterator[str]:
+    """A heading and a table for each section."""
+    for section, field in all_settings.model_fields.items():
         model = field.annotation
         if not (inspect.isclass(model) and issubclass(model, BaseModel)):
             raise TypeError(f"{section} is not a section")
-        lines += ["", f"## {section}: {first_sentence(inspect.getdoc(model) or '')}", ""]
-        lines += ["| variable | default | allowed | meaning |", "|---|---|---|---|"]
-        texts = field_texts(model)
+        yield from ("", f"### {section}: {first_sentence(inspect.getdoc(model) or '')}", "")
+        yield from ("| variable | default | allowed | meaning |", "|---|---|---|---|")
+        meanings = field_texts(model)
         for name, info in model.model_fields.items():
-            variable = f"CHATBOT_{section}_{name}".upper()
-            lines.append(f"| `{variable}` | {default(info)} | {allowed(info)} | {texts.get(name, '')} |")
-    return "\n".join(lines) + "\n"
+            variable = f"{prefix}_{section}_{name}".upper()
+            yield f"| `{variable}` | {default(info)} | {allowed(info)} | {meanings.get(name, '')} |"
 
 
 def conditions_page() -> str:
@@ -118,6 +144,8 @@ def default(info: FieldInfo) -> str:
     value = info.get_default(call_default_factory=True)
     if value is None or value == "" or value == []:
         return "none"
+    if isinstance(value, dict):
+        return f"`{json.dumps(value)}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
@@ -142,7 +170,7 @@ def bound_texts(metadata: list[Any]) -> Iterator[str]:
 def kind(annotation: Any) -> str:
     """Plain word for a type."""
     text = str(annotation)
-    words = {"Path": "path", "bool": "`true`, `false`", "list": "JSON list", "str": "text"}
+    words = {"dict": "JSON object", "Path": "path", "bool": "`true`, `false`", "list": "JSON list", "str": "text"}
     return next((word for name, word in words.items() if name in text), text)
 
 

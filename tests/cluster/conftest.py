@@ -1,6 +1,7 @@
 """One control plane for the whole tier; a namespace, volumes and an operator for each test."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from parts.kube_client import Kube
@@ -9,7 +10,15 @@ from parts.kube_objects import volume
 from parts.kube_operator import Operator, running_operator
 from parts.kube_pods import FakePods, fake_pods
 
-pytestmark = pytest.mark.timeout(600)
+_HERE = Path(__file__).parent
+_TEST_SECONDS = 600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The limit is for the test itself: the first one waits for Kubernetes to be compiled, which has its own limit."""
+    for item in items:
+        if item.path.is_relative_to(_HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_TEST_SECONDS, func_only=True))
 
 
 @pytest.fixture(scope="session")

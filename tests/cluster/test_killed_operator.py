@@ -177,7 +177,7 @@ def play(kube: Kube, pods: FakePods, step: str, kill_at: int, moment: Moment) ->
 
 
 @pytest.mark.scale
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(3600, func_only=True)
 @pytest.mark.parametrize("step", STEPS)
 def test_a_kill_after_any_write_changes_nothing_in_the_end(
     kube: Kube, pods: FakePods, step: str, scale: Callable[[int, int], int], figures: Callable[..., None]

@@ -1,0 +1,101 @@
+"""Settings, heartbeat, logs and metrics of the operator's process."""
+
+import io
+import json
+import logging
+from datetime import UTC, datetime
+
+import pytest
+from chatbot_operator.metrics import Metrics
+from chatbot_operator.process.environment import WrongEnvironment, load_settings, names, shown
+from chatbot_operator.process.heartbeat import Heartbeat
+from chatbot_operator.process.logs import JsonLines
+from chatbot_operator.reasons import ConditionType, Reason
+from chatbot_operator.resources import Condition, DownloadStatus, ModelStatus
+from prometheus_client import generate_latest
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("WORK_TICK_SECOND", "3", "did you mean CHATBOT_OPERATOR_WORK_TICK_SECONDS?"),
+        ("WORK_TICK_SECONDS", "600", "less than or equal to 60"),
+        ("WATCH_NAMESPACES", "[oops", "CHATBOT_OPERATOR_WATCH_NAMESPACES: not valid JSON"),
+        ("WATCH_NAMESPACES", '["Not A Name"]', "CHATBOT_OPERATOR_WATCH_NAMESPACES"),
+        ("DOWNLOAD_HTTPS_PROXY", "http://user:hunter2@proxy", "CHATBOT_OPERATOR_DOWNLOAD_HTTPS_PROXY"),
+        ("DOWNLOAD_ALLOW_NETWORKS", '["10.0.0.0/99"]', "CHATBOT_OPERATOR_DOWNLOAD_ALLOW_NETWORKS"),
+    ],
+)
+def test_a_wrong_variable_is_named_and_its_value_is_not(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"CHATBOT_OPERATOR_{name}", value)
+
+    with pytest.raises(WrongEnvironment, match="CHATBOT_OPERATOR") as wrong:
+        load_settings()
+
+    assert said in str(wrong.value)
+    assert "hunter2" not in str(wrong.value)
+
+
+def test_all_namespaces_and_some_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATBOT_OPERATOR_WATCH_CLUSTER_WIDE", "true")
+    monkeypatch.setenv("CHATBOT_OPERATOR_WATCH_NAMESPACES", '["a"]')
+
+    with pytest.raises(WrongEnvironment, match="exclude each other"):
+        load_settings()
+
+
+def test_service_links_and_variables_of_the_services_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATBOT_OPERATOR_PORT", "tcp://10.96.0.7:9090")
+    monkeypatch.setenv("CHATBOT_OPERATOR_SERVICE_HOST", "10.96.0.7")
+    monkeypatch.setenv("CHATBOT_QUEUE_MAX_WAITING", "5")
+
+    assert len(shown(load_settings()).splitlines()) == len(list(names()))
+
+
+def test_the_heartbeat_stops_being_alive_when_no_tick_is_through() -> None:
+    now = 0.0
+    heartbeat = Heartbeat(lambda: now)
+
+    now = 180.0
+    assert heartbeat.is_alive
+    now = 181.0
+    assert not heartbeat.is_alive
+    heartbeat.beat()
+    assert heartbeat.is_alive
+
+
+def test_a_traceback_in_the_log_shows_where_and_not_what() -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    logger = logging.Logger("x")
+    logger.addHandler(handler)
+    try:
+        raise ValueError("https://models.test/a?token=secret")
+    except ValueError:
+        logger.exception("tried again later", extra={"model": "demo", "nonsense": 1})
+
+    line = json.loads(stream.getvalue())
+    assert line["error"] == "ValueError"
+    assert line["model"] == "demo"
+    assert "nonsense" not in line
+    assert "secret" not in stream.getvalue()
+
+
+def test_the_series_of_a_model_go_with_it() -> None:
+    metrics = Metrics()
+    since = datetime(2026, 11, 21, tzinfo=UTC)
+    ready = Condition(ConditionType.READY, "True", Reason.SERVING, "", since, 1)
+    status = ModelStatus(download=DownloadStatus(bytes_done=5, bytes_total=9), conditions={ConditionType.READY: ready})
+
+    metrics.saw("space", "demo", status)
+    metrics.rollouts.labels("demo", "space", "succeeded").inc()
+    text = generate_latest(metrics.registry).decode()
+    assert 'chatbot_model_condition{model="demo",model_namespace="space",status="True",type="Ready"} 1.0' in text
+    assert 'chatbot_model_condition{model="demo",model_namespace="space",status="False",type="Ready"} 0.0' in text
+    assert 'chatbot_model_download_bytes{model="demo",model_namespace="space"} 5.0' in text
+
+    metrics.forget("space", "demo")
+    assert "demo" not in generate_latest(metrics.registry).decode()
