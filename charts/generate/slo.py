@@ -74,24 +74,26 @@ BURNS: Final = ((14.4, "1h", "5m", "page", "2m"), (6.0, "6h", "30m", "page", "15
 
 def rules() -> str:
     """files/rules/objectives.yaml."""
+    longs = [long for _, long, _, _, _ in BURNS]
     windows = list(dict.fromkeys(window for _, long, short, _, _ in BURNS for window in (short, long)))
-    recorded = [rule for objective in OBJECTIVES for window in windows for rule in _records(objective, window)]
+    recorded = [_ratio(objective, window) for objective in OBJECTIVES for window in windows]
+    recorded += [_events(objective, window) for objective in OBJECTIVES for window in longs]
     alerts = [_alert(objective, burn) for objective in OBJECTIVES for burn in BURNS]
     head = "# Made by `make generate` from charts/generate/slo.py; edit that file.\n"
     group = {"name": "chatbot-objectives", "rules": recorded + alerts}
     return head + yaml.safe_dump(group, sort_keys=False, width=1000, allow_unicode=True)
 
 
-def _records(objective: Objective, window: str) -> list[dict[str, Any]]:
-    whole = objective.whole.replace("WINDOW", window)
-    bad = objective.bad.replace("WINDOW", window)
-    return [
-        {"record": f"service:chatbot_{objective.name}_events:rate{window}", "expr": whole},
-        {
-            "record": f"service:chatbot_{objective.name}:ratio_rate{window}",
-            "expr": f"(({bad}) or 0 * {whole}) / {whole}",
-        },
-    ]
+def _ratio(objective: Objective, window: str) -> dict[str, Any]:
+    whole, bad = objective.whole.replace("WINDOW", window), objective.bad.replace("WINDOW", window)
+    # no bad event at all is no series, but a ratio of 0
+    expression = f"(({bad}) or 0 * {whole}) / {whole}"
+    return {"record": f"service:chatbot_{objective.name}:ratio_rate{window}", "expr": expression}
+
+
+def _events(objective: Objective, window: str) -> dict[str, Any]:
+    expression = objective.whole.replace("WINDOW", window)
+    return {"record": f"service:chatbot_{objective.name}_events:rate{window}", "expr": expression}
 
 
 def _alert(objective: Objective, burn: tuple[float, str, str, str, str]) -> dict[str, Any]:
