@@ -1,0 +1,185 @@
+"""NetworkPolicies, evaluated against the table of connections: what is listed is allowed, everything else is not.
+
+No cluster of the tests enforces policies (its network is a plain bridge), so they are evaluated here by the rules of
+https://kubernetes.io/docs/concepts/services-networking/network-policies/.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from itertools import product
+from typing import Any
+
+import pytest
+import yaml
+from parts.helm import CHARTS, CHOSEN, Helm, of_kind
+
+PORTS = (53, 80, 443, 5432, 6443, 8002, 8003, 8080, 9090, 27017)
+CHAT = [*CHOSEN, "openai.enabled=true", "openai.model=m", 'openai.cidrs=["203.0.113.0/24"]']
+WATCHING = ['watchNamespaces=["chatbot"]', 'downloads.allowNetworks=["10.8.0.0/24"]']
+
+
+@dataclass(frozen=True)
+class Place:
+    """A pod, or an address outside the cluster."""
+
+    namespace: str = ""
+    labels: dict[str, str] = field(default_factory=dict, hash=False)
+    address: str = "10.0.0.1"
+
+
+def part(component: str) -> Place:
+    labels = {"app.kubernetes.io/name": "chatbot", "app.kubernetes.io/instance": "chatbot"}
+    served = {"chatbot.ai/model": component} if component in ("office", "character") else {}
+    return Place("chatbot", {**labels, "app.kubernetes.io/component": component, **served})
+
+
+OPERATOR = {
+    "app.kubernetes.io/name": "chatbot-operator",
+    "app.kubernetes.io/instance": "chatbot-operator",
+    "app.kubernetes.io/component": "operator",
+}
+PLACES = {
+    **{component: part(component) for component in ("office", "character", "not-found", "mongodb", "test")},
+    "operator": Place("chatbot-system", OPERATOR),
+    "download": Place("chatbot", {"app.kubernetes.io/name": "chatbot-download"}),
+    "gateway": Place("ingress-nginx"),
+    "prometheus": Place("monitoring"),
+    "dns": Place("kube-system", {"k8s-app": "kube-dns"}),
+    "another namespace": Place("shop", {"app": "shop"}),
+    "a stranger beside": Place("chatbot", {"app": "stranger"}),
+    "openai": Place(address="203.0.113.7"),
+    "internet": Place(address="198.51.100.9"),
+    "metadata": Place(address="169.254.169.254"),
+    "mirror": Place(address="10.8.0.5"),
+    "private": Place(address="192.168.1.1"),
+}
+ALLOWED: set[tuple[str, str, int]] = {
+    *product(["gateway", "test"], ["office"], [8002]),
+    *product(["gateway", "test"], ["character"], [8003]),
+    *product(["gateway", "test"], ["not-found"], [8080]),
+    *product(["prometheus", "operator"], ["office", "character"], [9090]),
+    *product(["office", "character"], ["mongodb"], [27017]),
+    *product(["office", "character"], ["openai"], [443]),
+    *product(["office", "character", "test", "operator", "download"], ["dns"], [53]),
+    ("prometheus", "operator", 9090),
+    *product(["download"], ["internet", "openai"], [80, 443]),
+    *product(["download"], ["mirror"], PORTS),
+}
+API_SERVER = {
+    ("operator", place, port)
+    for place in ("openai", "internet", "metadata", "mirror", "private")
+    for port in (443, 6443)
+}
+"""The API server is wherever networkPolicy.apiServer.cidrs says; by default that is anywhere."""
+
+
+@pytest.fixture(scope="session")
+def policies(helm: Helm) -> list[dict[str, Any]]:
+    """The policies of both charts, installed as the README says."""
+    operator = helm.run(
+        "template", "chatbot-operator", CHARTS / "chatbot-operator", "-n", "chatbot-system", *_json(WATCHING)
+    )
+    rendered = [document for document in yaml.safe_load_all(operator.stdout) if document]
+    return of_kind([*rendered, *helm.render("chatbot", sets=CHAT)], "NetworkPolicy")
+
+
+def _json(sets: list[str]) -> list[str]:
+    return [part for pair in sets for part in ("--set-json", pair)]
+
+
+def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """A label selector; an empty one takes everything."""
+    wanted = selector.get("matchLabels", {}).items() <= labels.items()
+    for row in selector.get("matchExpressions", []):
+        assert row["operator"] == "Exists", "the only operator that the charts use"
+        wanted = wanted and row["key"] in labels
+    return wanted
+
+
+def is_peer(peer: dict[str, Any], place: Place, namespace: str) -> bool:
+    """Whether a NetworkPolicyPeer means a place."""
+    if "ipBlock" in peer:
+        block, address = peer["ipBlock"], ip_address(place.address)
+        inside = not place.namespace and address in ip_network(block["cidr"])
+        return inside and not any(address in ip_network(one) for one in block.get("except", []))
+    if not place.namespace:
+        return False
+    if "namespaceSelector" in peer:
+        here = matches(peer["namespaceSelector"], {"kubernetes.io/metadata.name": place.namespace})
+    else:
+        here = place.namespace == namespace
+    return here and matches(peer.get("podSelector", {}), place.labels)
+
+
+def permits(rule: dict[str, Any], side: str, place: Place, port: int, namespace: str) -> bool:
+    """Whether one rule lets a connection pass; no ports and no peers mean all."""
+    ports = [entry["port"] for entry in rule.get("ports", []) if entry["protocol"] == "TCP"]
+    peers = rule.get(side, [])
+    return (not rule.get("ports") or port in ports) and (not peers or any(is_peer(p, place, namespace) for p in peers))
+
+
+def passes(policies: list[dict[str, Any]], source: Place, target: Place, port: int) -> bool:
+    """Whether both ends let the connection through."""
+    for direction, side, here, there in (("Egress", "to", source, target), ("Ingress", "from", target, source)):
+        mine = [
+            policy
+            for policy in policies
+            if here.namespace == policy["metadata"]["namespace"]
+            and matches(policy["spec"]["podSelector"], here.labels)
+            and direction in policy["spec"]["policyTypes"]
+        ]
+        rules = [(rule, p["metadata"]["namespace"]) for p in mine for rule in p["spec"].get(direction.lower()) or []]
+        if mine and not any(permits(rule, side, there, port, namespace) for rule, namespace in rules):
+            return False
+    return True
+
+
+def test_exactly_the_listed_connections_are_open(policies: list[dict[str, Any]]) -> None:
+    ours = {"office", "character", "not-found", "mongodb", "test", "operator", "download"}
+    tried = [
+        (source, target, port)
+        for source, target, port in product(PLACES, PLACES, PORTS)
+        if source != target and {source, target} & ours and PLACES[source].namespace
+    ]
+
+    is_open = {row for row in tried if passes(policies, PLACES[row[0]], PLACES[row[1]], row[2])}
+
+    assert len(tried) > 1000
+    assert is_open == ALLOWED | API_SERVER
+
+
+def test_every_pod_of_both_charts_is_under_a_policy(policies: list[dict[str, Any]]) -> None:
+    for name in ("office", "character", "not-found", "mongodb", "test", "operator", "download"):
+        place = PLACES[name]
+        mine = [p for p in policies if p["metadata"]["namespace"] == place.namespace
+                and matches(p["spec"]["podSelector"], place.labels)]  # fmt: skip
+
+        assert len(mine) == 1, name
+        assert mine[0]["spec"]["policyTypes"] == ["Ingress", "Egress"], name
+
+
+def test_dns_is_asked_by_udp_too(policies: list[dict[str, Any]]) -> None:
+    for policy in policies:
+        asks = [rule for rule in policy["spec"].get("egress") or [] if {"port": 53, "protocol": "TCP"} in rule["ports"]]
+        assert all({"port": 53, "protocol": "UDP"} in rule["ports"] for rule in asks)
+
+
+def test_the_second_backend_is_closed_while_it_is_off(helm: Helm) -> None:
+    closed = of_kind(helm.render("chatbot", sets=CHOSEN), "NetworkPolicy")
+
+    assert not passes(closed, PLACES["office"], PLACES["openai"], 443)
+    assert not passes(closed, PLACES["office"], PLACES["internet"], 443)
+
+
+@pytest.mark.parametrize("chart", ["chatbot", "chatbot-operator"])
+def test_the_table_of_the_readme_names_every_row(chart: str) -> None:
+    rows = yaml.safe_load((CHARTS / chart / "files/connections.yaml").read_text())
+    readme = (CHARTS / chart / "README.md").read_text()
+
+    for row in rows:
+        assert f"| {', '.join(row['from'])} | {', '.join(row['to'])} |" in readme
+
+
+def test_policies_can_be_switched_off(helm: Helm) -> None:
+    for chart, chosen in (("chatbot", CHOSEN), ("chatbot-operator", ())):
+        assert of_kind(helm.render(chart, sets=[*chosen, "networkPolicy.enabled=false"]), "NetworkPolicy") == []
