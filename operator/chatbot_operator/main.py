@@ -16,7 +16,8 @@ import kopf
 from chatbot_operator import __version__
 from chatbot_operator.actor import Actor
 from chatbot_operator.builders import JobSettings
-from chatbot_operator.cluster.api import Api
+from chatbot_operator.cluster.api import MODELS, Api
+from chatbot_operator.cluster.faults import ApiFault, Missing, Unreachable
 from chatbot_operator.cluster.reader import Key, Reader
 from chatbot_operator.cluster.served import ModelPages
 from chatbot_operator.handlers import registry, watch_settings
@@ -86,6 +87,7 @@ async def _watch(queue: WorkQueue[Key], api: Api, namespaces: Sequence[str]) -> 
     """Let Kopf watch; it ends by a signal. Where it fails the ticks go on, and it is started anew."""
     handlers = registry(queue.add, api)
     while True:
+        await _until_models_are_known(api, namespaces)
         try:
             await kopf.operator(
                 registry=handlers,
@@ -99,6 +101,20 @@ async def _watch(queue: WorkQueue[Key], api: Api, namespaces: Sequence[str]) -> 
             logger.exception("the watches ended; ticks go on, and the watches are started anew")
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().remove_signal_handler(number)  # Kopf's own, of the run that ended
+        await asyncio.sleep(_WATCH_AGAIN_SECONDS)
+
+
+async def _until_models_are_known(api: Api, namespaces: Sequence[str]) -> None:
+    """Wait for the resource: Kopf looks once which resources there are, and watches none that comes later."""
+    while True:
+        try:
+            await (api.find(MODELS, namespaces[0]) if namespaces else api.find_everywhere(MODELS))
+        except Missing:
+            logger.warning("the cluster does not know Models; install the CustomResourceDefinition models.chatbot.ai")
+        except (ApiFault, Unreachable):
+            return
+        else:
+            return
         await asyncio.sleep(_WATCH_AGAIN_SECONDS)
 
 

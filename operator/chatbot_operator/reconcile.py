@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from chatbot_operator.actions import EventNote, Plan
+from chatbot_operator.actions import Action, AnnotatePod, EventNote, Plan
 from chatbot_operator.actor import Actor
 from chatbot_operator.cluster.api import Api
-from chatbot_operator.cluster.faults import ApiFault, Conflict, Missing, Unreachable
+from chatbot_operator.cluster.faults import ApiFault, Conflict, Forbidden, Missing, Unreachable
 from chatbot_operator.cluster.reader import Key, Reader
 from chatbot_operator.metrics import Metrics
 from chatbot_operator.observed import Observed
@@ -25,6 +25,12 @@ logger = logging.getLogger(__name__)
 
 _AFTER_A_CONFLICT_SECONDS = 0.05
 _AFTER_A_REFUSAL_SECONDS = 1.0
+_NO_RIGHT = EventNote(
+    "Warning",
+    "Forbidden",
+    "The operator may not patch pods, which spec.rollout.strategy: InPlace needs. Set rollout.inPlace.enabled: true in "
+    "the values of its chart, or choose RollingUpdate.",
+)
 _NO_FAILURE = frozenset(
     {
         Reason.PENDING,
@@ -106,17 +112,26 @@ class Reconciler:
     async def _act(self, model: Model, planned: Plan) -> float | None:
         before = self._actor.refusals(model.uid)
         for action in planned.actions:
-            await self._actor.carry_out(model, action)
+            await self._carry_out(model, action)
         for note in planned.events:
-            await self._tell(model, note)
+            await self._tell(model, note, self._now())
         if self._actor.refusals(model.uid) != before:
             return _AFTER_A_REFUSAL_SECONDS
         return planned.again_in_seconds
 
-    async def _tell(self, model: Model, note: EventNote) -> None:
+    async def _carry_out(self, model: Model, action: Action) -> None:
+        try:
+            await self._actor.carry_out(model, action)
+        except Forbidden:
+            if isinstance(action, AnnotatePod):
+                # the same name for an hour, so it is posted once in that time
+                await self._tell(model, _NO_RIGHT, self._now().replace(minute=0, second=0, microsecond=0))
+            raise
+
+    async def _tell(self, model: Model, note: EventNote, moment: datetime) -> None:
         """An Event that cannot be posted (the namespace is going) stops nothing."""
         try:
-            await self._actor.tell(model, note, self._now())
+            await self._actor.tell(model, note, moment)
         except (ApiFault, Unreachable) as error:
             logger.warning("an event was not posted: %s", error, extra={"model": model.name, "reason": note.reason})
 

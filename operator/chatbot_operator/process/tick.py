@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import Sequence
 
-from chatbot_operator.cluster.api import MODELS, Api
+from chatbot_operator.cluster.api import MODELS, Api, Document
 from chatbot_operator.cluster.faults import ApiFault, Unreachable
 from chatbot_operator.cluster.reader import Key
 from chatbot_operator.process.heartbeat import Heartbeat
@@ -42,13 +42,14 @@ class Tick:
             await asyncio.sleep(self._every_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
 
     async def _keys(self) -> list[Key]:
-        """Every Model. An API server that is down is no failure of ours: that it was asked is what counts."""
+        """Every Model of every namespace that can be read."""
+        found = [await self._models(namespace) for namespace in self._namespaces or ("",)]
+        return [(model["metadata"]["namespace"], model["metadata"]["name"]) for models in found for model in models]
+
+    async def _models(self, namespace: str) -> list[Document]:
+        """An API server that is down, or a right that is missing, is no failure of ours: that it was asked counts."""
         try:
-            if not self._namespaces:
-                found = await self._api.find_everywhere(MODELS)
-            else:
-                found = [model for namespace in self._namespaces for model in await self._api.find(MODELS, namespace)]
+            return await (self._api.find(MODELS, namespace) if namespace else self._api.find_everywhere(MODELS))
         except (ApiFault, Unreachable) as error:
-            logger.warning("Models could not be listed: %s", error)
+            logger.warning("Models could not be listed: %s", error, extra={"namespace": namespace or "(all)"})
             return []
-        return [(model["metadata"]["namespace"], model["metadata"]["name"]) for model in found]
