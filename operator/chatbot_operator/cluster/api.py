@@ -74,15 +74,16 @@ class Api:
         """Where the API server is and what to log in with, in the words of `kopf.ConnectionInfo`."""
         own = self._client.configuration
         settings = await own.auth_settings()
-        bearer = str(settings["BearerToken"]["value"]) if "BearerToken" in settings else ""
+        # "Bearer …" from a kubeconfig, "bearer …" from a ServiceAccount
+        _, _, token = str(settings.get("BearerToken", {}).get("value", "")).partition(" ")
         return {
             "server": own.host,
             "ca_path": own.ssl_ca_cert,
             "insecure": not own.verify_ssl,
             "certificate_path": own.cert_file,
             "private_key_path": own.key_file,
-            "scheme": "Bearer" if bearer else None,
-            "token": bearer.removeprefix("Bearer ") or None,
+            "scheme": "Bearer" if token else None,
+            "token": token.strip() or None,
         }
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Document:
