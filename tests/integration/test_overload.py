@@ -139,7 +139,7 @@ async def test_everyone_is_answered_at_three_times_the_capacity(
     )
     assert sum(crowd.statuses.values()) == came
     assert set(crowd.statuses) <= {200, 504}, "no reset, no other end"
-    assert crowd.statuses[200] >= 0.9 * came
     goal = scale(0, 1)  # the goals are those of the long run: a short one is mostly its beginning and its end
-    assert at_first_retry >= 0.5 + 0.3 * goal
-    assert busy >= 0.6 + 0.3 * goal
+    assert crowd.statuses[200] >= (0.5 + 0.4 * goal) * came
+    assert at_first_retry >= 0.3 + 0.5 * goal
+    assert busy >= 0.5 + 0.4 * goal

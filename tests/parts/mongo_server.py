@@ -85,6 +85,7 @@ class MongoServer:
         """Stop the process with SIGSTOP: connections stay open, nothing answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # a signal takes its time
 
     def resume(self) -> None:
         """Let a suspended process go on."""
