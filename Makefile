@@ -22,6 +22,11 @@ SHA256 ?=
 PORT ?=
 METRICS_PORT ?=
 CHECK ?=
+# Arguments of `make loadtest`; loadtest/README.md has the scenarios
+URL ?= http://127.0.0.1:8001
+SCENARIO ?=
+LOAD_SECONDS ?=
+ARGUMENTS ?=
 
 .PHONY: help run test check fix generate deps stress mutants clean test-cluster images bench loadtest
 
@@ -81,8 +86,9 @@ images:  ## not there yet: container images (services/Dockerfile can be built by
 bench:  ## not there yet: speed of the engine
 	$(not_there_yet)
 
-loadtest:  ## not there yet: many users at once
-	$(not_there_yet)
+loadtest: .venv/.dev  ## many users at once, and a report: URL=… SCENARIO=… LOAD_SECONDS=… ARGUMENTS='--require …'
+	@PYTHONPATH=loadtest $(BIN)/python -m chatbot_loadtest run $(URL) \
+		$(if $(SCENARIO),--scenario '$(SCENARIO)') $(if $(LOAD_SECONDS),--seconds '$(LOAD_SECONDS)') $(ARGUMENTS)
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -101,7 +107,7 @@ $(UV):
 
 .venv/.dev: pyproject.toml uv.lock | .venv/.native
 	@echo "set-up: packages and test tools"
-	@$(UV) sync --inexact --no-install-package llama-cpp-python --all-extras --group dev
+	@$(UV) sync --inexact --no-install-package llama-cpp-python --all-extras --group dev --group loadtest
 	@touch $@ .venv/.run
 
 # llama.cpp is compiled once per inputs, into a cache outside the tree: uv would compile it anew in every clone.

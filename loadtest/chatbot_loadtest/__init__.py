@@ -1,0 +1,1 @@
+"""Load tests of both services: users, records, figures, verdicts and a report."""
