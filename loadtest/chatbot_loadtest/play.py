@@ -39,16 +39,24 @@ class Stage:
 
 
 class _Shape(LoadTestShape):
-    """A scenario's stages, for Locust."""
+    """A scenario's stages, for Locust; then nothing new until requests under way have ended."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, run: Run, drain_seconds: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._scenario = scenario
+        self._run = run
+        self._ends_at_latest = scenario.seconds + drain_seconds
+        self._last = (0, _SPAWN_PER_SECOND)
 
     def tick(self) -> tuple[int, float] | None:
         """Users now; None ends the run."""
         users = self._scenario.users_at(float(self.get_run_time()))  # type: ignore[no-untyped-call]
-        return None if users is None else (users + self._scenario.greedy_clients, _SPAWN_PER_SECOND)
+        if users is not None:
+            self._last = (users + self._scenario.greedy_clients, _SPAWN_PER_SECOND)
+            return self._last
+        self._run.is_ending = True
+        is_over = self._run.under_way == 0 or float(self.get_run_time()) > self._ends_at_latest  # type: ignore[no-untyped-call]
+        return None if is_over else self._last
 
 
 class _Lookout:
@@ -116,14 +124,14 @@ def play(scenario: Scenario, stage: Stage) -> dict[str, Any]:
         "started": iso(began),
         "seconds": round(time.time() - began, 1),
         "is_whole": is_whole,
-        "cut_off_requests": run.under_way,
+        "cut_off_requests": run.cut_off,
     }
 
 
 def _play(scenario: Scenario, stage: Stage, run: Run, timeline: Table) -> bool:
     environment = Environment(
         user_classes=list(user_classes(run, scenario.mix, scenario.greedy_clients)),
-        shape_class=_Shape(scenario),
+        shape_class=_Shape(scenario, run, stage.drain_seconds),
         stop_timeout=stage.drain_seconds,
     )
     runner = environment.create_local_runner()

@@ -7,7 +7,7 @@ function theme() {
   const of = (name) => style.getPropertyValue(name).trim();
   const text = { labelColor: of("--soft"), titleColor: of("--ink"), gridColor: of("--line"),
                  domainColor: of("--line"), tickColor: of("--line"), labelFontSize: 12, titleFontSize: 12,
-                 titleFontWeight: 500, labelOverlap: true, tickCount: 6 };
+                 titleFontWeight: 500, labelOverlap: "greedy", labelSeparation: 8, tickCount: 6 };
   const colors = dark.matches ? ["#7aa2ff", "#ffb454", "#ff7b86"] : ["#3464d6", "#c9760c", "#c2323f"];
   return { background: "transparent", font: "system-ui, sans-serif", view: { stroke: null }, axis: text,
            legend: { labelColor: of("--ink"), orient: "top", labelFontSize: 12 },

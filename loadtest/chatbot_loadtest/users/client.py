@@ -11,6 +11,7 @@ from typing import Any, Final
 import gevent
 import requests
 from locust import User
+from locust.exception import StopUser
 
 from chatbot_loadtest.exchange import Reply, send
 from chatbot_loadtest.records import Outcome, Record, iso
@@ -29,6 +30,8 @@ class Run:
         requests: Takes a row of `requests.csv`.
         waits: Takes a row of `waits.csv`.
         under_way: Requests that have begun and not ended.
+        cut_off: Requests that were ended from outside.
+        is_ending: No request begins any more.
     """
 
     url: str
@@ -39,6 +42,8 @@ class Run:
     model: str = ""
     sent: int = 0
     under_way: int = 0
+    cut_off: int = 0
+    is_ending: bool = False
     numbers: dict[str, "itertools.count[int]"] = field(default_factory=dict)
 
     def number(self, kind: str) -> int:
@@ -81,19 +86,32 @@ class LoadUser(User):
         Returns:
             Whether it was answered.
         """
+        if self.run_of.is_ending:
+            raise StopUser
         self.run_of.under_way += 1
-        for retry_count in itertools.count():
-            self.run_of.sent += 1
-            reply = send(self.session, f"{self.run_of.url}/{self.service}{self.path}", body, stream=self.streams)
-            outcome = self._outcome(reply, retry_count)
-            self._record(reply, outcome, retry_count, character_name)
-            if outcome is not Outcome.RETRY:
-                break
-            gevent.sleep(reply.retry_after_seconds or 0)
-        self.run_of.under_way -= 1
+        try:
+            outcome = self._to_its_end(body, character_name)
+        except gevent.GreenletExit:
+            self.run_of.cut_off += 1
+            raise
+        finally:
+            self.run_of.under_way -= 1
         if outcome is Outcome.FAILURE:
             gevent.sleep(_AFTER_FAULT_SECONDS)
         return outcome is Outcome.SUCCESS
+
+    def _to_its_end(self, body: Mapping[str, Any], character_name: str) -> Outcome:
+        url = f"{self.run_of.url}/{self.service}{self.path}"
+        retry_count = 0
+        while True:
+            self.run_of.sent += 1
+            reply = send(self.session, url, body, stream=self.streams)
+            outcome = self._outcome(reply, retry_count)
+            self._record(reply, outcome, retry_count, character_name)
+            if outcome is not Outcome.RETRY:
+                return outcome
+            gevent.sleep(reply.retry_after_seconds or 0)
+            retry_count += 1
 
     @staticmethod
     def _outcome(reply: Reply, retry_count: int) -> Outcome:

@@ -34,4 +34,9 @@ def question(turn: int, number: int) -> str:
 
 def v1_body(model: str, turn: int, number: int) -> dict[str, Any]:
     """A body of `/v1/chat/completions`."""
-    return {"model": model, "messages": [{"role": "user", "content": question(turn, number)}], "max_tokens": 64}
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": question(turn, number)}],
+        "max_tokens": 64,
+        "user": f"load-v1-{number}",
+    }
