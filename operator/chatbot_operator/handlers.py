@@ -2,21 +2,32 @@
 
 Kopf's create, update and delete handlers, timers and daemons write finalizers and annotations, and an object with a
 finalizer hangs in Terminating when the operator is gone first (docs/adr/0009).
+
+Kopf has a thread and an event loop of its own: where it ends with an error it cancels every task of its loop that it
+does not know, and the work must go on without watches.
 """
 
+import asyncio
 import itertools
+import logging
 import random
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import kopf
 
 from chatbot_operator import names
-from chatbot_operator.cluster.api import Api
+from chatbot_operator.cluster.api import MODELS, Api
+from chatbot_operator.cluster.faults import ApiFault, Missing, Unreachable
 from chatbot_operator.cluster.reader import Key
+
+logger = logging.getLogger(__name__)
 
 _SETTLING_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
+_AGAIN_SECONDS = 5.0
+_FAREWELL_SECONDS = 2.0
 _KINDS = (
     (names.GROUP, names.VERSION, names.PLURAL),
     ("apps", "v1", "deployments"),
@@ -65,3 +76,86 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.networking.error_backoffs = _Pauses()
     return settings
+
+
+class Watcher:
+    """Watches, in a thread, until it is cancelled.
+
+    Args:
+        add: Puts a key on the queue; called in the event loop of `run`.
+        api: Where to log in.
+        namespaces: What to watch; none stands for everything.
+    """
+
+    def __init__(self, add: Callable[[Key, float], None], api: Api, namespaces: Sequence[str]) -> None:
+        self._add = add
+        self._api = api
+        self._namespaces = namespaces
+
+    async def run(self) -> None:
+        """Watch; where the watches end the ticks go on, and they are started anew."""
+        while True:
+            await self._until_models_are_known()
+            try:
+                await self._watch_once()
+                logger.warning("the watches ended; they are started anew")
+            except Exception:
+                logger.exception("the watches ended; ticks go on, and the watches are started anew")
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _watch_once(self) -> None:
+        loop, stop = asyncio.get_running_loop(), threading.Event()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def end(error: BaseException | None) -> None:
+            if not ended.done():
+                ended.set_exception(error) if error else ended.set_result(None)
+
+        def tell(act: Callable[..., object], *arguments: object) -> None:
+            try:
+                loop.call_soon_threadsafe(act, *arguments)
+            except RuntimeError:  # the operator's own loop is closed: it ends
+                stop.set()
+
+        def watch() -> None:
+            try:
+                asyncio.run(self._kopf(lambda key, delay: tell(self._add, key, delay), stop))
+                tell(end, None)
+            except BaseException as error:  # whatever it was, the other thread must hear of it
+                tell(end, error)
+
+        thread = threading.Thread(target=watch, name="watches", daemon=True)
+        thread.start()
+        try:
+            await ended
+        finally:
+            stop.set()
+            thread.join(_FAREWELL_SECONDS)
+
+    async def _kopf(self, add: Callable[[Key, float], None], stop: threading.Event) -> None:
+        await kopf.operator(
+            registry=registry(add, self._api),
+            settings=watch_settings(),
+            standalone=True,
+            clusterwide=not self._namespaces,
+            namespaces=list(self._namespaces),
+            stop_flag=stop,
+        )
+
+    async def _until_models_are_known(self) -> None:
+        """Wait for the resource: Kopf looks once which resources there are, and watches none that comes later."""
+        while True:
+            try:
+                if self._namespaces:
+                    await self._api.find(MODELS, self._namespaces[0])
+                else:
+                    await self._api.find_everywhere(MODELS)
+            except Missing:
+                logger.warning(
+                    "the cluster does not know Models; install the CustomResourceDefinition models.chatbot.ai"
+                )
+            except (ApiFault, Unreachable):
+                return
+            else:
+                return
+            await asyncio.sleep(_AGAIN_SECONDS)

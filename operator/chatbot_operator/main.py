@@ -6,21 +6,19 @@ import logging
 import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-
-import kopf
+from typing import Any
 
 from chatbot_operator import __version__
 from chatbot_operator.actor import Actor
 from chatbot_operator.builders import JobSettings
-from chatbot_operator.cluster.api import MODELS, Api
-from chatbot_operator.cluster.faults import ApiFault, Missing, Unreachable
+from chatbot_operator.cluster.api import Api
 from chatbot_operator.cluster.reader import Key, Reader
 from chatbot_operator.cluster.served import ModelPages
-from chatbot_operator.handlers import registry, watch_settings
+from chatbot_operator.handlers import Watcher
 from chatbot_operator.metrics import Metrics
 from chatbot_operator.process.endpoints import endpoints
 from chatbot_operator.process.environment import WrongEnvironment, load_settings, shown
@@ -34,7 +32,6 @@ from chatbot_operator.work_queue import WorkQueue
 logger = logging.getLogger(__name__)
 
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_WATCH_AGAIN_SECONDS = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,50 +69,23 @@ async def operate(settings: Settings) -> None:
         await stack.enter_async_context(
             endpoints(settings.metrics.host, settings.metrics.port, metrics.registry, heartbeat)
         )
-        tasks = [asyncio.create_task(queue.run(settings.work.most_at_once)), asyncio.create_task(tick.run())]
-        watching = asyncio.create_task(_watch(queue, api, namespaces))
+        watcher = Watcher(queue.add, api, namespaces)
         logger.info("looking after Models", extra={"namespace": ",".join(namespaces) or "(all)"})
-        done, _ = await asyncio.wait([*tasks, watching], return_when=asyncio.FIRST_COMPLETED)
-        for task in (*tasks, watching):
-            task.cancel()
-        await asyncio.gather(*tasks, watching, return_exceptions=True)
-        for task in done:
-            task.result()
+        await _until_a_signal(queue.run(settings.work.most_at_once), tick.run(), watcher.run())
 
 
-async def _watch(queue: WorkQueue[Key], api: Api, namespaces: Sequence[str]) -> None:
-    """Let Kopf watch; it ends by a signal. Where it fails the ticks go on, and it is started anew."""
-    handlers = registry(queue.add, api)
-    while True:
-        await _until_models_are_known(api, namespaces)
-        try:
-            await kopf.operator(
-                registry=handlers,
-                settings=watch_settings(),
-                standalone=True,
-                clusterwide=not namespaces,
-                namespaces=list(namespaces),
-            )
-            return
-        except Exception:  # whatever ended the watches, the operator goes on without and tries again
-            logger.exception("the watches ended; ticks go on, and the watches are started anew")
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().remove_signal_handler(number)  # Kopf's own, of the run that ended
-        await asyncio.sleep(_WATCH_AGAIN_SECONDS)
-
-
-async def _until_models_are_known(api: Api, namespaces: Sequence[str]) -> None:
-    """Wait for the resource: Kopf looks once which resources there are, and watches none that comes later."""
-    while True:
-        try:
-            await (api.find(MODELS, namespaces[0]) if namespaces else api.find_everywhere(MODELS))
-        except Missing:
-            logger.warning("the cluster does not know Models; install the CustomResourceDefinition models.chatbot.ai")
-        except (ApiFault, Unreachable):
-            return
-        else:
-            return
-        await asyncio.sleep(_WATCH_AGAIN_SECONDS)
+async def _until_a_signal(*work: Coroutine[Any, Any, None]) -> None:
+    """Do all of the work until a signal comes; nothing of it ends by itself but by an error."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tasks = [asyncio.create_task(one) for one in (stop.wait(), *work)]
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 def job_settings(settings: DownloadSettings) -> JobSettings:

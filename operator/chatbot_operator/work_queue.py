@@ -74,12 +74,17 @@ class WorkQueue(Generic[KeyT]):
                 group.create_task(self._attend(key))
 
     async def _attend(self, key: KeyT) -> None:
+        again: float | None = 0.0  # where this task is cancelled from outside, the key must not be lost
         try:
             again = await self._work(key)
             self._failures.pop(key, None)
         except Exception as error:  # whatever it is, this key is tried again and the others go on
             self._failed(key, error)
             again = self._pause(key)
+        finally:
+            self._finish(key, again)
+
+    def _finish(self, key: KeyT, again: float | None) -> None:
         called_for = self._running.pop(key)
         if called_for is not None:
             again = _earlier(again, max(0.0, called_for - self._clock()))

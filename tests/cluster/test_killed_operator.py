@@ -44,7 +44,7 @@ def ready(kube: Kube, namespace: str, sha256: str) -> bool:
     return (
         is_current
         and document["status"]["revision"] == sha256[:16]
-        and condition(document, "Ready")["status"] == "True"
+        and condition(document, "Ready").get("status") == "True"
     )
 
 
@@ -146,7 +146,8 @@ class Stage:
         return len(self.proxy.writes) - first
 
     def _wait_until_quiet(self) -> None:
-        """Nothing was written for a tick and a half: what had to follow the status has followed."""
+        """Up, and nothing was written for a tick and a half: what had to follow the status has followed."""
+        self.operator.wait_until_up()
         written, since = len(self.proxy.writes), time.monotonic()
         while time.monotonic() - since < _QUIET_SECONDS:
             time.sleep(0.1)
@@ -173,7 +174,7 @@ def play(kube: Kube, pods: FakePods, step: str, kill_at: int, moment: Moment) ->
             writes = stage.play(step, kill_at, moment)
             return final_objects(kube, namespace), writes
         finally:
-            stage.operator.kill()
+            stage.operator.remove()
 
 
 @pytest.mark.scale

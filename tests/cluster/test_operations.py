@@ -162,19 +162,20 @@ def test_an_undone_annotation_is_set_again_and_said(kube: Kube, namespace: str, 
     assert any(event["type"] == "Warning" for event in told), [event["message"] for event in told]
 
 
-@pytest.mark.parametrize("fault", ["cut", "silent"])
+@pytest.mark.parametrize("fault", ["cut", "silent", "never there"])
 def test_lost_watches_lose_no_change(kube: Kube, namespace: str, pods: FakePods, fault: str) -> None:
     login = operator_login(kube, namespace)
-    with api_proxy(login) as proxy, running_operator(login, namespace, pods.url, proxy.url) as operator:
-        wait_for(lambda: proxy.calls["GET models"] >= 2)
-        if fault == "silent":
-            proxy.silent_watches = True
-        else:
-            proxy.cut()
-        kube.create(consumer(namespace))
-        kube.create(model(namespace))
-        until_ready(kube, namespace, seconds=90)
-        assert operator.is_running
+    with api_proxy(login) as proxy:
+        proxy.is_undiscoverable = fault == "never there"
+        with running_operator(login, namespace, pods.url, proxy.url) as operator:
+            wait_for(lambda: proxy.calls["GET models"] >= 2)
+            proxy.silent_watches = fault == "silent"
+            if fault == "cut":
+                proxy.cut()
+            kube.create(consumer(namespace))
+            kube.create(model(namespace))
+            until_ready(kube, namespace, seconds=120)
+            assert operator.get("/healthz").status_code == 200
 
 
 def test_the_operator_needs_the_right_to_patch_pods_only_in_place(kube: Kube, namespace: str, pods: FakePods) -> None:

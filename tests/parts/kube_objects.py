@@ -75,5 +75,6 @@ def condition(document: Document, kind: str) -> Document:
 
 def story(document: Document) -> str:
     """Conditions in one line each, for failures."""
-    lines = [f"{c['type']}={c['status']} {c['reason']}: {c['message']}" for c in document["status"]["conditions"]]
-    return "\n".join(lines) if document.get("status") else "no status"
+    conditions = document.get("status", {}).get("conditions", [])
+    lines = [f"{c['type']}={c['status']} {c['reason']}: {c['message']}" for c in conditions]
+    return "\n".join(lines) or "no status"

@@ -1,6 +1,7 @@
 """The operator as a process, with a ServiceAccount's rights."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,11 @@ class Operator:
         self._process.terminate()
         return self._process.wait(timeout=30)
 
+    def remove(self) -> None:
+        """End it for good."""
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     @property
     def pid(self) -> int:
         assert self._process is not None
@@ -98,4 +104,4 @@ def running_operator(
         operator.wait_until_up()
         yield operator
     finally:
-        operator.kill()
+        operator.remove()

@@ -35,7 +35,8 @@ class ApiProxy:
         writes: `METHOD path` of every write so far, Events not counted: they change no object.
         calls: How many calls of each kind, `METHOD plural`; a watch counts once.
         delay_seconds: Every answer comes so much later.
-        cut_watches: While true, no watch is answered and the running ones are cut.
+        is_undiscoverable: While true, nobody can ask which resources there are, so Kopf cannot begin.
+        silent_watches: While true, watches stay open and tell nothing.
     """
 
     def __init__(self, login: Login) -> None:
@@ -47,7 +48,7 @@ class ApiProxy:
         self.writes: list[str] = []
         self.calls: Counter[str] = Counter()
         self.delay_seconds = 0.0
-        self.cut_watches = False
+        self.is_undiscoverable = False
         self.silent_watches = False
 
     def kill_after(self, number: int, moment: Moment, kill: Callable[[], None]) -> None:
@@ -84,8 +85,13 @@ class ApiProxy:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP}
         url = f"{self._login.server}{request.raw_path}"
         self.calls[f"{request.method} {_plural(request.path)}"] += 1
+        if self.is_undiscoverable and request.path in ("/api", "/apis"):
+            return web.json_response({"kind": "Status", "code": 415}, status=415)
         body = await request.read()
-        async with session.request(request.method, url, data=body, headers=headers) as answer:
+        no_type = ("Content-Type",)  # an empty body has none; the API server refuses an invented one
+        async with session.request(
+            request.method, url, data=body or None, headers=headers, skip_auto_headers=no_type
+        ) as answer:
             if "watch=true" in request.query_string:
                 return await self._stream(request, answer)
             content = await answer.read()

@@ -159,3 +159,26 @@ async def test_work_says_when_it_wants_to_come_back() -> None:
         await queue.clear_of(["a"])
 
     assert runs == 3
+
+
+async def test_a_key_whose_task_is_cancelled_from_outside_is_not_lost() -> None:
+    tasks: list[asyncio.Task[object]] = []
+    begun, done = asyncio.Event(), asyncio.Event()
+
+    async def work(key: str) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.append(task)
+        begun.set()
+        if len(tasks) == 1:
+            await asyncio.Event().wait()
+        done.set()
+
+    queue = a_queue(work)
+    queue.add("a")
+    async with running(queue):
+        await begun.wait()
+        tasks[0].cancel()
+        async with asyncio.timeout(5):
+            await done.wait()
+            await queue.clear_of(["a"])
