@@ -21,7 +21,7 @@ def succeed(draft: Draft) -> None:
     history.mark(draft, revision, "Good")
     draft.rollout = over(draft.rollout)
     draft.result = "succeeded"
-    draft.set(ConditionType.ROLLED_OUT, "True", Reason.ROLLED_OUT, f"Every consumer served revision {revision}.")
+    draft.set(ConditionType.ROLLED_OUT, "True", Reason.ROLLED_OUT, f"Every consumer serves revision {revision}.")
     draft.tell("Normal", Reason.ROLLED_OUT, f"Revision {revision} is good; rollouts go back to it from now on.")
     for consumer in draft.observed.consumers:
         bring(draft, consumer, revision)
