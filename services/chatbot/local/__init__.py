@@ -1,5 +1,7 @@
 """Both services on one machine: `chatbot-local`."""
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -9,9 +11,12 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until a signal; see `chatbot.local.start.main`."""
-    try:
-        from chatbot.local.start import main as start  # takes a second, in which somebody may press Ctrl-C
+    # The import takes a second, in which somebody may press Ctrl-C; an exception could be swallowed in the middle of it.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    from chatbot.local.start import main as start
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
         start(arguments)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
