@@ -117,7 +117,9 @@ def test_a_broken_service_fails_the_run_and_names_the_threshold(tmp_path: Path) 
     assert "MISSED  threshold success_share>=0.9: measured 0" in done.stderr
     assert "Traceback" not in done.stderr
     assert "secret text" not in (tmp_path / "requests.csv").read_text()
-    assert json.loads((tmp_path / "summary.json").read_text())["outcomes"].keys() == {"internal"}
+    outcomes = json.loads((tmp_path / "summary.json").read_text())["outcomes"].keys()
+    assert "internal" in outcomes
+    assert outcomes <= {"internal", "connection_error"}  # the small server's backlog is short
 
 
 def test_a_target_that_is_down_is_said_in_one_line(tmp_path: Path) -> None:
