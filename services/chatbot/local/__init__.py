@@ -11,7 +11,7 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until a signal; see `chatbot.local.start.main`."""
-    # The import takes a second, in which somebody may press Ctrl-C; an exception could be swallowed in the middle of it.
+    # The import takes a second, in which somebody may press Ctrl-C; an exception could get lost in it.
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     from chatbot.local.start import main as start
 
