@@ -61,7 +61,14 @@ class Metrics:
         self.registry.register(self)
 
     def saw(self, namespace: str, name: str, status: ModelStatus) -> None:
-        """The status of a Model as it is now."""
+        """The status of a Model as it is now. At first sight its rollouts begin at zero, so that a rate sees the first.
+
+        Its failed downloads do not: 25 reasons for each Model would be series that nearly all stay at zero.
+        """
+        if (name, namespace) not in self._statuses:
+            self.rollout_seconds.labels(name, namespace)
+            for result in ROLLOUT_RESULTS:
+                self.rollouts.labels(name, namespace, result)
         self._statuses[name, namespace] = status
 
     def forget(self, namespace: str, name: str) -> None:

@@ -6,7 +6,7 @@ import logging
 from datetime import UTC, datetime
 
 import pytest
-from chatbot_operator.metrics import Metrics
+from chatbot_operator.metrics import ROLLOUT_RESULTS, Metrics
 from chatbot_operator.process.environment import WrongEnvironment, load_settings, names, shown
 from chatbot_operator.process.heartbeat import Heartbeat
 from chatbot_operator.process.logs import JsonLines
@@ -91,8 +91,13 @@ def test_the_series_of_a_model_go_with_it() -> None:
     status = ModelStatus(download=DownloadStatus(bytes_done=5, bytes_total=9), conditions={ConditionType.READY: ready})
 
     metrics.saw("space", "demo", status)
-    metrics.rollouts.labels("demo", "space", "succeeded").inc()
     text = generate_latest(metrics.registry).decode()
+    for result in ROLLOUT_RESULTS:
+        assert f'chatbot_rollouts_total{{model="demo",model_namespace="space",result="{result}"}} 0.0' in text
+    metrics.rollouts.labels("demo", "space", "succeeded").inc()
+    metrics.saw("space", "demo", status)
+    text = generate_latest(metrics.registry).decode()
+    assert 'chatbot_rollouts_total{model="demo",model_namespace="space",result="succeeded"} 1.0' in text
     assert 'chatbot_model_condition{model="demo",model_namespace="space",status="True",type="Ready"} 1.0' in text
     assert 'chatbot_model_condition{model="demo",model_namespace="space",status="False",type="Ready"} 0.0' in text
     assert 'chatbot_model_download_bytes{model="demo",model_namespace="space"} 5.0' in text

@@ -4,9 +4,9 @@ import pytest
 from chatbot.core.admission import Line
 from chatbot.domain.generation import FinishReason
 from chatbot.domain.model import ModelInfo
-from chatbot.server.metrics import METRICS, QUEUE_OUTCOMES
+from chatbot.server.metrics import METRICS, QUEUE_OUTCOMES, REQUEST_OUTCOMES
 from chatbot.server.observe.engine_metrics import EngineReading
-from chatbot.server.observe.telemetry import Meters, Unqueued
+from chatbot.server.observe.telemetry import ROUTES, Meters, Unqueued
 from prometheus_client.parser import text_string_to_metric_families
 
 LINE = Line(depth=3, running=2, slots=4, max_waiting=512, predicted_wait_seconds=7.5)
@@ -55,6 +55,20 @@ def test_every_series_names_its_service(meters: Meters) -> None:
 
 def test_outcomes_begin_at_zero(meters: Meters) -> None:
     assert [value(meters, "chatbot_queue_requests_total", outcome=outcome) for outcome in QUEUE_OUTCOMES] == [0.0] * 7
+
+
+def test_every_end_of_a_request_has_its_series_from_the_start(meters: Meters) -> None:
+    there = set(scraped(meters))
+    ends = [(status, "error" if status >= 500 else "ok") for status in range(200, 600) if status != 499]
+
+    for route in ROUTES:
+        for status, outcome in [*ends, (499, "client_gone")]:
+            meters.request_ended("office", route, status, outcome, 0.1)
+    for route in ("/Llama", "/OpenAI", "/v1/chat/completions"):
+        for outcome in REQUEST_OUTCOMES:
+            meters.request_ended("office", route, 200, outcome, 0.1)
+
+    assert set(scraped(meters)) == there, "an alert on a rate would miss the first of these"
 
 
 def test_gauges_read_the_line_and_the_engine(meters: Meters) -> None:

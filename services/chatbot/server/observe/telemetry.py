@@ -3,7 +3,7 @@
 Every label set is made at the start, so that a rate has a zero to begin at and no request makes a new series.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final, cast
 
@@ -30,11 +30,14 @@ ROUTES: Final = (
     "/readyz",
     "other",
 )
+CHAT_ROUTES: Final = ("/Llama", "/OpenAI", "/v1/chat/completions")
 STATUSES: Final = ("200", "204", "400", "401", "403", "404", "405", "408", "409", "413", "422", "429")
-SERVER_STATUSES: Final = ("499", "500", "503", "504")
+SERVER_STATUSES: Final = ("500", "503", "504")
+CLIENT_GONE_STATUS: Final = "499"
 GENERATION_ENDS: Final = (*map(str, FinishReason), "cancelled", "timeout", "error")
 STORE_OPERATIONS: Final = ("load", "append", "listing", "erase")
 STORE_OUTCOMES: Final = ("ok", "conflict", "unavailable")
+_STATUSES: Final = (*STATUSES, *SERVER_STATUSES, CLIENT_GONE_STATUS)
 _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_queue_requests_total": QUEUE_OUTCOMES,
     "chatbot_queue_wait_seconds": ("dispatched", "expired", "client_gone"),
@@ -87,7 +90,7 @@ class Meters:
     def request_ended(self, service: str, route: str, status: int, outcome: str, seconds: float) -> None:
         """See `HttpTelemetry`."""
         route = route if route in ROUTES else "other"
-        shown = str(status) if str(status) in (*STATUSES, *SERVER_STATUSES) else "other"
+        shown = str(status) if str(status) in _STATUSES else "other"
         self._count("chatbot_requests_total", 1, service=service, route=route, status=shown, outcome=outcome)
         self._observe("chatbot_request_duration_seconds", seconds, service=service, route=route)
 
@@ -183,10 +186,20 @@ class Unqueued(ServiceMeters):
 
 def _label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
     if metric.name == "chatbot_requests_total":
-        return product(ROUTES, ("200",), ("ok",))  # the others begin when they come: their set is closed
+        return _request_labels()
     if metric.name == "chatbot_store_operation_seconds":
         return product(STORE_OPERATIONS, STORE_OUTCOMES)
     return product(*(_LABELS[metric.name] for _ in metric.labels))
+
+
+def _request_labels() -> Iterator[tuple[str, str, str]]:
+    """Every route, status and outcome that go together: an alert on a rate must see the first failure too."""
+    for route in ROUTES:
+        yield from ((route, status, "ok") for status in (*STATUSES, "other"))
+        yield from ((route, status, "error") for status in (*SERVER_STATUSES, "other"))
+        yield route, CLIENT_GONE_STATUS, "client_gone"
+    for route in CHAT_ROUTES:  # the body may end otherwise than its status line promised
+        yield from ((route, "200", outcome) for outcome in ("error", "client_gone"))
 
 
 def _made(metric: Metric, registry: CollectorRegistry) -> MetricWrapperBase:
