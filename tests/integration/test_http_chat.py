@@ -66,11 +66,25 @@ async def test_tells_a_waiting_stream_its_place(tmp_path: Path) -> None:
     async with running_service(tmp_path, ServiceOptions(generator=generator, slots=1)) as service:
         first, second = await asyncio.gather(streamed(service, QUESTION), streamed(service, QUESTION))
 
-    names = sorted(([name for name, _ in got] for got in (first, second)), key=len)
-    assert "queue" not in names[0] and names[1][0] == "queue"
-    waited = next(got for got in (first, second) if got[0][0] == "queue")
-    assert waited[0][1]["position"] == 1 and waited[0][1]["eta_seconds"] >= 0
-    assert waited[-1][0] == "done"
+    at_once, waited = sorted((first, second), key=lambda got: float(got[0][1]["position"]))
+    places = [[data["position"] for name, data in got if name == "queue"] for got in (at_once, waited)]
+    assert places == [[0], [1, 0]]
+    assert at_once[0] == ("queue", {"position": 0, "eta_seconds": 0.0})
+    assert waited[0][1]["eta_seconds"] >= 0
+    assert [got[-1][0] for got in (at_once, waited)] == ["done", "done"]
+
+
+async def test_a_stored_answer_is_streamed_like_a_new_one(tmp_path: Path) -> None:
+    body = QUESTION | {"db_id": "d"}
+    async with (
+        running_service(tmp_path) as service,
+        service.client(headers={"idempotency-key": "t"} | STREAM) as client,
+    ):
+        answers = [await client.post("/Llama", json=body) for _ in range(2)]
+
+    lines = [[line for line in answer.text.splitlines() if line.startswith("event")] for answer in answers]
+    assert [list(dict.fromkeys(names)) for names in lines] == [["event: queue", "event: token", "event: done"]] * 2
+    assert len(service.generator.requests) == 1
 
 
 async def test_an_error_in_mid_stream_is_an_event_and_no_end(tmp_path: Path) -> None:
@@ -78,7 +92,7 @@ async def test_an_error_in_mid_stream_is_an_event_and_no_end(tmp_path: Path) -> 
     async with running_service(tmp_path, ServiceOptions(generator=generator)) as service:
         got = await streamed(service, QUESTION)
 
-    assert [name for name, _ in got] == ["token", "error"]
+    assert [name for name, _ in got] == ["queue", "token", "error"]
     assert got[-1][1]["code"] == "engine_lost" and got[-1][1]["status"] == 503
     assert service.metric("chatbot_requests_total", route="/Llama", status="200", outcome="error") == 1
 

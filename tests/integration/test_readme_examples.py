@@ -38,9 +38,8 @@ def differences(shown: object, got: object, path: str = "$") -> list[str]:
 
 
 def event_names(stream: str) -> list[str]:
-    """Names of server-sent events, repeated ones once; a place in the line is told only to those who wait."""
+    """Names of server-sent events, repeated ones once."""
     names = [line.removeprefix("event: ") for line in stream.splitlines() if line.startswith("event: ")]
-    names = [name for name in names if name != "queue"]
     return [name for n, name in enumerate(names) if n == 0 or names[n - 1] != name]
 
 

@@ -268,7 +268,7 @@ def test_place_is_told_at_once_on_change_and_every_ten_seconds() -> None:
 
         places = await watched
 
-        assert [(round(at), place.position) for at, place in places] == [(0, 2), (10, 2), (20, 2), (26, 1)]
+        assert [(round(at), place.position) for at, place in places] == [(0, 2), (10, 2), (20, 2), (26, 1), (29, 0)]
         assert all(place.eta_seconds >= 0 for _, place in places)
         assert ticket.phase is Phase.RUNNING
         assert ticket.waited_seconds == pytest.approx(29.0, abs=0.01)
@@ -276,9 +276,9 @@ def test_place_is_told_at_once_on_change_and_every_ten_seconds() -> None:
     in_virtual_time(scene)
 
 
-def test_place_tells_nothing_when_the_slot_was_free() -> None:
+def test_place_is_told_once_when_the_slot_was_free() -> None:
     async def scene(setting: VirtualSetting) -> None:
-        assert await setting.watch(setting.enter("a")) == []
+        assert [place for _, place in await setting.watch(setting.enter("a"))] == [Place(0, 0.0)]
 
     in_virtual_time(scene)
 

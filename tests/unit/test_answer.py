@@ -116,7 +116,7 @@ async def test_waiting_request_is_told_its_place_and_its_time_in_the_line() -> N
     second = await house.answerer.open(QUESTION)
     events = [event async for event in second.events()]
 
-    assert [event.position for event in events if isinstance(event, Queued)] == [1, 1]
+    assert [event.position for event in events if isinstance(event, Queued)] == [1, 1, 0]
     assert isinstance(events[-1], Done)
     assert events[-1].timings.queue_seconds == pytest.approx(15.0, abs=0.01)
     assert house.telemetry.first_tokens[-1] == pytest.approx(15.0, abs=0.01)
@@ -359,7 +359,7 @@ async def test_stream_that_began_ends_with_an_error_when_the_engine_dies() -> No
         async for event in (await house.answerer.open(QUESTION)).events():
             seen.append(event)
 
-    assert seen == [TextPiece("half")]
+    assert seen == [Queued(0, 0.0), TextPiece("half")]
     assert house.telemetry.ended == [("office", "error", 0, 0)]
     assert house.is_free()
 

@@ -274,6 +274,7 @@ def _replayed(past: _Past, question: Question) -> Answer | None:
                 raise TurnReused
             outbox = Outbox()
             outbox.is_bounded = False  # it is stored already, whatever its length
+            outbox.queued(Queued(0, 0.0))
             outbox.text(TextPiece(turn.answer, 0))
             outbox.end(Done(turn.answer, FinishReason.STOP, Usage(0, 0), Timings(), history_saved=True))
             return Answer(question.backend, outbox, None, None)

@@ -47,7 +47,12 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Where the request stands. `position` 1 is next; `eta_seconds` is the predicted time to its start."""
+    """Where the request stands.
+
+    Attributes:
+        position: 1 is next, 0 has started.
+        eta_seconds: Predicted time to its start.
+    """
 
     position: int
     eta_seconds: float

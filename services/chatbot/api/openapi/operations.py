@@ -72,17 +72,28 @@ class Operation:
 
 _PRODUCT_STREAM: Final = (
     'event: queue\ndata: {"position": 3, "eta_seconds": 12.4}\n\n'
+    'event: queue\ndata: {"position": 0, "eta_seconds": 0.0}\n\n'
     'event: token\ndata: {"text": "안녕하세요!"}\n\n'
     'event: done\ndata: {"finish_reason": "stop", "usage": {"prompt_tokens": 31, "completion_tokens": 6, '
     '"cached_tokens": 24}, "timings": {"queue_seconds": 12.1, "prompt_seconds": 0.2, "generation_seconds": 0.5}, '
     '"history_saved": null}\n\n'
 )
+_PRODUCT_EVENTS: Final = (
+    "Server-sent events. `queue`: the place in the line, at once, on change and at least every 10 s; 1 is next, 0 has "
+    "started. `token`: new text. Then one `done`, or one `error` with the body that the HTTP error would have; a "
+    "stream without either was cut."
+)
 _V1_STREAM: Final = (
     ": queue position=3 eta=12\n\n"
+    ": queue position=0 eta=0\n\n"
     'data: {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1790000000, "model": "chatbot-demo", '
     '"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": null, '
     '"finish_reason": null}]}\n\n'
     "data: [DONE]\n\n"
+)
+_V1_EVENTS: Final = (
+    "The OpenAI API's chunks. The place in the line is told by comments, which clients skip. After an error there is a "
+    "chunk with `error` and no `[DONE]`."
 )
 _CHAT: Final = Operation(
     errors=(*_READING, *_ANSWERING, 409, 422),
@@ -143,5 +154,6 @@ def _responses(known: Operation) -> Json:
     schema = ref("schemas", known.success) if known.success else {"type": "string", "examples": ["안녕하세요!"]}
     content: Json = {"application/json": {"schema": schema}}
     if known.stream_example:
-        content["text/event-stream"] = {"schema": {"type": "string"}, "example": known.stream_example}
+        events = {"type": "string", "description": _V1_EVENTS if known.is_v1 else _PRODUCT_EVENTS}
+        content["text/event-stream"] = {"schema": events, "example": known.stream_example}
     return {"200": ended | {"content": content}, **failed}

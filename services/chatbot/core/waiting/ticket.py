@@ -19,7 +19,7 @@ class Place:
     """Where a request stands.
 
     Attributes:
-        position: 1 is next.
+        position: 1 is next, 0 is no longer waiting.
         eta_seconds: Predicted seconds until it starts, >= 0.
     """
 
@@ -96,9 +96,9 @@ class Ticket:
             self._counter.give_back(self, outcome)
 
     async def places(self) -> AsyncIterator[Place]:
-        """Where it stands: at once, on change and at least every 10 s. Ends when it holds a slot or was left.
+        """Where it stands: at once, on change and at least every 10 s; 0 is the last, when it holds a slot.
 
-        A ticket that got a slot at once yields nothing.
+        A ticket that was left yields nothing more.
 
         Raises:
             TimedOut: ("queue") Its deadline passed in the line; it has left.
@@ -117,6 +117,8 @@ class Ticket:
             await self._look_again(min(LOOK_SECONDS, self.deadline - now, told_at + REPEAT_SECONDS - now))
         if self.expired:
             raise TimedOut("queue")
+        if self.phase is Phase.RUNNING:
+            yield Place(0, 0.0)
 
     async def _look_again(self, seconds: float) -> None:
         try:
