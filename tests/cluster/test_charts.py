@@ -1,89 +1,23 @@
 """Both charts on a real API server by the real Helm: accepted, admitted under Pod Security, upgraded, gone."""
 
-import json
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
-from parts.helm import CHARTS, Helm, helm
-from parts.kube_client import Document, Kube, Login, Refused, wait_for
-from parts.kube_cluster import binary, scratch_namespace
+from parts.helm import CHARTS, helm
+from parts.kube_client import Document, Kube, Refused, wait_for
+from parts.kube_person import Person, person_at
 
 PROFILES = sorted(path for path in CHARTS.glob("*/ci/*.yaml") if path.stem != "everything")
 REVISION = "chatbot.ai/model-revision"
-RESTRICTED = {
-    "pod-security.kubernetes.io/enforce": "restricted",
-    "pod-security.kubernetes.io/enforce-version": "latest",
-}
-KINDS = (
-    "configmaps,deployments,horizontalpodautoscalers,ingresses,jobs,models,networkpolicies,persistentvolumeclaims,"
-    "poddisruptionbudgets,pods,rolebindings,roles,secrets,serviceaccounts,services,statefulsets"
-)
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody with Helm, kubectl and a namespace."""
-
-    helm: Helm
-    kubectl: str
-    kubeconfig: Path
-    namespace: str
-
-    def install(self, verb: str, chart: str, *arguments: str) -> str:
-        """`helm install|upgrade` of a chart; the release has the chart's name."""
-        return self.say(self.helm.path, verb, chart, str(CHARTS / chart), *arguments)
-
-    def say(self, *command: str, given: str | None = None) -> str:
-        """Run a command in the namespace; what it said."""
-        told = subprocess.run(
-            [*command, "--kubeconfig", str(self.kubeconfig), "-n", self.namespace],
-            input=given, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-        assert told.returncode == 0, told.stderr or told.stdout
-        return told.stdout
-
-    def objects(self, chart: str) -> list[str]:
-        """`kind/name` of what a release has left or has."""
-        found = self.say(self.kubectl, "kubectl", "get", KINDS, "-o", "json")
-        return sorted(
-            f"{item['kind']}/{item['metadata']['name']}"
-            for item in json.loads(found)["items"]
-            if item["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == chart
-        )
 
 
 @pytest.fixture
 def person(kube: Kube, tmp_path: Path) -> Iterator[Person]:
-    """An administrator in a namespace under the restricted standard."""
-    with scratch_namespace(kube) as namespace:
-        kube.patch("Namespace", "", namespace, {"metadata": {"labels": RESTRICTED}})
-        kubeconfig = tmp_path / "kubeconfig"
-        login = _administrator(kube, namespace)
-        kubeconfig.write_text(yaml.safe_dump(login.kubeconfig(namespace=namespace)))
-        yield Person(helm(), binary(), kubeconfig, namespace)
-        kube.call("DELETE", f"{_BINDINGS}/{namespace}")
-
-
-_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
-
-
-def _administrator(kube: Kube, namespace: str) -> Login:
-    metadata = {"name": "administrator", "namespace": namespace}
-    kube.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-    rbac = "rbac.authorization.k8s.io"
-    binding = {
-        "apiVersion": f"{rbac}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": namespace},
-        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"kind": "ServiceAccount", **metadata}],
-    }
-    kube.call("POST", _BINDINGS, binding)
-    return Login(kube.login.server, kube.login.ca_file, kube.token(namespace, "administrator"))
+    """An administrator with the Helm that the tests build."""
+    with person_at(kube, tmp_path, helm()) as somebody:
+        yield somebody
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda path: f"{path.parents[1].name}-{path.stem}")

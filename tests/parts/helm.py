@@ -73,14 +73,28 @@ class Helm:
         return self.run("template", release, CHARTS / chart, "-n", "chatbot", *files, *pairs, *known)
 
 
-def helm() -> Helm:
-    """Helm at the pinned version; built where none is cached, which takes minutes. Leaves the test out without Go."""
+def helm(tool: str = "helm") -> Helm:
+    """Helm at the pinned version, or another one of tests/tools. Leaves the test out without Go."""
+    return Helm(go_tool(tool))
+
+
+def go_tool(name: str) -> str:
+    """Path of a tool that tests/tools pins; built where none is cached, which takes minutes."""
+    return _script("build.sh", name)
+
+
+def neighbour_kinds() -> list[Path]:
+    """Files with the custom resources of `NEIGHBOURS`, from the published modules of their projects."""
+    return sorted(Path(_script("crds.sh")).glob("*.yaml"))
+
+
+def _script(name: str, *arguments: str) -> str:
     need("go", HOW)
-    built = subprocess.run(
-        [ROOT / "tests/tools/build.sh", "helm"], capture_output=True, text=True, timeout=_BUILD_SECONDS
+    told = subprocess.run(
+        [ROOT / "tests/tools" / name, *arguments], capture_output=True, text=True, timeout=_BUILD_SECONDS
     )
-    assert built.returncode == 0, f"tests/tools/build.sh helm: {built.stderr[-2000:]}"
-    return Helm(built.stdout.strip())
+    assert told.returncode == 0, f"tests/tools/{name} {' '.join(arguments)}: {told.stderr[-2000:]}"
+    return told.stdout.strip()
 
 
 def of_kind(documents: Sequence[Document], kind: str, component: str = "") -> list[Document]:

@@ -37,8 +37,12 @@ def binary() -> str:
 
 
 @contextmanager
-def running_cluster() -> Iterator[Kube]:
-    """A cluster with the Model resource and a fake node; the client is its administrator."""
+def running_cluster(*, has_models: bool = True) -> Iterator[Kube]:
+    """A cluster with a fake node; the client is its administrator.
+
+    Args:
+        has_models: Whether it has the Model resource already.
+    """
     given = os.environ.get("CHATBOT_TEST_KUBECONFIG")
     environment = {**os.environ, "KUBE": binary()}
     folder = Path(tempfile.mkdtemp(prefix="chatbot-kube-"))
@@ -53,7 +57,7 @@ def running_cluster() -> Iterator[Kube]:
             subprocess.run([SCRIPTS / "control-plane.sh", folder], env=environment, check=True, timeout=180)
         subprocess.run([SCRIPTS / "kwok.sh", folder], env=environment, check=True, timeout=60)
         kube = Kube(login_from(folder / "admin.kubeconfig"))
-        _prepare(kube)
+        _prepare(kube, has_models=has_models)
         yield kube
         kube.close()
     finally:
@@ -71,14 +75,16 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def _prepare(kube: Kube) -> None:
-    for document in (yaml.safe_load(CRD_FILE.read_text()), yaml.safe_load((SCRIPTS / "kwok-node.yaml").read_text())):
+def _prepare(kube: Kube, *, has_models: bool) -> None:
+    for file in (SCRIPTS / "kwok-node.yaml", *([CRD_FILE] if has_models else [])):
+        document = yaml.safe_load(file.read_text())
         try:
             kube.create(document)
         except Refused as refused:  # a cluster of the user's that has it already
             assert refused.status == 409, refused
     wait_for(lambda: _is_ready(kube.get("Node", "", "fake-1")), 60, lambda: kube.get("Node", "", "fake-1")["status"])
-    wait_for(lambda: _is_served(kube), 60)
+    if has_models:
+        wait_for(lambda: _is_served(kube), 60)
 
 
 def _is_ready(node: Document) -> bool:
