@@ -19,7 +19,7 @@ from chatbot_operator import metrics as operator_metrics
 from chatbot_operator import settings as operator_settings
 from chatbot_operator.plan import condition_list
 from chatbot_operator.plan import texts as condition_texts
-from chatbot_operator.reasons import Reason
+from chatbot_operator.reasons import EventReason, Reason
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -108,6 +108,10 @@ def conditions_page() -> str:
         lines.append(f"| `{kind}` | {text.true} | {names} |")
     lines += ["", "## Reasons", "", "| reason | meaning | what to do |", "|---|---|---|"]
     for reason, text in ((reason, condition_texts.TEXTS[reason]) for reason in Reason):
+        lines.append(f"| `{reason}` | {escaped(text.meaning)} | {escaped(text.remedy)} |")
+    lines += ["", "## Events", "", "An Event has the reason of the condition that it tells of, or one of these:", ""]
+    lines += ["| reason | meaning | what to do |", "|---|---|---|"]
+    for reason, text in ((reason, condition_texts.EVENT_TEXTS[reason]) for reason in EventReason):
         lines.append(f"| `{reason}` | {escaped(text.meaning)} | {escaped(text.remedy)} |")
     return "\n".join(lines) + "\n"
 

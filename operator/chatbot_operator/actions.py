@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from chatbot_operator.reasons import EventReason, Reason
 from chatbot_operator.resources import ModelStatus
 
 
@@ -89,7 +90,7 @@ class EventNote:
     """A Kubernetes Event about the Model."""
 
     type: Literal["Normal", "Warning"]
-    reason: str
+    reason: Reason | EventReason
     message: str
 
 

@@ -1,7 +1,8 @@
 """Carries planned actions out, and remembers what the API server refused."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,15 +20,50 @@ from chatbot_operator.actions import (
     SetOwnership,
 )
 from chatbot_operator.builders import JobSettings
-from chatbot_operator.cluster.api import CLAIMS, CONFIG_MAPS, DEPLOYMENTS, EVENTS, JOBS, MERGE, PODS, STRATEGIC, Api
-from chatbot_operator.cluster.faults import ApiFault, Conflict, Missing
+from chatbot_operator.cluster.api import (
+    CLAIMS,
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    EVENTS,
+    JOBS,
+    MERGE,
+    PODS,
+    STRATEGIC,
+    Api,
+    Kind,
+)
+from chatbot_operator.cluster.faults import ApiFault, Conflict, Forbidden, Missing
+from chatbot_operator.observed import Refusals
 from chatbot_operator.reasons import Reason
 from chatbot_operator.resources import Model
 
 Refusal = tuple[Reason, str]
 
 _ASK_AGAIN_SECONDS = 30.0
-_CLAIM, _JOB = "claim", "job"
+_REFUSABLE = (403, 422)
+_WHAT: Mapping[type[Action], str] = {
+    CreateClaim: "claim",
+    GrowClaim: "claim",
+    SetOwnership: "claim",
+    CreateJob: "job",
+    DeleteJob: "job",
+    ApplyGoodRevision: "good_revision",
+    AnnotateTemplate: "marks",
+    AnnotatePod: "marks",
+}
+"""Field of `Refusals` that tells of a refused action."""
+
+_IN_WORDS: Mapping[type[Action], str] = {
+    CreateClaim: "To create the claim",
+    GrowClaim: "To grow the claim",
+    SetOwnership: "To change the owner of claim and ConfigMap",
+    CreateJob: "To create the download Job",
+    DeleteJob: "To delete an old download Job",
+    ApplyGoodRevision: "To write the ConfigMap of the good revision",
+    AnnotateTemplate: "To annotate the pod template",
+    AnnotatePod: "To annotate a pod (InPlace)",
+}
+_LONGEST_DETAIL = 500
 
 
 class Actor:
@@ -41,7 +77,7 @@ class Actor:
         self._api = api
         self._jobs = jobs
         self._clock = clock
-        self._refused: dict[tuple[str, str], tuple[float, Refusal]] = {}
+        self._refused: dict[str, dict[type[Action], tuple[float, Refusal]]] = defaultdict(dict)
         self._ways: Mapping[type[Action], Callable[[Model, Any], Awaitable[None]]] = {
             CreateClaim: self._create_claim,
             GrowClaim: self._grow_claim,
@@ -54,13 +90,24 @@ class Actor:
         }
 
     async def carry_out(self, model: Model, action: Action) -> None:
-        """Do one thing.
+        """Do one thing, unless the like was refused a moment ago.
 
         Raises:
             ApiFault: The API server refused what should not be refused.
             Unreachable: It did not answer; whether it is done is not known.
         """
-        await self._ways[type(action)](model, action)
+        kind, refused = type(action), self._refused[model.uid]
+        refused_at, _ = refused.get(kind, (float("-inf"), None))
+        if self._clock() - refused_at < _ASK_AGAIN_SECONDS:
+            return
+        try:
+            await self._ways[kind](model, action)
+        except ApiFault as fault:
+            if fault.status not in _REFUSABLE:
+                raise
+            refused[kind] = self._clock(), _refusal(kind, fault)
+        else:
+            refused.pop(kind, None)
 
     async def tell(self, model: Model, note: EventNote, now: datetime) -> None:
         """Post an Event."""
@@ -69,25 +116,30 @@ class Actor:
         except Conflict:  # posted already
             return
 
-    def refusals(self, uid: str) -> tuple[Refusal | None, Refusal | None]:
-        """Why the claim, and why the download Job of a Model were refused."""
-        claim, job = (self._refused.get((uid, what)) for what in (_CLAIM, _JOB))
-        return claim[1] if claim else None, job[1] if job else None
+    def refusals(self, uid: str) -> Refusals:
+        """What was refused for a Model, and is still wanted."""
+        return Refusals(**{_WHAT[kind]: refusal for kind, (_, refusal) in self._refused.get(uid, {}).items()})
+
+    def forget_unwanted(self, uid: str, planned: Iterable[Action]) -> None:
+        """What is not planned any more is no complaint any more."""
+        wanted = {type(action) for action in planned}
+        refused = self._refused.pop(uid, {})
+        if kept := {kind: entry for kind, entry in refused.items() if kind in wanted}:
+            self._refused[uid] = kept
 
     def forget(self, uid: str) -> None:
         """A Model is gone."""
-        for what in (_CLAIM, _JOB):
-            self._refused.pop((uid, what), None)
+        self._refused.pop(uid, None)
 
     async def _create_claim(self, model: Model, action: CreateClaim) -> None:
-        await self._or_refusal(model, _CLAIM, lambda: self._api.create(CLAIMS, builders.claim(model)))
+        await self._create_once(CLAIMS, builders.claim(model))
 
     async def _grow_claim(self, model: Model, action: GrowClaim) -> None:
         name, patch = names.claim_name(model.name), builders.claim_size(action.size)
-        await self._or_refusal(model, _CLAIM, lambda: self._api.patch(CLAIMS, model.namespace, name, patch, MERGE))
+        await self._api.patch(CLAIMS, model.namespace, name, patch, MERGE)
 
     async def _create_job(self, model: Model, action: CreateJob) -> None:
-        await self._or_refusal(model, _JOB, lambda: self._api.create(JOBS, builders.job(model, action, self._jobs)))
+        await self._create_once(JOBS, builders.job(model, action, self._jobs))
 
     async def _delete_job(self, model: Model, action: DeleteJob) -> None:
         try:
@@ -120,22 +172,14 @@ class Actor:
         except (Conflict, Missing):  # another pod by now, or none: it is looked at anew
             return
 
-    async def _or_refusal(self, model: Model, what: str, call: Callable[[], Awaitable[object]]) -> None:
-        """Call, unless the same was refused a moment ago."""
-        key = model.uid, what
-        refused_at, _ = self._refused.get(key, (float("-inf"), None))
-        if self._clock() - refused_at < _ASK_AGAIN_SECONDS:
-            return
+    async def _create_once(self, kind: Kind, document: dict[str, Any]) -> None:
         try:
-            await call()
+            await self._api.create(kind, document)
         except Conflict:  # it is there already
-            self._refused.pop(key, None)
-        except ApiFault as fault:
-            if fault.status not in (403, 422):
-                raise
-            self._refused[key] = (
-                self._clock(),
-                (Reason.QUOTA_EXCEEDED, f"The {what} was refused: {fault.message}"[:500]),
-            )
-        else:
-            self._refused.pop(key, None)
+            return
+
+
+def _refusal(kind: type[Action], fault: ApiFault) -> Refusal:
+    is_missing_right = isinstance(fault, Forbidden) and fault.is_missing_right
+    reason = Reason.MISSING_RIGHT if is_missing_right else Reason.QUOTA_EXCEEDED
+    return reason, f"{_IN_WORDS[kind]} was refused: {fault.message}"[:_LONGEST_DETAIL]

@@ -127,6 +127,23 @@ class Consumer:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusals:
+    """What the API server refused when it was asked last: by a quota, by a policy, or for want of a right.
+
+    Attributes:
+        claim: To create, grow or own the claim.
+        job: To create or delete a download Job.
+        marks: To annotate a template or a pod.
+        good_revision: To write the ConfigMap.
+    """
+
+    claim: tuple[Reason, str] | None = None
+    job: tuple[Reason, str] | None = None
+    marks: tuple[Reason, str] | None = None
+    good_revision: tuple[Reason, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that planning looks at.
 
@@ -135,8 +152,7 @@ class Observed:
         config_map_owned: Whether this Model's ownerReference is on the ConfigMap.
         keep: Revisions on the claim that anything else names: other Models, pods, Deployments, ConfigMaps.
         keep_partials: Partials that other Models on the claim name.
-        claim_refused: Why the API server refused the last try to create or grow the claim (quota, policy).
-        job_refused: Why the API server refused the last try to create a download Job.
+        refused: What could not be done when it was tried last.
     """
 
     claim: Claim | None = None
@@ -146,5 +162,4 @@ class Observed:
     config_map_owned: bool = False
     keep: tuple[str, ...] = ()
     keep_partials: tuple[str, ...] = ()
-    claim_refused: tuple[Reason, str] | None = None
-    job_refused: tuple[Reason, str] | None = None
+    refused: Refusals = Refusals()

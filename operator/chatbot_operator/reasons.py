@@ -1,4 +1,4 @@
-"""Condition types and their reasons: the closed lists that docs/conditions.md, alerts and people read."""
+"""Condition types, their reasons, and those of Events: the closed lists that docs/conditions.md and people read."""
 
 from enum import StrEnum
 
@@ -64,6 +64,7 @@ class Reason(StrEnum):
     IMAGE_PULL = "ImagePull"
     MOUNT_FAILED = "MountFailed"
     QUOTA_EXCEEDED = "QuotaExceeded"
+    MISSING_RIGHT = "MissingRight"
     NODE_LOST = "NodeLost"
     JOB_FAILED = "JobFailed"
 
@@ -83,6 +84,15 @@ class Reason(StrEnum):
 
     # the release
     RELEASE_CHANGED = "ReleaseChanged"
+
+
+class EventReason(StrEnum):
+    """Reasons that only Events have. Every other Event has the reason of the condition that it tells of."""
+
+    ROLLOUT_STARTED = "RolloutStarted"
+    SERVICE_INTERRUPTED = "ServiceInterrupted"
+    STRATEGY_CHANGED = "StrategyChanged"
+    ANNOTATION_RESTORED = "AnnotationRestored"
 
 
 MODEL_FAULTS = frozenset(
@@ -106,6 +116,7 @@ CLUSTER_FAULTS = frozenset(
         Reason.IMAGE_PULL,
         Reason.MOUNT_FAILED,
         Reason.QUOTA_EXCEEDED,
+        Reason.MISSING_RIGHT,
         Reason.NODE_LOST,
     }
 )

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from chatbot_operator.actions import Action, AnnotatePod, EventNote, Plan
+from chatbot_operator.actions import EventNote, Plan
 from chatbot_operator.actor import Actor
 from chatbot_operator.cluster.api import Api
 from chatbot_operator.cluster.faults import ApiFault, Conflict, Forbidden, Missing, Unreachable
 from chatbot_operator.cluster.reader import Key, Reader
 from chatbot_operator.metrics import Metrics
-from chatbot_operator.observed import Observed
-from chatbot_operator.plan import plan, status_to_dict
+from chatbot_operator.plan import plan, plan_blind, status_to_dict
 from chatbot_operator.reasons import ConditionType, Reason
 from chatbot_operator.resources import Model
 
@@ -25,12 +24,6 @@ logger = logging.getLogger(__name__)
 
 _AFTER_A_CONFLICT_SECONDS = 0.05
 _AFTER_A_REFUSAL_SECONDS = 1.0
-_NO_RIGHT = EventNote(
-    "Warning",
-    "Forbidden",
-    "The operator may not patch pods, which spec.rollout.strategy: InPlace needs. Set rollout.inPlace.enabled: true in "
-    "the values of its chart, or choose RollingUpdate.",
-)
 _NO_FAILURE = frozenset(
     {
         Reason.PENDING,
@@ -39,6 +32,7 @@ _NO_FAILURE = frozenset(
         Reason.WAITING_FOR_STORAGE,
         Reason.UNSCHEDULABLE,
         Reason.QUOTA_EXCEEDED,
+        Reason.MISSING_RIGHT,
         Reason.IMAGE_PULL,
         Reason.MOUNT_FAILED,
         Reason.NODE_LOST,
@@ -82,13 +76,18 @@ class Reconciler:
             self._metrics.reconcile_seconds.labels(outcome).observe(time.monotonic() - started)
 
     async def _look(self, key: Key) -> tuple[float | None, str]:
-        found = await self._reader.read(key)
+        try:
+            found = await self._reader.read(key)
+        except Forbidden as fault:
+            await self._say_blind(key, fault)
+            raise
         if found is None or found[0].deleting:
             self._forget(key)
             return None, "ok"
         model, observed = found
         self._uids[key] = model.uid
-        planned = plan(model, self._with_refusals(model, observed), self._now())
+        refused = self._actor.refusals(model.uid)
+        planned = plan(model, replace(observed, refused=refused), self._now())
         try:
             await self._write(model, planned)
         except Conflict:  # changed since it was read: read again, plan again
@@ -97,9 +96,15 @@ class Reconciler:
             return None, "ok"
         return await self._act(model, planned), "ok"
 
-    def _with_refusals(self, model: Model, observed: Observed) -> Observed:
-        claim_refused, job_refused = self._actor.refusals(model.uid)
-        return replace(observed, claim_refused=claim_refused, job_refused=job_refused)
+    async def _say_blind(self, key: Key, fault: Forbidden) -> None:
+        """What cannot be read is told where people look, if at least the Model can be read and written."""
+        try:
+            model = await self._reader.read_model(key)
+            planned = plan_blind(model, f"What belongs to it cannot be read: {fault.message}", self._now())
+            await self._write(model, planned)
+            await self._act(model, planned)
+        except (ApiFault, Unreachable):
+            return
 
     async def _write(self, model: Model, planned: Plan) -> None:
         """The status first: it holds what must not happen twice."""
@@ -112,21 +117,13 @@ class Reconciler:
     async def _act(self, model: Model, planned: Plan) -> float | None:
         before = self._actor.refusals(model.uid)
         for action in planned.actions:
-            await self._carry_out(model, action)
+            await self._actor.carry_out(model, action)
         for note in planned.events:
             await self._tell(model, note, self._now())
+        self._actor.forget_unwanted(model.uid, planned.actions)
         if self._actor.refusals(model.uid) != before:
             return _AFTER_A_REFUSAL_SECONDS
         return planned.again_in_seconds
-
-    async def _carry_out(self, model: Model, action: Action) -> None:
-        try:
-            await self._actor.carry_out(model, action)
-        except Forbidden:
-            if isinstance(action, AnnotatePod):
-                # the same name for an hour, so it is posted once in that time
-                await self._tell(model, _NO_RIGHT, self._now().replace(minute=0, second=0, microsecond=0))
-            raise
 
     async def _tell(self, model: Model, note: EventNote, moment: datetime) -> None:
         """An Event that cannot be posted (the namespace is going) stops nothing."""

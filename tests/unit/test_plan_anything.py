@@ -1,5 +1,6 @@
 """Whatever a status and a cluster look like, planning ends in a valid status that speaks of listed reasons."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,12 +11,13 @@ from chatbot_operator.observed import (
     DownloadJob,
     Observed,
     Progress,
+    Refusals,
     ServedModel,
 )
-from chatbot_operator.plan import phase, plan, status_from_dict, status_to_dict
+from chatbot_operator.plan import phase, plan, plan_blind, status_from_dict, status_to_dict
 from chatbot_operator.plan.condition_list import CONDITIONS
-from chatbot_operator.plan.texts import TEXTS
-from chatbot_operator.reasons import CLUSTER_FAULTS, ConditionType, Reason
+from chatbot_operator.plan.texts import EVENT_TEXTS, TEXTS
+from chatbot_operator.reasons import CLUSTER_FAULTS, ConditionType, EventReason, Reason
 from chatbot_operator.resources import (
     Condition,
     ConsumerStatus,
@@ -41,6 +43,9 @@ WORDS = st.sampled_from(["", "SmokeNaN", "ModelMissing", "OutOfMemory", "OfALate
 NAMES = st.sampled_from(["character", "office"])
 PROBLEMS = st.one_of(
     st.none(), st.tuples(st.sampled_from([*sorted(CLUSTER_FAULTS), Reason.SECRET_MISSING]), st.text(max_size=20))
+)
+REFUSED = st.sampled_from(
+    [None, (Reason.QUOTA_EXCEEDED, "exceeded quota"), (Reason.MISSING_RIGHT, 'User "operator" cannot patch resource')]
 )
 SUMS = st.sampled_from(["", sha("a"), sha("b")])
 STRATEGIES = st.sampled_from(["RollingUpdate", "InPlace"])
@@ -186,8 +191,7 @@ def models_and_clusters(draw: st.DrawFn) -> tuple[Model, Observed]:
         consumers=tuple(draw(st.lists(consumers, max_size=2, unique_by=lambda consumer: consumer.name))),
         good_revision=draw(st.none() | REVISIONS),
         keep=draw(st.sampled_from([(), ("../../etc", revision("d"))])),
-        claim_refused=draw(st.none() | st.just((Reason.QUOTA_EXCEEDED, "exceeded quota"))),
-        job_refused=draw(st.none() | st.just((Reason.QUOTA_EXCEEDED, "exceeded quota"))),
+        refused=draw(st.builds(Refusals, REFUSED, REFUSED, REFUSED, REFUSED)),
     )
 
 
@@ -203,6 +207,7 @@ def test_planning_never_fails_and_says_only_what_is_listed(found: tuple[Model, O
         assert condition.reason in CONDITIONS[kind].reasons, f"{kind} {condition.reason}"
         assert condition.message
         assert condition.observed_generation == model.generation
+    assert all(isinstance(note.reason, Reason | EventReason) for note in made.events), "docs/conditions.md lists them"
     assert status_from_dict(status_to_dict(made.status)) == made.status
     assert phase(made.status.conditions)
     assert made.again_in_seconds is None or made.again_in_seconds >= 1
@@ -220,6 +225,28 @@ def test_planning_again_with_the_written_status_counts_and_tells_nothing_twice(f
 
     assert not (first.rollout_result and second.rollout_result) or first.status != second.status
     assert not set(first.events) & set(second.events)
+
+
+@given(models_and_clusters())
+@settings(max_examples=100)
+def test_what_cannot_be_read_is_said_and_forgets_nothing(found: tuple[Model, Observed]) -> None:
+    model, _ = found
+
+    made = plan_blind(model, "It cannot be read.", datetime(2026, 11, 21, 1, tzinfo=UTC))
+
+    said = {ConditionType.READY, ConditionType.AVAILABLE}
+    assert {(c.status, c.reason) for k, c in made.status.conditions.items() if k in said} == {
+        ("Unknown", Reason.MISSING_RIGHT)
+    }
+    assert made.actions == ()
+    rest = {kind: condition for kind, condition in made.status.conditions.items() if kind not in said}
+    assert rest == {kind: condition for kind, condition in model.status.conditions.items() if kind not in said}
+    assert replace(made.status, conditions={}) == replace(model.status, conditions={})
+
+
+def test_every_reason_of_an_event_has_a_text_and_is_no_conditions() -> None:
+    assert set(EVENT_TEXTS) == set(EventReason)
+    assert not {reason.value for reason in EventReason} & {reason.value for reason in Reason}
 
 
 def test_every_reason_has_a_text_and_a_condition_that_may_have_it() -> None:

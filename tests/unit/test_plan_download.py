@@ -9,7 +9,16 @@ import pytest
 from chatbot_operator import names
 from chatbot_operator.actions import CreateClaim, CreateJob, DeleteJob, Plan
 from chatbot_operator.download.faults import Reason as Said
-from chatbot_operator.observed import Claim, Consumer, ConsumerPod, DownloadJob, Observed, Progress, ServedModel
+from chatbot_operator.observed import (
+    Claim,
+    Consumer,
+    ConsumerPod,
+    DownloadJob,
+    Observed,
+    Progress,
+    Refusals,
+    ServedModel,
+)
 from chatbot_operator.plan import plan
 from chatbot_operator.plan.download.attempts import FINAL
 from chatbot_operator.plan.download.result import SAID
@@ -213,7 +222,7 @@ def test_source_that_was_there_before_is_asked_again() -> None:
 
 
 def test_refused_job_is_tried_again_and_says_why() -> None:
-    refused = Observed(claim=CLAIM, job_refused=(Reason.QUOTA_EXCEEDED, "exceeded quota: pods"))
+    refused = Observed(claim=CLAIM, refused=Refusals(job=(Reason.QUOTA_EXCEEDED, "exceeded quota: pods")))
 
     made = plan(MODEL, refused, NOW)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from chatbot_operator.actions import CreateClaim, CreateJob, GrowClaim, Plan, SetOwnership
-from chatbot_operator.observed import Claim, Consumer, ConsumerPod, Observed
+from chatbot_operator.observed import Claim, Consumer, ConsumerPod, Observed, Refusals
 from chatbot_operator.plan import plan
 from chatbot_operator.plan.storage import bytes_of
 from chatbot_operator.reasons import ConditionType, Reason
@@ -50,7 +50,7 @@ def test_claim_that_is_brought_is_awaited_never_created() -> None:
 
 
 def test_refused_claim_says_who_refused_it_and_is_tried_again() -> None:
-    refused = Observed(claim_refused=(Reason.QUOTA_EXCEEDED, "exceeded quota: storage"))
+    refused = Observed(refused=Refusals(claim=(Reason.QUOTA_EXCEEDED, "exceeded quota: storage")))
 
     made = planned(Storage(size="20Gi"), refused)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from chatbot_operator.actions import AnnotatePod, AnnotateTemplate, Plan
-from chatbot_operator.observed import Consumer, ConsumerPod, Observed, ServedModel
+from chatbot_operator.observed import Consumer, ConsumerPod, Observed, Refusals, ServedModel
 from chatbot_operator.plan import plan
 from chatbot_operator.reasons import ConditionType, Reason
 from parts.model_world import START, World, revision, spec
@@ -273,3 +273,28 @@ def test_nothing_is_done_for_a_model_that_is_being_deleted() -> None:
     made = plan(replace(world.model, deleting=True), Observed(), world.now)
 
     assert made == Plan(world.model.status)
+
+
+@pytest.mark.parametrize("strategy", ["RollingUpdate", "InPlace"])
+def test_a_right_that_the_operator_lacks_is_no_verdict_on_the_model(strategy: str) -> None:
+    world = rolling(strategy)
+    refused = Refusals(marks=(Reason.MISSING_RIGHT, 'User "operator" cannot patch resource "pods".'))
+    long_after = world.now + timedelta(seconds=1000)
+
+    made = plan(world.model, replace(world.observe(), refused=refused), long_after)
+
+    assert says(made, ROLLED_OUT) == "False MissingRight"
+    assert "rollout.inPlace.enabled: true" in made.status.conditions[ROLLED_OUT].message
+    assert says(made, ROLLED_BACK) == "False Never"
+    assert made.status.rollout.paused_since == long_after, "the deadline's clock stands"
+
+
+def test_a_good_revision_that_cannot_be_published_is_said() -> None:
+    world = World()
+    world.deploy("office")
+    world.settle()
+    refused = Refusals(good_revision=(Reason.MISSING_RIGHT, 'User "operator" cannot patch resource "configmaps".'))
+
+    made = plan(world.model, replace(world.observe(), refused=refused), world.now)
+
+    assert says(made, READY) == "False MissingRight"

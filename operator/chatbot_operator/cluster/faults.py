@@ -7,6 +7,8 @@ ApiFault            the API server refused, with its status and message
 Unreachable         no answer in time
 """
 
+import re
+
 
 class ApiFault(Exception):
     """The API server refused a call.
@@ -36,9 +38,12 @@ class Forbidden(ApiFault):
     """No right to do it, or a quota or policy says no."""
 
     @property
-    def by_quota(self) -> bool:
-        """Whether a quota is in the way, not a missing right."""
-        return "exceeded quota" in self.message or "LimitRange" in self.message
+    def is_missing_right(self) -> bool:
+        """Whether the authorizer said no, not a quota or an admission policy.
+
+        Its words: k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go, `forbiddenMessage`.
+        """
+        return re.search(r'User ".*" cannot \S+ (resource|path)', self.message) is not None
 
 
 class Unreachable(Exception):

@@ -7,7 +7,7 @@ from typing import Any
 
 from chatbot_operator import names
 from chatbot_operator.cluster import consumers, downloads, snapshot, storage
-from chatbot_operator.cluster.api import Api
+from chatbot_operator.cluster.api import MODELS, Api
 from chatbot_operator.cluster.faults import ApiFault, Unreachable
 from chatbot_operator.cluster.served import ModelPages
 from chatbot_operator.cluster.snapshot import Snapshot
@@ -45,6 +45,15 @@ class Reader:
         seen = await self._snapshot(namespace, name)
         model = seen.models.get(name)
         return (model, await self._observed(model, seen)) if model else None
+
+    async def read_model(self, key: Key) -> Model:
+        """A Model alone, for when what belongs to it cannot be read.
+
+        Raises:
+            ApiFault: It is gone, or cannot be read either.
+            Unreachable: The API server did not answer in time.
+        """
+        return snapshot.model_from_dict(await self._api.get(MODELS, *key))
 
     async def _snapshot(self, namespace: str, name: str) -> Snapshot:
         if namespace not in self._gathering:

@@ -23,6 +23,7 @@ _STORAGE = frozenset(
         Reason.READ_WRITE_ONCE_ACROSS_NODES,
         Reason.VOLUME_ERROR,
         Reason.QUOTA_EXCEEDED,
+        Reason.MISSING_RIGHT,
     }
 )
 _DOWNLOAD = (

@@ -9,7 +9,7 @@ from chatbot_operator import names
 from chatbot_operator.actions import Action, EventNote, Plan
 from chatbot_operator.observed import Observed
 from chatbot_operator.plan.texts import message
-from chatbot_operator.reasons import ConditionType, Reason
+from chatbot_operator.reasons import ConditionType, EventReason, Reason
 from chatbot_operator.resources import (
     Condition,
     ConsumerStatus,
@@ -118,9 +118,9 @@ class Draft:
         """Do something once the status is written."""
         self.actions.append(action)
 
-    def tell(self, kind: Literal["Normal", "Warning"], reason: str, text: str) -> None:
+    def tell(self, kind: Literal["Normal", "Warning"], reason: Reason | EventReason, text: str) -> None:
         """Post an Event once the status is written."""
-        note = EventNote(kind, str(reason), text)
+        note = EventNote(kind, reason, text)
         if note not in self.events:
             self.events.append(note)
 

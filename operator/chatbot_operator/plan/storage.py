@@ -35,8 +35,8 @@ def _missing(draft: Draft) -> None:
         draft.complain(_STORAGE_READY, Reason.NO_SUCH_CLAIM)
         return
     draft.act(CreateClaim())
-    if draft.observed.claim_refused:
-        draft.complain(_STORAGE_READY, *draft.observed.claim_refused)
+    if draft.observed.refused.claim:
+        draft.complain(_STORAGE_READY, *draft.observed.refused.claim)
     else:
         draft.set(_STORAGE_READY, "False", Reason.CLAIM_PENDING, "The claim is being created.")
 
@@ -68,8 +68,8 @@ def _judge(draft: Draft, claim: Claim) -> None:
         )
     elif claim.problem:
         draft.complain(_STORAGE_READY, *claim.problem)
-    elif draft.observed.claim_refused:
-        draft.complain(_STORAGE_READY, *draft.observed.claim_refused)
+    elif draft.observed.refused.claim:
+        draft.complain(_STORAGE_READY, *draft.observed.refused.claim)
     elif claim.phase == "Bound":
         draft.set(_STORAGE_READY, "True", Reason.BOUND, f"Claim {claim.name} is bound.")
     else:

@@ -21,6 +21,12 @@ def summarize(draft: Draft) -> None:
     _say_ready(draft)
 
 
+def say_unseen(draft: Draft, detail: str) -> None:
+    """What may not be read is neither well nor ill."""
+    draft.complain(_READY, Reason.MISSING_RIGHT, detail, "Unknown")
+    draft.set(_AVAILABLE, "Unknown", Reason.MISSING_RIGHT, detail)
+
+
 def _line(consumer: Consumer) -> ConsumerStatus:
     served = Counter(pod.served.revision for pod in consumer.pods if pod.ready and pod.served)
     revision = min(served, key=lambda text: (-served[text], text), default="")

@@ -6,7 +6,7 @@ The only place where such a text is written.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chatbot_operator.reasons import Reason
+from chatbot_operator.reasons import EventReason, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,11 @@ TEXTS: Mapping[Reason, Text] = {
     Reason.QUOTA_EXCEEDED: Text(
         "The namespace's quota or a policy refuses the object.", "Raise the ResourceQuota, or ask who sets the policy."
     ),
+    Reason.MISSING_RIGHT: Text(
+        "The operator may not do or see what this needs.",
+        "Give its ServiceAccount the Role of its chart in this namespace (value watchNamespaces); strategy InPlace "
+        "needs rollout.inPlace.enabled: true there as well. It then goes on by itself.",
+    ),
     Reason.NODE_LOST: Text("The node of a pod does not answer.", "Bring the node back or remove it from the cluster."),
     Reason.JOB_FAILED: Text(
         "The download ended without saying why; it is tried again by itself.",
@@ -161,6 +166,20 @@ TEXTS: Mapping[Reason, Text] = {
         "Pods fail for a reason that is not the new model's: their template changed, or the last good revision fails "
         "too.",
         "Mend the release (image, settings, resources); the rollout then goes on by itself.",
+    ),
+}
+
+
+EVENT_TEXTS: Mapping[EventReason, Text] = {
+    EventReason.ROLLOUT_STARTED: Text("A revision is brought to the consumers, one after the other."),
+    EventReason.SERVICE_INTERRUPTED: Text(
+        "A Deployment with one replica and maxSurge 0 refuses requests until its new pod serves.",
+        "Use spec.rollout.strategy InPlace, with which they wait, or run a second replica.",
+    ),
+    EventReason.STRATEGY_CHANGED: Text("The new spec.rollout.strategy takes effect with the next change of model."),
+    EventReason.ANNOTATION_RESTORED: Text(
+        "Somebody else changed the annotation chatbot.ai/model-revision; it was set again.",
+        "Change spec.source of the Model instead.",
     ),
 }
 

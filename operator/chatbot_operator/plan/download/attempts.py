@@ -116,14 +116,17 @@ def _create_unless_final(draft: Draft) -> None:
 
 def _create(draft: Draft) -> None:
     if any(job.state == "active" for job in draft.observed.jobs):
-        draft.set(_DOWNLOADED, "False", Reason.PENDING, "An older download is being ended first.")
+        if draft.observed.refused.job:
+            draft.complain(_DOWNLOADED, *draft.observed.refused.job)
+        else:
+            draft.set(_DOWNLOADED, "False", Reason.PENDING, "An older download is being ended first.")
         draft.wake(REFUSED_SECONDS)
         return
     if not placement.may_start(draft):
         draft.set(_DOWNLOADED, "False", Reason.WAITING_FOR_STORAGE)
         return
-    if draft.observed.job_refused:
-        draft.complain(_DOWNLOADED, *draft.observed.job_refused)
+    if draft.observed.refused.job:
+        draft.complain(_DOWNLOADED, *draft.observed.refused.job)
         draft.wake(REFUSED_SECONDS)
     else:
         draft.set(_DOWNLOADED, "False", Reason.DOWNLOADING, "The download is being started.")

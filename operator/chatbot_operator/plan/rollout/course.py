@@ -9,7 +9,7 @@ from chatbot_operator.plan.draft import Draft
 from chatbot_operator.plan.rollout import ends, steps
 from chatbot_operator.plan.rollout.marks import bring, is_marked, strategy_of
 from chatbot_operator.plan.rollout.serving import is_running, serves, shortfall
-from chatbot_operator.reasons import ConditionType, Reason
+from chatbot_operator.reasons import ConditionType, EventReason, Reason
 
 _ROLLED_OUT, _ROLLED_BACK = ConditionType.ROLLED_OUT, ConditionType.ROLLED_BACK
 
@@ -31,6 +31,9 @@ def plan_rollout(draft: Draft) -> None:
     else:
         _roll_out(draft)
     _publish_good_revision(draft)
+    refused = draft.observed.refused.marks or draft.observed.refused.good_revision
+    if refused:
+        draft.complain(_ROLLED_OUT, *refused)
 
 
 def _roll_out(draft: Draft) -> None:
@@ -110,7 +113,7 @@ def _was_never_proven(draft: Draft) -> bool:
 def _tell_of_strategy(draft: Draft) -> None:
     wanted = draft.spec.rollout.strategy
     if draft.is_new_spec and wanted != strategy_of(draft):
-        draft.tell("Normal", "StrategyChanged", f"{wanted} takes effect with the next change of model.")
+        draft.tell("Normal", EventReason.STRATEGY_CHANGED, f"{wanted} takes effect with the next change of model.")
 
 
 def _tell_of_foreign_change(draft: Draft, consumer: Consumer) -> None:
@@ -121,7 +124,7 @@ def _tell_of_foreign_change(draft: Draft, consumer: Consumer) -> None:
     if is_known and is_running(consumer) and strategy_of(draft) == "RollingUpdate":
         draft.tell(
             "Warning",
-            "AnnotationRestored",
+            EventReason.ANNOTATION_RESTORED,
             f"The model revision of Deployment {consumer.name} was changed by somebody else and is set again; "
             f"change spec.source of Model {draft.model.name} instead.",
         )

@@ -9,7 +9,7 @@ from chatbot_operator.plan.rollout import ends
 from chatbot_operator.plan.rollout.marks import bring, hold, is_marked, is_touched
 from chatbot_operator.plan.rollout.serving import has_arrived, is_running, shortfall
 from chatbot_operator.plan.rollout.verdict import Fault, Finding, judge
-from chatbot_operator.reasons import ConditionType, Reason
+from chatbot_operator.reasons import ConditionType, EventReason, Reason
 
 POLL_SECONDS = 5.0
 """What a pod says at :9090/model changes without a word from the API server."""
@@ -23,7 +23,7 @@ def begin(draft: Draft) -> None:
     attempt = draft.rollout.attempt + 1
     draft.rollout = replace(ends.over(draft.rollout), revision=draft.revision, strategy=strategy, attempt=attempt)
     first = _next(draft) or next(c for c in draft.observed.consumers if is_running(c))
-    draft.tell("Normal", "RolloutStarted", f"Revision {draft.revision} is rolled out, {strategy}.")
+    draft.tell("Normal", EventReason.ROLLOUT_STARTED, f"Revision {draft.revision} is rolled out, {strategy}.")
     _turn_to(draft, first)
 
 
@@ -141,7 +141,7 @@ def _warn_of_interruption(draft: Draft, consumer: Consumer) -> None:
     if draft.last_good and is_alone and draft.rollout.strategy == "RollingUpdate":
         draft.tell(
             "Warning",
-            "ServiceInterrupted",
+            EventReason.SERVICE_INTERRUPTED,
             f"Deployment {consumer.name} has one replica and maxSurge 0: requests are refused until the new pod "
             "serves. Use spec.rollout.strategy InPlace to let them wait instead.",
         )

@@ -44,6 +44,8 @@ def judge(draft: Draft, current: Consumer) -> Finding | None:
         return _release_fault(draft) or failing
     if has_arrived(current, draft.rollout.revision):
         return None
+    if draft.observed.refused.marks:
+        return Finding(Fault.CLUSTER, *draft.observed.refused.marks)
     return _cluster_fault(current, draft.rollout.revision) or _deadline(draft, current)
 
 
