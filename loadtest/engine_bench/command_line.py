@@ -1,0 +1,116 @@
+"""`run` measures, goes on where it was interrupted, and writes the report; `report` writes it again."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from engine_bench.load.workload import Workload
+from engine_bench.model_file import SHAPES, make_model
+from engine_bench.results.journal import Journal, OtherBench
+from engine_bench.results.machine import describe
+from engine_bench.results.report import write_report
+from engine_bench.rounds import Bench, run_all, stop_on_interrupt
+from engine_bench.servers.ceilings import ceilings
+from engine_bench.servers.contestants import OURS, Place
+from engine_bench.sizes import SIZES, Size
+
+ROOT: Final = Path(__file__).parents[2]
+DONE, UNUSABLE, INTERRUPTED = 0, 2, 130
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; ends the process where it is wrong."""
+    parser = argparse.ArgumentParser(prog="engine_bench", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="measure, or go on measuring")
+    run.add_argument("--size", choices=SIZES, default="bench", help="default %(default)s")
+    run.add_argument("--programs", type=Path, required=True, help="folder that .ci/llama_server.py printed")
+    run.add_argument("--rounds", type=int, help="default: 3 of bench, 5 of full")
+    run.add_argument("--workloads", type=_words, default=(), metavar="W1,W2", help="default: those of the size")
+    run.add_argument("--contestants", type=_words, default=(), metavar="ours,…", help="default: those of the size")
+    text = "instead of others: ours with this setting beside its defaults; may be given again"
+    run.add_argument("--setting", action="append", default=[], metavar="CHATBOT_…=VALUE", help=text)
+    run.add_argument("--model", type=Path, help="a GGUF of engine_bench.model_file; default: made on the spot")
+    run.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default %(default)s")
+    run.add_argument("--out", type=Path, help="default var/bench/<size>-<commit>")
+    report = commands.add_parser("report", help="write the report of a folder again")
+    report.add_argument("folder", type=Path)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do it.
+
+    Returns:
+        The exit code: 0 done, 2 unusable, 130 interrupted.
+    """
+    chosen = parse(arguments)
+    try:
+        print(write_report(chosen.folder) if chosen.command == "report" else _run(chosen))
+    except (OtherBench, OSError, ValueError, subprocess.CalledProcessError) as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return UNUSABLE
+    except KeyboardInterrupt:
+        stop_on_interrupt(" ".join(sys.argv[1:]))
+        return INTERRUPTED
+    return DONE
+
+
+def _run(chosen: argparse.Namespace) -> str:
+    size = SIZES[chosen.size]
+    shape = SHAPES[size.shape]
+    model = chosen.model or make_model(Path("var/bench") / f"{size.shape}.gguf", shape)
+    place = Place(model.resolve(), chosen.programs.resolve(), chosen.threads)
+    workloads = _workloads(size, chosen.workloads)
+    bench = Bench(place, workloads, _contestants(size, workloads, chosen), chosen.rounds or size.rounds)
+    machine = describe(ROOT)
+    folder = (
+        chosen.out or Path("var/bench") / f"{chosen.size}{'-settings' if chosen.setting else ''}-{machine['commit']}"
+    )
+    inputs: dict[str, Any] = {
+        "size": chosen.size,
+        "model": str(shape) if chosen.model is None else chosen.model.name,
+        "machine": machine,
+        "threads": place.threads,
+        "rounds": bench.rounds,
+        "workloads": [str(workload) for workload in workloads],
+        "contestants": bench.contestants,
+        "llama_cpp": _about(place.programs),
+    }
+    journal = Journal(folder, inputs)
+    print(f"results: {folder}; {len(bench.plan())} runs, {len(journal.runs)} of them were there", flush=True)
+    run_all(bench, journal)
+    if size.has_ceilings and not chosen.setting and not (folder / "ceilings.json").exists():
+        (folder / "ceilings.json").write_text(json.dumps(ceilings(place), indent=1) + "\n")
+    return write_report(folder)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(","))
+
+
+def _workloads(size: Size, names: Sequence[str]) -> list[Workload]:
+    known = {workload.name: workload for workload in size.workloads}
+    if unknown := set(names) - set(known):
+        raise ValueError(f"no workload {', '.join(sorted(unknown))} in this size; there are {', '.join(known)}")
+    return [known[name] for name in names or known]
+
+
+def _contestants(size: Size, workloads: Sequence[Workload], chosen: argparse.Namespace) -> Mapping[str, list[str]]:
+    if chosen.setting:
+        names = [OURS, f"{OURS} again", *(f"{OURS} {setting}" for setting in chosen.setting)]
+        return {workload.name: names for workload in workloads}
+    return {workload.name: list(chosen.contestants or size.contestants[workload.name]) for workload in workloads}
+
+
+def _about(programs: Path) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads((programs / "about.json").read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{programs} holds no llama-server; build it: python3 .ci/llama_server.py") from None
+    return about

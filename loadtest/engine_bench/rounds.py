@@ -1,0 +1,149 @@
+"""Interleaved rounds: every contestant once per round, in an order that rotates, each in a fresh process."""
+
+import asyncio
+import os
+import random
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engine_bench.load.client import Question, ask
+from engine_bench.load.workload import Workload, fresh
+from engine_bench.results.goals import PRIMARY
+from engine_bench.results.journal import Journal, Run
+from engine_bench.results.machine import Clock
+from engine_bench.results.ratios import best
+from engine_bench.servers.contestants import LLAMA_SERVERS, TUNED, Place, command_of
+from engine_bench.servers.process import Server, ServerFailed
+
+MOST_VOID: Final = 3
+"""Void runs of one contestant in one round, before the round goes on without it."""
+PLAY_SECONDS: Final = 900.0
+_WARM_TOKENS: Final = 64
+_WARM_ANSWER_TOKENS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """All of it.
+
+    Attributes:
+        contestants: Names per workload.
+        seed: Of all texts; each round has others.
+    """
+
+    place: Place
+    workloads: Sequence[Workload]
+    contestants: Mapping[str, Sequence[str]]
+    rounds: int
+    seed: int = 1
+
+    def plan(self) -> list[tuple[int, Workload, str]]:
+        """Every run, in order. In the first round the tuned llama-server is last: it is made of the others' winner."""
+        found = []
+        for number in range(self.rounds):
+            for workload in self.workloads:
+                names = list(self.contestants[workload.name])
+                shift = number % len(names)
+                order = names[shift:] + names[:shift]
+                if number == 0 and TUNED in order:
+                    order.remove(TUNED)
+                    order.append(TUNED)
+                found += [(number, workload, name) for name in order]
+        return found
+
+
+def run_all(bench: Bench, journal: Journal) -> None:
+    """Do what the journal does not have yet, with a line of progress for each run."""
+    plan = bench.plan()
+    began, done = time.monotonic(), 0
+    for index, (number, workload, name) in enumerate(plan):
+        while True:
+            is_done, voids = journal.attempts(workload.name, number, name)
+            if is_done or voids >= MOST_VOID:
+                break
+            base = best(journal.runs, workload.name, LLAMA_SERVERS, PRIMARY[workload.name]) or "llama-server a"
+            run = asyncio.run(_one(bench, workload, (number, name, voids), _base_of(journal, workload.name, base)))
+            journal.add(run)
+            done += 1
+            left = (time.monotonic() - began) / done * (len(plan) - index - 1)
+            print(f"[{index + 1}/{len(plan)}, {left / 60:.0f} min left] {_line(run)}", flush=True)
+
+
+def _base_of(journal: Journal, workload: str, base: str) -> str:
+    """The configuration that was tuned first stays the tuned one."""
+    for run in journal.runs:
+        if run.workload == workload and run.contestant == TUNED:
+            return next(
+                (name for name, flags in LLAMA_SERVERS.items() if f" {' '.join(flags)} -b " in run.command), base
+            )
+    return base
+
+
+async def _one(bench: Bench, workload: Workload, turn: tuple[int, str, int], base: str) -> Run:
+    number, name, attempt = turn
+    place = bench.place.sized(workload.slots, workload.slot_tokens)
+    command = command_of(name, place, base)
+    seed = random.Random(f"{bench.seed}/{number}/{workload.name}").randrange(2**31)  # noqa: S311 - texts
+    try:
+        with Server(command, {"OMP_NUM_THREADS": str(place.threads)}) as server:
+            await server.ready()
+            await _warm_up(server.port, workload, seed)
+            figures, machine, void = await _measured(server, workload, seed)
+    except (ServerFailed, TimeoutError) as exc:
+        figures, machine, void = {}, {}, f"{type(exc).__name__}: {exc}"
+    return Run(workload.name, number, name, attempt, void, figures, str(command), machine)
+
+
+async def _warm_up(port: int, workload: Workload, seed: int) -> None:
+    """As many at once as will be, with texts that nobody asks for again."""
+    rng = random.Random(-seed)  # noqa: S311 - texts
+    tokens = min(_WARM_TOKENS, workload.slot_tokens // 4)
+    questions = [
+        Question(f"warm{index}", "warm", f"warm{index}", fresh(rng, tokens, tokens), _WARM_ANSWER_TOKENS)
+        for index in range(workload.slots)
+    ]
+    await asyncio.gather(*(ask(port, question) for question in questions))
+
+
+async def _measured(server: Server, workload: Workload, seed: int) -> tuple[dict[str, float], dict[str, float], str]:
+    allowed = os.sched_getaffinity(0)
+    before, clock, own = server.usage(), Clock.now(), time.process_time()
+    os.sched_setaffinity(0, {max(allowed)})  # the client stays on one core; the server was started on all
+    try:
+        exchanges = await asyncio.wait_for(workload.play(server.port, seed), PLAY_SECONDS)
+    finally:
+        os.sched_setaffinity(0, allowed)
+    client_seconds = time.process_time() - own
+    after = server.usage()
+    cpu_seconds = after.cpu_seconds - before.cpu_seconds
+    machine = Clock.now().since(clock, cpu_seconds + client_seconds)
+    void = workload.fault(exchanges) or ""
+    figures = {} if void else dict(workload.figures(exchanges))
+    tokens = sum(count for each in exchanges for _, count in each.pieces)
+    figures |= {"cpu_seconds": cpu_seconds, "client_cpu_seconds": client_seconds, "peak_bytes": after.peak_bytes}
+    if cpu_seconds > 0:
+        figures["tokens_per_cpu_second"] = tokens / cpu_seconds
+    return figures, machine, void
+
+
+def _line(run: Run) -> str:
+    head = f"{run.workload} round {run.round + 1} {run.contestant}"
+    if run.void:
+        return f"{head}: VOID, {run.void}"
+    shown = (
+        ("tokens_per_second", "{:.1f} tok/s"),
+        ("ttft_p50", "TTFT p50 {:.2f} s"),
+        ("itl_beside_p99", "p99 gap beside {:.3f} s"),
+        ("tokens_per_cpu_second", "{:.1f} tok/CPU s"),
+    )
+    parts = [text.format(run.figures[name]) for name, text in shown if name in run.figures]
+    parts.append(f"others {run.machine.get('foreign_cpu_seconds', 0):.1f} CPU s")
+    return f"{head}: {', '.join(parts)}"
+
+
+def stop_on_interrupt(folder: str) -> None:
+    """What to say when a person stops it."""
+    print(f"\nstopped; the same command goes on from here ({folder})", file=sys.stderr)

@@ -1,0 +1,70 @@
+"""`make bench`, `make bench-full` and one that a test can run: which workloads, how big, who takes part."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from engine_bench.load.chat import Apart, Burst, Chat
+from engine_bench.load.mixed import Mixed
+from engine_bench.load.workload import Workload
+from engine_bench.servers.contestants import EXAMPLE, LLAMA_SERVERS, OURS, OURS_AGAIN, SERIAL, TUNED
+
+_A, _B, _C = LLAMA_SERVERS
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """One of the benches.
+
+    Attributes:
+        shape: Of the model, a name of `model_file.SHAPES`.
+        contestants: Names per workload.
+        has_ceilings: Whether llama.cpp's own benches are run too.
+    """
+
+    shape: str
+    rounds: int
+    workloads: tuple[Workload, ...]
+    contestants: Mapping[str, tuple[str, ...]]
+    has_ceilings: bool = True
+
+
+_FEW: Final = (OURS, _A, _C, TUNED, OURS_AGAIN)
+_ALL: Final = (OURS, _A, _B, _C, TUNED, OURS_AGAIN)
+
+SIZES: Final[Mapping[str, Size]] = {
+    "try": Size(
+        "tiny",
+        2,
+        (
+            Chat(clients=2, personas=2, persona_tokens=60, turns=2, question_tokens=10, answer_tokens=8, alone=1),
+            Burst(sizes=(3,), prefix_tokens=80, tail_tokens=5, answer_tokens=4, slots=2),
+            Apart(clients=2, prompts=4, prompt_tokens=20, answer_tokens=4),
+            Mixed(streams=2, stream_tokens=40, longs=1, long_tokens=600, lead_seconds=0.0, slots=3),
+        ),
+        {
+            "W1": (OURS, _A, OURS_AGAIN),
+            "W2": (OURS, _C, OURS_AGAIN),
+            "W3": (OURS, _A, SERIAL, OURS_AGAIN),
+            "W4": (OURS, _A, TUNED, OURS_AGAIN),
+        },
+        has_ceilings=False,
+    ),
+    "bench": Size(
+        "small",
+        3,
+        (Chat(), Burst(), Apart(), Mixed(longs=1)),
+        {"W1": _FEW, "W2": _FEW, "W3": (*_FEW, SERIAL), "W4": _FEW},
+    ),
+    "full": Size(
+        "large",
+        5,
+        (Chat(), Burst(sizes=(8, 32)), Apart(), Mixed(longs=4)),
+        {
+            "W1": (*_ALL, EXAMPLE, SERIAL),
+            "W2": (*_ALL, EXAMPLE),
+            "W3": (*_ALL, EXAMPLE, SERIAL),
+            "W4": _ALL,
+        },
+    ),
+}
