@@ -9,16 +9,13 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.errors import BackendUnavailable, ChatError, PromptTooLong, TimedOut
-from chatbot.domain.generation import Finished, FinishReason, GenerationRequest, Sampling, TextPiece, Usage
+from chatbot.domain.generation import Finished, FinishReason, TextPiece, Usage
 from chatbot.llm.openai import OpenAIGenerator, OpenAIOptions
 from chatbot.llm.resilience import BreakerPolicy, CircuitBreaker
 from parts import openai_stub as stub_server
+from parts.openai_dialogue import CANARY, KEY, answer, request
 from parts.openai_stub import OpenAIStub, openai_stub
-
-KEY = "sk-canary-4711"
-CANARY = "주민번호 900101-1234567"
 
 
 @pytest.fixture
@@ -39,19 +36,6 @@ async def generator(stub: OpenAIStub, key_file: Path) -> AsyncIterator[OpenAIGen
     made = OpenAIGenerator(OpenAIOptions(stub.base_url, "stub", key_file, timeout_seconds=5))
     yield made
     await made.close()
-
-
-def request(seconds: float = 30, pairs: int = 0, may_shorten: bool = True, **sampling: object) -> GenerationRequest:
-    history = tuple(m for n in range(pairs) for m in (Message("user", f"q{n}"), Message("assistant", f"a{n}")))
-    opening = (Message("assistant", "어서 오세요"),)
-    dialogue = Dialogue("Be kind.", opening, history, Message("user", CANARY), may_shorten)
-    return GenerationRequest("r", dialogue, Sampling(**sampling), time.monotonic() + seconds)  # type: ignore[arg-type]
-
-
-async def answer(generator: OpenAIGenerator, asked: GenerationRequest | None = None) -> tuple[str, Finished]:
-    events = [event async for event in generator.generate(asked or request())]
-    assert isinstance(events[-1], Finished)
-    return "".join(event.text for event in events if isinstance(event, TextPiece)), events[-1]
 
 
 async def test_streams_text_and_usage(stub: OpenAIStub, generator: OpenAIGenerator) -> None:

@@ -6,6 +6,7 @@ every further call. What was asked is in `stub.calls`.
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -237,6 +238,7 @@ class OpenAIStub:
         self.calls: list[Asked] = []
         self.left = asyncio.Event()
         self.base_url = ""
+        self.port = 0
         self._script: list[Behaviour] = [well]
 
     def then(self, *behaviours: Behaviour) -> None:
@@ -274,12 +276,12 @@ async def _read_request(reader: asyncio.StreamReader) -> Asked:
 
 
 @asynccontextmanager
-async def openai_stub() -> AsyncIterator[OpenAIStub]:
-    """A running stub on a free port of loopback."""
+async def openai_stub(context: ssl.SSLContext | None = None) -> AsyncIterator[OpenAIStub]:
+    """A running stub on a free port of loopback, with TLS where a context is given."""
     stub = OpenAIStub()
-    server = await asyncio.start_server(stub.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    stub.base_url = f"http://127.0.0.1:{port}/v1"
+    server = await asyncio.start_server(stub.serve, "127.0.0.1", 0, ssl=context)
+    stub.port = server.sockets[0].getsockname()[1]
+    stub.base_url = f"http://127.0.0.1:{stub.port}/v1"
     try:
         yield stub
     finally:

@@ -165,7 +165,7 @@ class OpenAISettings(Section):
     """The OpenAI-compatible second backend; off until `model` is set."""
 
     base_url: str = Field("https://api.openai.com/v1", pattern=r"^https?://[^@\s]+$")
-    """Base URL of the API, without credentials."""
+    """Base URL of the API, without credentials. `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` are honoured."""
 
     api_key_file: Path | None = None
     """File that holds the key. None: no key is sent."""

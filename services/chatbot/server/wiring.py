@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -123,18 +125,24 @@ def open_engine(settings: Settings, service: str, meters: Meters) -> Engine:
 
 
 def open_remote(settings: Settings, meters: Meters) -> tuple[TextGenerator, Admission] | None:
-    """The second backend with a line of its own, which has no queue metrics; None where it is off."""
+    """The second backend with a line of its own, which has no queue metrics; None where it is off.
+
+    Raises:
+        ValueError: `SSL_CERT_FILE` or a proxy variable of the environment cannot be used.
+    """
     if not settings.openai.model:
         return None
     from chatbot.llm.openai import OpenAIGenerator, OpenAIOptions  # the SDK costs 1.1 CPU s and 50 MiB to import
 
     openai = settings.openai
+    authorities = os.environ.get("SSL_CERT_FILE")
     options = OpenAIOptions(
         base_url=openai.base_url,
         model=openai.model,
         api_key_file=openai.api_key_file,
         timeout_seconds=openai.timeout_seconds,
         max_concurrent=openai.max_concurrent,
+        ca_file=Path(authorities) if authorities else None,
     )
     policy = AdmissionPolicy(settings.queue.timeout_seconds, settings.queue.max_waiting)
     admission = Admission(policy, Capacity(openai.max_concurrent, open=True), Unqueued(meters, ""))

@@ -42,6 +42,7 @@
 {{- $_ := set $env "CHATBOT_OPENAI_TIMEOUT_SECONDS" $v.openai.timeoutSeconds -}}
 {{- $_ := set $env "CHATBOT_OPENAI_MAX_CONCURRENT" $v.openai.maxConcurrent -}}
 {{- $_ := set $env "CHATBOT_FALLBACK_ENABLED" $v.openai.fallback -}}
+{{- with $v.openai.httpsProxy }}{{ $_ := set $env "HTTPS_PROXY" . }}{{ end -}}
 {{- if $v.openai.existingSecret }}{{ $_ := set $env "CHATBOT_OPENAI_API_KEY_FILE" "/etc/chatbot/openai/api-key" }}{{ end -}}
 {{- end -}}
 {{- range $key, $value := $env }}

@@ -3,6 +3,8 @@
 Messages are safe for logs and clients: they hold no key, no text of a user, and nothing that the server sent.
 """
 
+import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
@@ -70,12 +72,28 @@ def fault_of(error: Exception) -> Fault | None:
     if isinstance(error, TimeoutError):
         return Fault(FaultKind.TIMED_OUT, "the OpenAI-compatible backend did not answer in time")
     if isinstance(error, openai.APIConnectionError):
-        return Fault(FaultKind.TRANSIENT, "the OpenAI-compatible backend cannot be reached or hung up")
+        return _of_connection(error)
     if isinstance(error, AnswerTooLarge):
         return Fault(FaultKind.FATAL, "the OpenAI-compatible backend sent an answer beyond every bound")
     if isinstance(error, (openai.APIError, httpx2.RequestError, BrokenAnswer, ValueError, RecursionError)):
         return Fault(FaultKind.TRANSIENT, "the OpenAI-compatible backend sent a broken answer")
     return None
+
+
+def _of_connection(error: Exception) -> Fault:
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        remedy = "give its certificate authority in the file that SSL_CERT_FILE names"
+        return Fault(FaultKind.FATAL, f"the OpenAI-compatible backend's certificate is not trusted; {remedy}")
+    if any(isinstance(cause, httpx2.ProxyError) for cause in causes):
+        return Fault(FaultKind.TRANSIENT, "the proxy (HTTPS_PROXY) does not lead to the OpenAI-compatible backend")
+    return Fault(FaultKind.TRANSIENT, "the OpenAI-compatible backend cannot be reached or hung up")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _of_status(error: openai.APIStatusError) -> Fault:

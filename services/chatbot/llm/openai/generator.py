@@ -48,6 +48,7 @@ class OpenAIOptions:
         api_key_file: File that holds the key; None sends none.
         timeout_seconds: Deadline of an answer, retries included.
         max_concurrent: Connections at once.
+        ca_file: PEM file of certificate authorities to trust besides the machine's own.
     """
 
     base_url: str
@@ -55,6 +56,7 @@ class OpenAIOptions:
     api_key_file: Path | None = None
     timeout_seconds: float = 60.0
     max_concurrent: int = 16
+    ca_file: Path | None = None
 
 
 @dataclass(slots=True)
@@ -69,7 +71,11 @@ class _Answer:
 
 
 class OpenAIGenerator:
-    """An OpenAI-compatible API as a model backend."""
+    """An OpenAI-compatible API as a model backend.
+
+    Raises, when it is made:
+        ValueError: The environment names a proxy or authorities that cannot be used.
+    """
 
     backend = Backend.OPENAI
 
@@ -84,6 +90,8 @@ class OpenAIGenerator:
         self._key = KeyFile(options.api_key_file)
         self._plain_until = 0.0
         self._client: AsyncOpenAI | None = None
+        if options.model:
+            self._client = connect(options.base_url, options.timeout_seconds, options.max_concurrent, options.ca_file)
         for library in ("openai", "httpx2", "httpcore2"):
             logging.getLogger(library).setLevel(logging.WARNING)  # their debug lines hold whole requests
 
@@ -150,8 +158,7 @@ class OpenAIGenerator:
         self, request: GenerationRequest, answer: _Answer, key: str
     ) -> AsyncGenerator[GenerationEvent, None]:
         if self._client is None:
-            options = self._options
-            self._client = connect(options.base_url, options.timeout_seconds, options.max_concurrent)
+            raise BackendUnavailable("no OpenAI-compatible backend is configured (CHATBOT_OPENAI_MODEL)")
         parameters: dict[str, object] = {
             "model": self._options.model,
             "messages": messages(answer.dialogue),
