@@ -12,6 +12,7 @@ import itertools
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 _SETTLING_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
 _AGAIN_SECONDS = 5.0
+_LONGEST_AGAIN_SECONDS = 60.0
 _FAREWELL_SECONDS = 2.0
 _KINDS = (
     (names.GROUP, names.VERSION, names.PLURAL),
@@ -94,14 +96,19 @@ class Watcher:
 
     async def run(self) -> None:
         """Watch; where the watches end the ticks go on, and they are started anew."""
+        pause_seconds = _AGAIN_SECONDS
         while True:
             await self._until_models_are_known()
+            started = time.monotonic()
+            error = ""
             try:
                 await self._watch_once()
-                logger.warning("the watches ended; they are started anew")
-            except Exception:
-                logger.exception("the watches ended; ticks go on, and the watches are started anew")
-            await asyncio.sleep(_AGAIN_SECONDS)
+            except Exception as failure:
+                error = type(failure).__name__
+            logger.warning("the watches ended; ticks go on, and the watches are started anew", extra={"error": error})
+            lasted = time.monotonic() - started > _LONGEST_AGAIN_SECONDS
+            await asyncio.sleep(_AGAIN_SECONDS if lasted else pause_seconds)
+            pause_seconds = _AGAIN_SECONDS if lasted else min(2 * pause_seconds, _LONGEST_AGAIN_SECONDS)
 
     async def _watch_once(self) -> None:
         loop, stop = asyncio.get_running_loop(), threading.Event()
@@ -133,14 +140,17 @@ class Watcher:
             thread.join(_FAREWELL_SECONDS)
 
     async def _kopf(self, add: Callable[[Key, float], None], stop: threading.Event) -> None:
-        await kopf.operator(
-            registry=registry(add, self._api),
-            settings=watch_settings(),
-            standalone=True,
-            clusterwide=not self._namespaces,
-            namespaces=list(self._namespaces),
-            stop_flag=stop,
-        )
+        try:
+            await kopf.operator(
+                registry=registry(add, self._api),
+                settings=watch_settings(),
+                standalone=True,
+                clusterwide=not self._namespaces,
+                namespaces=list(self._namespaces),
+                stop_flag=stop,
+            )
+        finally:
+            stop.set()  # Kopf waits for it in a thread of the loop's executor, and the loop ends only with that thread
 
     async def _until_models_are_known(self) -> None:
         """Wait for the resource: Kopf looks once which resources there are, and watches none that comes later."""

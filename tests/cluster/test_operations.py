@@ -1,4 +1,4 @@
-"""What those who run the operator rely on: rights, deletion, two at once, lost watches, metrics, sign of life."""
+"""What those who run the operator rely on: deletion, two at once, foreign changes, metrics, sign of life."""
 
 import re
 
@@ -8,22 +8,7 @@ from parts.kube_cluster import operator_login
 from parts.kube_objects import GOOD_1, GOOD_2, condition, consumer, model, revision_of, story
 from parts.kube_operator import Operator, running_operator
 from parts.kube_pods import REVISION, FakePods
-from parts.kube_proxy import api_proxy
-
-SLOW = {"url": "https://models.test/slow.gguf"}
-
-
-def reason_of(kube: Kube, namespace: str, kind: str) -> str:
-    return str(condition(kube.get("Model", namespace, "demo"), kind).get("reason", ""))
-
-
-def until_ready(kube: Kube, namespace: str, sha256: str = GOOD_1, seconds: float = 60) -> None:
-    def look() -> bool:
-        document = kube.get("Model", namespace, "demo")
-        is_it = document.get("status", {}).get("revision") == revision_of(sha256)
-        return is_it and condition(document, "Ready").get("status") == "True"
-
-    wait_for(look, seconds, lambda: story(kube.get("Model", namespace, "demo")))
+from parts.kube_waiting import reason_of, until_ready
 
 
 @pytest.mark.parametrize(
@@ -162,29 +147,6 @@ def test_an_undone_annotation_is_set_again_and_said(kube: Kube, namespace: str, 
     assert any(event["type"] == "Warning" for event in told), [event["message"] for event in told]
 
 
-@pytest.mark.parametrize("fault", ["cut", "silent", "never there"])
-def test_lost_watches_lose_no_change(kube: Kube, namespace: str, pods: FakePods, fault: str) -> None:
-    login = operator_login(kube, namespace)
-    with api_proxy(login) as proxy:
-        proxy.is_undiscoverable = fault == "never there"
-        with running_operator(login, namespace, pods.url, proxy.url) as operator:
-            wait_for(lambda: proxy.calls["GET models"] >= 2)
-            proxy.silent_watches = fault == "silent"
-            if fault == "cut":
-                proxy.cut()
-            kube.create(consumer(namespace))
-            kube.create(model(namespace))
-            until_ready(kube, namespace, seconds=120)
-            assert operator.get("/healthz").status_code == 200
-
-
-def test_the_operator_needs_the_right_to_patch_pods_only_in_place(kube: Kube, namespace: str, pods: FakePods) -> None:
-    with running_operator(operator_login(kube, namespace, in_place=False), namespace, pods.url):
-        kube.create(consumer(namespace))
-        kube.create(model(namespace))
-        until_ready(kube, namespace)
-
-
 def test_in_place_a_pod_changes_the_model_without_being_replaced(
     kube: Kube, namespace: str, operator: Operator
 ) -> None:
@@ -199,41 +161,6 @@ def test_in_place_a_pod_changes_the_model_without_being_replaced(
     after = kube.find("Pod", namespace, labelSelector="app=office")
     assert [pod["metadata"]["uid"] for pod in after] == before
     assert after[0]["metadata"]["annotations"][REVISION] == revision_of(GOOD_2)
-
-
-@pytest.mark.parametrize(
-    "right",
-    [
-        "models:list",
-        "models/status:patch",
-        "deployments:list",
-        "deployments:patch",
-        "jobs:create",
-        "persistentvolumeclaims:create",
-        "configmaps:create",
-        "pods:list",
-    ],
-)
-def test_without_any_of_its_rights_nothing_becomes_ready(
-    kube: Kube, namespace: str, pods: FakePods, right: str
-) -> None:
-    login = operator_login(kube, namespace, without=right)
-    with running_operator(login, namespace, pods.url) as operator:
-        kube.create(consumer(namespace))
-        kube.create(model(namespace))
-
-        refused = re.compile(r"forbidden|cannot", re.I)
-        wait_for(lambda: refused.search(operator.log + _messages(kube, namespace)), 30, lambda: operator.log[-2000:])
-
-        assert condition(kube.get("Model", namespace, "demo"), "Ready").get("status") != "True" or right in (
-            "configmaps:create",
-        )
-        assert operator.get("/healthz").status_code == 200
-
-
-def _messages(kube: Kube, namespace: str) -> str:
-    status = kube.get("Model", namespace, "demo").get("status", {})
-    return " ".join(entry["message"] for entry in status.get("conditions", []))
 
 
 def test_metrics_tell_conditions_and_end_with_the_model(kube: Kube, namespace: str, operator: Operator) -> None:

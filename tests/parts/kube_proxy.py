@@ -4,6 +4,7 @@ Plain HTTP on loopback, so that the operator's calls can be read; everything, th
 """
 
 import asyncio
+import re
 import ssl
 import threading
 from collections import Counter
@@ -27,6 +28,15 @@ class Moment(Enum):
     BEFORE_THE_RESPONSE = "before"
 
 
+class WatchFault(Enum):
+    """What goes wrong with watches."""
+
+    SILENT = "they stay open and tell nothing"
+    GONE_STATUS = "each is answered with the status 410"
+    GONE_EVENT = "each tells an ERROR with the code 410 and ends"
+    EXPIRED = "each asks from a version that the API server has long forgotten; it answers itself"
+
+
 class ApiProxy:
     """Passes calls on.
 
@@ -34,9 +44,11 @@ class ApiProxy:
         url: Where it listens.
         writes: `METHOD path` of every write so far, Events not counted: they change no object.
         calls: How many calls of each kind, `METHOD plural`; a watch counts once.
+        faulty_watches: How many watches were hit by a fault.
+        answers: How many calls of each verb and resource got which status, in the words of RBAC.
         delay_seconds: Every answer comes so much later.
         is_undiscoverable: While true, nobody can ask which resources there are, so Kopf cannot begin.
-        silent_watches: While true, watches stay open and tell nothing.
+        watch_fault: What goes wrong with watches now.
     """
 
     def __init__(self, login: Login) -> None:
@@ -47,9 +59,11 @@ class ApiProxy:
         self.url = ""
         self.writes: list[str] = []
         self.calls: Counter[str] = Counter()
+        self.answers: Counter[tuple[str, str, int]] = Counter()
         self.delay_seconds = 0.0
         self.is_undiscoverable = False
-        self.silent_watches = False
+        self.watch_fault: WatchFault | None = None
+        self.faulty_watches = 0
 
     def kill_after(self, number: int, moment: Moment, kill: Callable[[], None]) -> None:
         """Call `kill` once, at the given write counted from now on."""
@@ -87,11 +101,23 @@ class ApiProxy:
         self.calls[f"{request.method} {_plural(request.path)}"] += 1
         if self.is_undiscoverable and request.path in ("/api", "/apis"):
             return web.json_response({"kind": "Status", "code": 415}, status=415)
+        if "watch=true" in request.query_string and self.watch_fault is not None:
+            self.faulty_watches += 1
+            if self.watch_fault in (WatchFault.GONE_STATUS, WatchFault.GONE_EVENT):
+                return _gone(self.watch_fault)
+            if self.watch_fault is WatchFault.EXPIRED:
+                url = re.sub(r"resourceVersion=\d+", "resourceVersion=1", url)
+        return await self._forward(request, session, url, headers)
+
+    async def _forward(
+        self, request: web.Request, session: aiohttp.ClientSession, url: str, headers: dict[str, str]
+    ) -> web.StreamResponse:
         body = await request.read()
         no_type = ("Content-Type",)  # an empty body has none; the API server refuses an invented one
         async with session.request(
             request.method, url, data=body or None, headers=headers, skip_auto_headers=no_type
         ) as answer:
+            self.answers[*_in_words_of_rbac(request), answer.status] += 1
             if "watch=true" in request.query_string:
                 return await self._stream(request, answer)
             content = await answer.read()
@@ -125,7 +151,7 @@ class ApiProxy:
         self._watches.add(task)
         try:
             async for piece in answer.content.iter_any():
-                if self.silent_watches:
+                if self.watch_fault is WatchFault.SILENT:
                     continue
                 await response.write(piece)
         except ConnectionError:
@@ -133,6 +159,38 @@ class ApiProxy:
         finally:
             self._watches.discard(task)
         return response
+
+
+def _gone(fault: WatchFault) -> web.Response:
+    """What an API server says of a version that it has forgotten.
+
+    Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#410-gone-responses
+    """
+    status = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": "too old resource version: 1 (2)",
+        "reason": "Expired",
+        "code": 410,
+    }
+    if fault is WatchFault.GONE_STATUS:
+        return web.json_response(status, status=410)
+    return web.json_response({"type": "ERROR", "object": status})
+
+
+def _in_words_of_rbac(request: web.Request) -> tuple[str, str]:
+    """Verb and resource of a call.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb
+    """
+    parts = request.path.strip("/").split("/")
+    is_named = "namespaces" in parts and len(parts) > parts.index("namespaces") + 3
+    if request.method == "GET":
+        verb = "watch" if "watch=true" in request.query_string else "get" if is_named else "list"
+    else:
+        verb = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}.get(request.method, "other")
+    return verb, _plural(request.path)
 
 
 def _plural(path: str) -> str:
@@ -150,6 +208,7 @@ def api_proxy(login: Login) -> Iterator[ApiProxy]:
     def serve() -> None:
         asyncio.set_event_loop(loop)
         loop.run_until_complete(proxy.run(ready, over))
+        loop.run_until_complete(_end_all(loop))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
@@ -161,3 +220,11 @@ def api_proxy(login: Login) -> Iterator[ApiProxy]:
     finally:
         loop.call_soon_threadsafe(over.set)
         thread.join(timeout=20)
+
+
+async def _end_all(loop: asyncio.AbstractEventLoop) -> None:
+    """End what connections of killed clients have left."""
+    left = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

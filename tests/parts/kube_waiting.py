@@ -1,0 +1,29 @@
+"""Waiting for what a Model says."""
+
+from parts.kube_client import Kube, wait_for
+from parts.kube_objects import GOOD_1, condition, revision_of, story
+
+
+def reason_of(kube: Kube, namespace: str, kind: str, name: str = "demo") -> str:
+    """Reason of a condition, "" where it is not there yet."""
+    return str(condition(kube.get("Model", namespace, name), kind).get("reason", ""))
+
+
+def until_reason(kube: Kube, namespace: str, kind: str, reason: str, seconds: float = 60) -> None:
+    """Return when a condition has a reason."""
+    wait_for(
+        lambda: reason_of(kube, namespace, kind) == reason,
+        seconds,
+        lambda: story(kube.get("Model", namespace, "demo")),
+    )
+
+
+def until_ready(kube: Kube, namespace: str, sha256: str = GOOD_1, seconds: float = 60) -> None:
+    """Return when the Model `demo` is Ready with a revision."""
+
+    def look() -> bool:
+        document = kube.get("Model", namespace, "demo")
+        is_it = document.get("status", {}).get("revision") == revision_of(sha256)
+        return is_it and condition(document, "Ready").get("status") == "True"
+
+    wait_for(look, seconds, lambda: story(kube.get("Model", namespace, "demo")))
