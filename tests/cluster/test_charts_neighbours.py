@@ -28,7 +28,7 @@ OF_HA = {
     "ServiceMonitor/chatbot-office",
 }
 EVERYTHING = {chart: ("-f", str(CHARTS / chart / "ci/everything.yaml")) for chart in ("chatbot", "chatbot-operator")}
-HELMS = ("helm",)
+HELMS = ("helm", "helm-oldest")
 MODELS_KIND = "customresourcedefinition/models.chatbot.ai"
 
 

@@ -15,16 +15,15 @@ SCRIPT = Path(__file__).parents[2] / "charts/chatbot/files/helm-test/ask.py"
 SMALL = {"CHATBOT_QUEUE_MAX_WAITING": "2", "CHATBOT_ENGINE_SLOTS": "1"}
 
 
-def ask(local: LocalProcess, *arguments: str, key: str = "") -> subprocess.CompletedProcess[str]:
+def ask(local: LocalProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
     services = [f"--service={name}={local.gateway}/{name}" for name in ("office", "character")]
-    return run(*services, f"--not-found={local.gateway}", *arguments, key=key)
+    return run(*services, f"--not-found={local.gateway}", *arguments)
 
 
-def run(*arguments: str, key: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "CHATBOT_TEST_KEY": key}
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-I", SCRIPT, "--timeout-seconds=60", *arguments],
-        env=environment,
+        env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         timeout=280,
@@ -77,8 +76,9 @@ def test_it_fails_where_a_path_is_no_services(local: LocalProcess) -> None:
 
 def test_with_keys_it_asks_with_one_or_only_what_needs_none(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"test:{hashlib.sha256(b'secret').hexdigest()}\n")
+    (tmp_path / "key").write_text("secret\n")
     with local_process(tmp_path, CHATBOT_AUTH_KEYS_FILE=str(tmp_path / "keys"), **SMALL) as local:
-        with_key, without = ask(local, "--keys", key="secret"), ask(local, "--keys")
+        with_key, without = ask(local, "--keys", f"--key-file={tmp_path}/key"), ask(local, "--keys")
 
     assert with_key.returncode == 0, with_key.stdout
     assert "office: answer: ok" in with_key.stdout

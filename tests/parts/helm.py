@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,15 +84,25 @@ def go_tool(name: str) -> str:
     return _script("build.sh", name)
 
 
+def python_tools(name: str) -> Path:
+    """Folder of a Python environment that tests/tools pins; made where none is cached, which takes a minute."""
+    return Path(_script("venv.sh", name))
+
+
 def neighbour_kinds() -> list[Path]:
     """Files with the custom resources of `NEIGHBOURS`, from the published modules of their projects."""
     return sorted(Path(_script("crds.sh")).glob("*.yaml"))
 
 
 def _script(name: str, *arguments: str) -> str:
-    need("go", HOW)
+    if name != "venv.sh":
+        need("go", HOW)
     told = subprocess.run(
-        [ROOT / "tests/tools" / name, *arguments], capture_output=True, text=True, timeout=_BUILD_SECONDS
+        [ROOT / "tests/tools" / name, *arguments],
+        env={**os.environ, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=_BUILD_SECONDS,
     )
     assert told.returncode == 0, f"tests/tools/{name} {' '.join(arguments)}: {told.stderr[-2000:]}"
     return told.stdout.strip()

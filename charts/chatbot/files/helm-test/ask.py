@@ -7,12 +7,12 @@ import argparse
 import contextlib
 import http.client
 import json
-import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 MOST_REQUESTS = 64
@@ -198,11 +198,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--service", action="append", default=[], metavar="NAME=URL")
     parser.add_argument("--not-found", default="", metavar="URL", help="of the 404 page, or of the gateway")
-    parser.add_argument("--keys", action="store_true", help="keys are needed; CHATBOT_TEST_KEY has one, if at all")
+    parser.add_argument("--keys", action="store_true", help="callers need a key")
+    parser.add_argument("--key-file", type=Path, help="file with a key; without it only what needs none is asked")
     parser.add_argument("--timeout-seconds", type=float, default=240.0)
     options = parser.parse_args()
-    failed = 0
-    for title, check in _checks(options, os.environ.get("CHATBOT_TEST_KEY", "")):
+    key, failed = options.key_file.read_text().strip() if options.key_file else "", 0
+    for title, check in _checks(options, key):
         try:
             outcome = f"ok: {check()}"
         except LeftOut as reason:
