@@ -156,7 +156,7 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{SCHEDULER}::test_a_repeat_penalty_counts_the_prompt",
         (
             Edit(
-                f"{LLM}/engine/batching/sampling.py",
+                f"{LLM}/engine/sampling/chain.py",
                 "            llama_cpp.llama_sampler_accept(self.handle, token)\n",
                 "            pass\n",
             ),

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 from chatbot.llm.engine.batching.generation import Order
-from chatbot.llm.engine.batching.sampling import SamplerChain
 from chatbot.llm.engine.batching.scheduler import Scheduler
 from chatbot.llm.engine.frames import SamplingFrame
 from chatbot.llm.engine.native.gguf_header import read_gguf_header
 from chatbot.llm.engine.native.library import Library
 from chatbot.llm.engine.native.model import Context, Model
 from chatbot.llm.engine.native.sizing import Sizes, Wanted, choose_sizes
+from chatbot.llm.engine.sampling.chain import SamplerChain
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
 from chatbot.llm.engine.text.chat_format import find_chat_format
 from chatbot.llm.engine.text.prompt_ids import Prompt, PromptBuilder
@@ -107,7 +107,7 @@ class ToyEngine:
     def margin(self, ids: Sequence[int], token: int) -> float:
         """How far a token's logit is below the best one after these ids, computed alone."""
         logits, read = [], self.context.logits
-        self.context.logits = lambda row: logits.append(read(row).copy()) or read(row)  # type: ignore[method-assign]
+        self.context.logits = lambda rows: logits.append(read(rows)[-1].copy()) or read(rows)  # type: ignore[method-assign]
         self.answer(ids, max_tokens=1)
         self.context.logits = read  # type: ignore[method-assign]
         return float(logits[-1].max() - logits[-1][token])

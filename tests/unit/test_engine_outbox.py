@@ -93,3 +93,31 @@ def test_text_is_taken_while_the_socket_blocks() -> None:
     outbox.close()
     sender.join(30)
     assert not sender.is_alive()
+
+
+def test_a_step_wakes_the_sender_once_however_many_answers_it_brought() -> None:
+    frames: list[bytes] = []
+    outbox = Outbox(frames.append)
+    wakes, notify = [], outbox._changed.notify
+    outbox._changed.notify = lambda n=1: (wakes.append(n), notify(n))[1]
+
+    full = outbox.texts([{"id": f"r{number}", "text": "word ", "tokens": 1} for number in range(8)])
+
+    assert full == []
+    assert len(wakes) == 1
+    (frame,) = sent(outbox, frames)
+    assert [event["id"] for event in frame["events"]] == [f"r{number}" for number in range(8)]
+
+
+def test_an_ended_answer_is_not_asked_to_end_again() -> None:
+    outbox = Outbox(lambda _data: None, buffer_bytes=4)
+
+    full = outbox.texts(
+        [
+            {"id": "ends", "text": "far too long", "tokens": 1, "finish": "stop"},
+            {"id": "on", "text": "long", "tokens": 1},
+        ]
+    )
+
+    assert full == []
+    assert outbox.texts([{"id": "on", "text": "er", "tokens": 1}]) == ["on"]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from chatbot.domain.model import ModelReason
 from chatbot.llm.engine.batching.generation import Order
-from chatbot.llm.engine.batching.sampling import SamplerChain
 from chatbot.llm.engine.batching.scheduler import Scheduler
 from chatbot.llm.engine.frames import DialogueFrame, LoadFrame, ReadyFrame, SamplingFrame, StepEvent
 from chatbot.llm.engine.native.gguf_header import GgufHeader, InvalidGguf, read_gguf_header
@@ -18,6 +17,7 @@ from chatbot.llm.engine.native.library import Library
 from chatbot.llm.engine.native.machine import memory_limit, usable_cpus
 from chatbot.llm.engine.native.model import Context, Model, NativeError
 from chatbot.llm.engine.native.sizing import Sizes, TooLargeForMachine, Wanted, choose_sizes, plan_memory
+from chatbot.llm.engine.sampling.chain import SamplerChain
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
 from chatbot.llm.engine.text.chat_format import UnknownChatFormat, find_chat_format
 from chatbot.llm.engine.text.prompt_ids import DialogueTooLong, PromptBuilder

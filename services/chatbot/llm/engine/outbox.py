@@ -4,9 +4,8 @@ Text of one generation is merged until it is sent. Where a reader takes nothing,
 generation ends; the others and the steps go on.
 """
 
-import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Condition
 from typing import Any
 
@@ -14,7 +13,9 @@ from chatbot.llm.engine.frames import StepEvent, encode
 
 BUFFER_BYTES = 256 * 1024
 _FRAME_BYTES = 512 * 1024
-_SLICE_CHARACTERS = 64 * 1024  # at most six bytes each as JSON: below a frame's bound
+_SLICE_CHARACTERS = 64 * 1024
+_JSON_CHARACTER_BYTES = 6  # at most, escaped
+_JSON_EVENT_BYTES = 1024  # everything of an event but its text
 
 
 class Outbox:
@@ -39,12 +40,26 @@ class Outbox:
 
     def text(self, event: StepEvent) -> bool:
         """Queue an event; False where this generation's buffer is full and it should end."""
+        return not self.texts([event])
+
+    def texts(self, events: Sequence[StepEvent]) -> list[str]:
+        """Queue what a step brought, and wake the sender once.
+
+        Returns:
+            Generations that go on although their buffer is full; they should end.
+        """
+        if not events:
+            return []
+        full = []
         with self._changed:
-            waiting = self._events.get(event["id"])
-            merged: StepEvent = event if waiting is None else _merged(waiting, event)
-            self._events[event["id"]] = merged
+            for event in events:
+                waiting = self._events.get(event["id"])
+                merged = event if waiting is None else _merged(waiting, event)
+                self._events[event["id"]] = merged
+                if "finish" not in event and not _fits(merged["text"], self._buffer_bytes):
+                    full.append(event["id"])
             self._changed.notify()
-            return len(merged["text"].encode()) <= self._buffer_bytes
+        return full
 
     def forget(self, request_id: str) -> None:
         """Send nothing more of this generation."""
@@ -83,13 +98,17 @@ def _merged(first: StepEvent, then: StepEvent) -> StepEvent:
     return merged
 
 
+def _fits(text: str, n_bytes: int) -> bool:
+    return 4 * len(text) <= n_bytes or len(text.encode()) <= n_bytes
+
+
 def _frames(events: dict[str, StepEvent]) -> list[list[StepEvent]]:
     """Events in frames below the bound; a long text in several events, the end in the last one."""
     frames: list[list[StepEvent]] = [[]]
     size = 0
     for event in events.values():
         for part in _sliced(event):
-            length = len(json.dumps(part, ensure_ascii=False).encode())
+            length = _JSON_CHARACTER_BYTES * len(part["text"]) + _JSON_EVENT_BYTES
             if size + length > _FRAME_BYTES and frames[-1]:
                 frames.append([])
                 size = 0

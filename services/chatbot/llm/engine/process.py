@@ -19,7 +19,6 @@ from threading import Condition, Event, Thread
 from typing import Any, cast
 
 from chatbot.llm.engine.batching.generation import Order
-from chatbot.llm.engine.batching.sampling import SamplerChain
 from chatbot.llm.engine.frames import (
     HEADER_BYTES,
     FrameError,
@@ -33,6 +32,7 @@ from chatbot.llm.engine.frames import (
 from chatbot.llm.engine.loading import Engine, LoadFailed, load_engine
 from chatbot.llm.engine.native.library import Library
 from chatbot.llm.engine.outbox import Outbox
+from chatbot.llm.engine.sampling.chain import SamplerChain
 from chatbot.llm.engine.text.prompt_ids import DialogueTooLong, Prompt
 
 HEARTBEAT_SECONDS = 1.0
@@ -177,10 +177,8 @@ def serve(engine: Engine, inbox: Inbox, outbox: Outbox) -> None:
             else:
                 scheduler.cancel(item)
                 outbox.forget(item)
-        for event in scheduler.run_step():
-            if not outbox.text(event) and "finish" not in event:
-                for last in scheduler.finish(event["id"], "slow"):
-                    outbox.text(last)
+        for stalled in outbox.texts(scheduler.run_step()):
+            outbox.texts(scheduler.finish(stalled, "slow"))
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chatbot.llm.engine.batching.residents import Sequence, Tokens
-from chatbot.llm.engine.batching.sampling import SamplerChain
 from chatbot.llm.engine.frames import StepEvent
+from chatbot.llm.engine.sampling.chain import SamplerChain
 from chatbot.llm.engine.text.prompt_ids import Prompt
 from chatbot.llm.engine.text.text_out import TextOut
 from chatbot.llm.engine.text.vocabulary import Vocabulary

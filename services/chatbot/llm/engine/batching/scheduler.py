@@ -7,9 +7,6 @@ It knows no socket and no thread; the process around it feeds it and carries its
 import time
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from chatbot.llm.engine.batching.counters import Counters
 from chatbot.llm.engine.batching.generation import Generation, Order
 from chatbot.llm.engine.batching.residents import Residents
@@ -19,6 +16,7 @@ from chatbot.llm.engine.frames import StepEvent
 from chatbot.llm.engine.native.batch import Batch
 from chatbot.llm.engine.native.model import DECODE_INVALID, DECODE_NO_CELLS, DECODE_OK, Context, NativeError
 from chatbot.llm.engine.native.sizing import Sizes
+from chatbot.llm.engine.sampling.chooser import Chooser
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
 from chatbot.llm.engine.text.vocabulary import Vocabulary
 
@@ -66,6 +64,7 @@ class Scheduler:
         self._clock = clock
         self._seating = Seating(self.residents, sizes.slots, self.counters)
         self._step_model = StepModel(_TARGET_STEP_SECONDS)
+        self._chooser = Chooser(context)
         self._batch = Batch(context.n_rows_max)
         self._by_id: dict[str, Generation] = {}
         self._events: list[StepEvent] = []
@@ -205,9 +204,12 @@ class Scheduler:
         return outputs
 
     def _take_tokens(self, outputs: list[Run], computed: float) -> None:
-        chosen = [(generation, self._choose(generation, row)) for generation, _count, row in outputs]
+        if not outputs:
+            return
+        chains = [generation.chain for generation, _count, _row in outputs]
+        tokens = self._chooser.choose(chains, [row for _generation, _count, row in outputs])
         sampled = self._clock()
-        for generation, token in chosen:
+        for (generation, _count, _row), token in zip(outputs, tokens, strict=True):
             if token is None:
                 self._finish(generation, "error")
                 continue
@@ -218,12 +220,6 @@ class Scheduler:
                 self._finish(generation, ending)
         self.counters.overhead_seconds_sample += sampled - computed
         self.counters.overhead_seconds_deliver += self._clock() - sampled
-
-    def _choose(self, generation: Generation, row: int) -> int | None:
-        """A token, or None where the logits are not numbers."""
-        if not _is_finite(self._context.logits(row)):
-            return None
-        return self._context.sample(generation.chain.handle, row)
 
     # ---- ends and shortages
 
@@ -259,9 +255,3 @@ class Scheduler:
         answer = generation.answer()
         if answer is not None:
             self._memory.keep(*answer)
-
-
-def _is_finite(logits: NDArray[np.float32]) -> bool:
-    """Whether every logit is a number. One sum instead of a test of each: NaN and infinity survive addition."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        return bool(np.isfinite(logits.sum()))

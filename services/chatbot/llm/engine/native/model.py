@@ -4,7 +4,7 @@ One thread owns the context and is its only caller; the vocabulary's functions m
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ class Context:
     Attributes:
         n_cells: Cells of the pool, as llama.cpp rounded them.
         n_rows_max: Most rows of one batch.
+        n_vocab: Logits of a row.
     """
 
     def __init__(self, model: Model, sizes: Sizes, *, is_exact: bool = False) -> None:
@@ -103,8 +104,9 @@ class Context:
         self._handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self._handle:
             raise NativeError("llama.cpp cannot allocate the context")
+        self._row_types: dict[int, type[ctypes.Array[ctypes.c_float]]] = {}  # making one takes longer than using it
         self._memory = llama_cpp.llama_get_memory(self._handle)
-        self._n_vocab = model.n_vocab
+        self.n_vocab = model.n_vocab
         self._n_sequences = sizes.sequences
         self._n_outputs_max = int(params.n_outputs_max)
         self.n_cells = int(llama_cpp.llama_n_ctx(self._handle))
@@ -126,21 +128,29 @@ class Context:
         llama_cpp.llama_synchronize(self._handle)  # a GPU's decode returns before it is done
         return code
 
-    def logits(self, row: int) -> NDArray[np.float32]:
-        """Logits of a row that was marked as output: float32 of shape (n_vocab,), valid until the next decode.
+    def logits(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        """Logits of rows that were marked as output: float32 of shape (rows, n_vocab), valid until the next decode.
 
         Raises:
-            NativeError: The row has none.
+            NativeError: One of the rows has none.
         """
-        pointer = llama_cpp.llama_get_logits_ith(self._handle, row)
-        if not pointer:
-            raise NativeError(f"row {row} has no logits")
-        view: NDArray[np.float32] = np.ctypeslib.as_array(pointer, (self._n_vocab,))
-        return view
+        pointers = [llama_cpp.llama_get_logits_ith(self._handle, row) for row in rows]
+        if not all(pointers):
+            raise NativeError("a row has no logits")
+        addresses = [ctypes.addressof(pointer.contents) for pointer in pointers]
+        row_bytes = 4 * self.n_vocab
+        if addresses == list(range(addresses[0], addresses[0] + row_bytes * len(rows), row_bytes)):
+            return self._floats(addresses[0], len(rows))
+        return np.concatenate([self._floats(address, 1) for address in addresses])
 
     def sample(self, chain: Any, row: int) -> int:
         """Choose and accept a token; call `logits` of the row first, it proves that there are any."""
         return int(llama_cpp.llama_sampler_sample(chain, self._handle, row))
+
+    def _floats(self, address: int, rows: int) -> NDArray[np.float32]:
+        kind = self._row_types.get(rows) or self._row_types.setdefault(rows, ctypes.c_float * (rows * self.n_vocab))
+        floats: NDArray[np.float32] = np.ctypeslib.as_array(kind.from_address(address))
+        return floats.reshape(rows, self.n_vocab)
 
     def last_position(self, sequence: int) -> int:
         """Highest position of a sequence, -1 where it is empty."""

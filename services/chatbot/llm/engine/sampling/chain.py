@@ -15,7 +15,12 @@ _MINUS_INFINITY = float("-inf")
 
 
 class SamplerChain:
-    """One request's chain. It survives a preemption and is freed once."""
+    """One request's chain. It survives a preemption and is freed once.
+
+    Attributes:
+        width: The choice is surely among so many tokens with the highest logits; 0 where it may be any token.
+        is_plain: Whether it is the token with the highest logit, always.
+    """
 
     def __init__(
         self, sampling: SamplingFrame, n_vocab: int, seen: Iterable[int] = (), suppressed: Iterable[int] = ()
@@ -29,12 +34,20 @@ class SamplerChain:
             suppressed: Tokens that are never chosen.
         """
         self.handle: Any = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-        self._add_bias(n_vocab, list(suppressed))
+        suppressed = list(suppressed)
+        self._add_bias(n_vocab, suppressed)
         last_n = sampling["penalty_last_n"]
         penalties = (sampling["repeat_penalty"], sampling["frequency_penalty"], sampling["presence_penalty"])
-        if last_n > 0 and penalties != (1.0, 0.0, 0.0):
+        has_penalties = last_n > 0 and penalties != (1.0, 0.0, 0.0)
+        if has_penalties:
             self._add(llama_cpp.llama_sampler_init_penalties(n_vocab, last_n, *penalties))
-        if sampling["temperature"] <= 0:
+        is_greedy = sampling["temperature"] <= 0
+        # Each token that a penalty or a bias may push down makes room for one more; one that is raised could be any.
+        lowered = len(suppressed) + (last_n if has_penalties else 0)
+        may_raise = has_penalties and (penalties[0] < 1 or min(penalties[1:]) < 0)
+        self.width = 0 if may_raise else lowered + (1 if is_greedy else _top_k(sampling))
+        self.is_plain = is_greedy and self.width == 1
+        if is_greedy:
             self._add(llama_cpp.llama_sampler_init_greedy())
         else:
             self._add_random(sampling)
@@ -48,8 +61,7 @@ class SamplerChain:
             self.handle = None
 
     def _add_random(self, sampling: SamplingFrame) -> None:
-        top_k = sampling["top_k"]
-        self._add(llama_cpp.llama_sampler_init_top_k(top_k if 0 < top_k < _WIDEST_TOP_K else _WIDEST_TOP_K))
+        self._add(llama_cpp.llama_sampler_init_top_k(_top_k(sampling)))
         self._add(llama_cpp.llama_sampler_init_top_p(sampling["top_p"], 1))
         if sampling["min_p"] > 0:
             self._add(llama_cpp.llama_sampler_init_min_p(sampling["min_p"], 1))
@@ -68,3 +80,8 @@ class SamplerChain:
 
     def _add(self, sampler: Any) -> None:
         llama_cpp.llama_sampler_chain_add(self.handle, sampler)
+
+
+def _top_k(sampling: SamplingFrame) -> int:
+    top_k = sampling["top_k"]
+    return top_k if 0 < top_k < _WIDEST_TOP_K else _WIDEST_TOP_K
