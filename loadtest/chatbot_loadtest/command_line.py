@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from chatbot_loadtest.figures import Figures
-from chatbot_loadtest.judging import Judged, judge_files, show
-from chatbot_loadtest.reading import Unreadable
+from chatbot_loadtest.judging import Judged, about_of, judge_files, show
+from chatbot_loadtest.results.figures import Figures
+from chatbot_loadtest.results.reading import Unreadable
+from chatbot_loadtest.results.run import Run, RunFiles, Waits
+from chatbot_loadtest.results.summary import flat_figures
+from chatbot_loadtest.results.verdicts import BadThreshold, threshold
 from chatbot_loadtest.scenarios import SCENARIOS
-from chatbot_loadtest.summary import Run, RunFiles, Waits, flat_figures
-from chatbot_loadtest.verdicts import BadThreshold, threshold
 
 KEPT, MISSED, UNUSABLE = 0, 1, 2
 """Exit codes: every threshold met; one was not; the command line, the target or a file is unusable."""
@@ -33,6 +34,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     shared.add_argument("--require", action="append", default=[], type=_threshold, metavar="NAME>=NUMBER",
                         help="exit with 1 unless it holds; may be given again")  # fmt: skip
     shared.add_argument("--previous", type=Path, metavar="summary.json", help="an earlier run to compare with")
+    shared.add_argument(
+        "--note", default="", metavar="TEXT", help="what a reader of the report must know about the run"
+    )
     run = commands.add_parser("run", parents=[shared], help="put a load on a target")
     run.add_argument("url", nargs="?", default="http://127.0.0.1:8001", help="the gateway; default %(default)s")
     texts = "; ".join(f"{name}: {scenario.text.replace('%', '%%')}" for name, scenario in SCENARIOS.items())
@@ -103,9 +107,13 @@ def _run(chosen: argparse.Namespace) -> Judged | None:
         "text": scenario.text,
         "model": target.model,
         "version": target.version,
+        "limits": target.limits,
         "machine": f"load from {platform.machine()}, {os.cpu_count()} cores",
+        "load_average": f"{os.getloadavg()[0]:.1f}",
+        "note": chosen.note,
     }
     about |= play(scenario, Stage(target, session, folder, chosen.drain_seconds))
+    about["load_average"] += f" before, {os.getloadavg()[1]:.1f} over the last 5 minutes"
     return judge_files(RunFiles.beside(folder / "requests.csv"), folder, about, chosen.require, chosen.previous)
 
 
@@ -113,4 +121,7 @@ def _report(chosen: argparse.Namespace) -> Judged:
     folder = chosen.out or chosen.requests.parent
     folder.mkdir(parents=True, exist_ok=True)
     files = RunFiles.beside(chosen.requests)
-    return judge_files(files, folder, None, chosen.require, chosen.previous)
+    about = about_of(files)
+    if chosen.note:
+        about = {**about, "note": chosen.note}
+    return judge_files(files, folder, about, chosen.require, chosen.previous)

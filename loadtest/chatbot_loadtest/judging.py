@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatbot_loadtest.reading import Unreadable
 from chatbot_loadtest.report.page import page
-from chatbot_loadtest.summary import RunFiles, document, flat_figures, read, write
-from chatbot_loadtest.verdicts import Verdict, judge
+from chatbot_loadtest.results.reading import Unreadable
+from chatbot_loadtest.results.run import RunFiles, read
+from chatbot_loadtest.results.summary import document, flat_figures, write
+from chatbot_loadtest.results.verdicts import Verdict, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,11 @@ class Judged:
 def judge_files(
     files: RunFiles,
     folder: Path,
-    about: Mapping[str, Any] | None,
+    about: Mapping[str, Any],
     required: Sequence[str],
     previous: Path | None,
 ) -> Judged:
     """Write `summary.json` and `report.html`.
-
-    `about` is of the run; None takes what an earlier summary beside the table says.
 
     Raises:
         Unreadable: A file is not what it should be.
@@ -46,13 +45,21 @@ def judge_files(
     run = read(files)
     figures = flat_figures(run)
     verdicts = judge(figures, required)
-    beside = files.requests.with_name("summary.json")
-    if about is None:
-        about = earlier_summary(beside)["about"] if beside.exists() else {"scenario": files.requests.name}
     summary = document(run, about, [verdict.document() for verdict in verdicts])
     write(folder / "summary.json", summary)
     (folder / "report.html").write_text(page(run, summary, earlier), encoding="utf-8")
     return Judged(figures, verdicts, run.malformed, folder)
+
+
+def about_of(files: RunFiles) -> Mapping[str, Any]:
+    """What the summary beside a table says about its run; no more than its name where there is none.
+
+    Raises:
+        Unreadable: There is one and it is none.
+    """
+    beside = files.requests.with_name("summary.json")
+    about: Mapping[str, Any] = earlier_summary(beside)["about"] if beside.exists() else {}
+    return about or {"scenario": files.requests.name}
 
 
 def earlier_summary(path: Path) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ import requests
 from locust import LoadTestShape
 from locust.env import Environment
 
-from chatbot_loadtest.records import COLUMNS, TIMELINE_COLUMNS, WAIT_COLUMNS, Table, iso
+from chatbot_loadtest.results.records import COLUMNS, TIMELINE_COLUMNS, WAIT_COLUMNS, Table, iso
 from chatbot_loadtest.scenarios import Scenario
 from chatbot_loadtest.target import Target
 from chatbot_loadtest.users.client import Run

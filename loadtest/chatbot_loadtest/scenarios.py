@@ -14,6 +14,22 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """What an earlier release showed under the same number of users, on its own machine and with its own model.
+
+    Attributes:
+        waiting: Requests in the line from which on it was saturated.
+        requests_per_hour: Lowest and highest.
+    """
+
+    name: str
+    mean_seconds: float
+    success_share: float
+    waiting: int
+    requests_per_hour: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """A load.
 
@@ -21,6 +37,7 @@ class Scenario:
         mix: Kind of user -> its weight.
         think_seconds: Shortest and longest pause of a user between an answer and its next question.
         greedy_clients: Clients that all ask without a pause in the name of one more user.
+        release: What it is compared with.
     """
 
     text: str
@@ -28,6 +45,7 @@ class Scenario:
     mix: Mapping[str, int]
     think_seconds: tuple[float, float] = (1.0, 3.0)
     greedy_clients: int = 0
+    release: Release | None = None
 
     @property
     def seconds(self) -> float:
@@ -55,11 +73,13 @@ class Scenario:
 
 _BOTH: Final = {"office": 3, "character": 3, "office_stream": 2, "character_stream": 2}
 _WITH_V1: Final = {**_BOTH, "v1": 1}
+_V1_7_4: Final = Release("v1.7.4", 16.3, 0.961, 3, (600, 900))
+_V1_7_3: Final = Release("v1.7.3", 18.7, 0.942, 5, (800, 1200))
 _RAMP: Final = (15, 25, 50, 75, 100, 150, 200)
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
-    "v1.7.4": Scenario("15 users (there: mean 16.3 s, 96.1 % answered)", (Stage(15, 300),), _BOTH),
-    "v1.7.3": Scenario("20 users (there: mean 18.7 s, 94.2 % answered)", (Stage(20, 300),), _BOTH),
+    "v1.7.4": Scenario("15 users, as v1.7.4 was measured", (Stage(15, 300),), _BOTH, release=_V1_7_4),
+    "v1.7.3": Scenario("20 users, as v1.7.3 was measured", (Stage(20, 300),), _BOTH, release=_V1_7_3),
     "ramp": Scenario("15 to 200 users in steps", tuple(Stage(users, 60) for users in _RAMP), _WITH_V1),
     "spike": Scenario("15 users, then 100, then 15", (Stage(15, 60), Stage(100, 60), Stage(15, 120)), _WITH_V1),
     "soak": Scenario("10 users for an hour", (Stage(10, 3600),), _WITH_V1),

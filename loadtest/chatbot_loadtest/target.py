@@ -1,7 +1,8 @@
 """Looks at the target before the load, and says in one line what is wrong with it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -20,11 +21,13 @@ class Target:
     Attributes:
         model: Name that `/v1` has for the model.
         version: Of the services.
+        limits: What its figures hang on, for people: how many requests run at once and how long one may wait.
     """
 
     url: str
     model: str
     version: str
+    limits: str
 
 
 def sessions(key: str) -> Callable[[], requests.Session]:
@@ -50,28 +53,51 @@ def look(url: str, services: Sequence[str], session: requests.Session) -> Target
         raise BadTarget("the URL must be http://host[:port][/prefix] or https://…, without a user in it")
     url = url.rstrip("/")
     infos = [_info(f"{url}/{service}", session) for service in services]
-    for service in services:
-        _let_in(f"{url}/{service}", session)
-    return Target(url, *infos[0])
+    states = [_let_in(f"{url}/{service}", session) for service in services]
+    model, version = infos[0]["model"], infos[0]["version"]
+    name = str(model["name"]) if isinstance(model, dict) else ""
+    return Target(url, name, str(version), _limits(infos[0], states[0]))
 
 
-def _info(url: str, session: requests.Session) -> tuple[str, str]:
+def _info(url: str, session: requests.Session) -> Mapping[str, Any]:
     answer = _get(f"{url}/info", session)
-    try:
-        body = answer.json()
-        model, version = body["model"], str(body["version"])
-    except (ValueError, KeyError, TypeError):
+    body = _object(answer)
+    if "model" not in body or "version" not in body:
         raise BadTarget(
             f"{url}/info answered with status {answer.status_code} and not as a chat service does; "
             "give the gateway's address, the one before /office and /character"
-        ) from None
-    return (str(model["name"]) if isinstance(model, dict) else ""), version
+        )
+    return body
 
 
-def _let_in(url: str, session: requests.Session) -> None:
-    status = _get(f"{url}/performance", session).status_code
-    if status in (401, 403):
-        raise BadTarget(f"{url} refused the API key (status {status}); put a valid one into CHATBOT_LOADTEST_KEY")
+def _let_in(url: str, session: requests.Session) -> Mapping[str, Any]:
+    answer = _get(f"{url}/performance", session)
+    if answer.status_code in (401, 403):
+        raise BadTarget(
+            f"{url} refused the API key (status {answer.status_code}); put a valid one into CHATBOT_LOADTEST_KEY"
+        )
+    return _object(answer)
+
+
+def _object(answer: requests.Response) -> Mapping[str, Any]:
+    """The JSON object of a body; empty where it is none."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _limits(info: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+    """Only numbers of it: whatever else a target says stays out of the report."""
+    limits = info.get("limits")
+    known = limits if isinstance(limits, dict) else {}
+    parts = (
+        (state.get("max_concurrent"), "{:g} at once"),
+        (known.get("queue_timeout_seconds"), "longest wait {:g} s"),
+        (known.get("max_waiting"), "at most {:g} waiting"),
+    )
+    return ", ".join(form.format(value) for value, form in parts if isinstance(value, (int, float)))
 
 
 def _get(url: str, session: requests.Session) -> requests.Response:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from chatbot_loadtest.records import COLUMNS
+from chatbot_loadtest.results.records import COLUMNS
 from chatbot_loadtest.users.questions import FOLLOW_UPS, OPENINGS
 from parts.load_run import load_run
 from parts.local_process import local_process

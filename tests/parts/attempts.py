@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from chatbot_loadtest.records import COLUMNS, Outcome, Record, Table
+from chatbot_loadtest.results.records import COLUMNS, Outcome, Record, Table
 
 BEGAN = 1_790_000_000.0
 

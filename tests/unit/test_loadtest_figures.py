@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from chatbot_loadtest.command_line import main
-from chatbot_loadtest.figures import Figures, percentile
-from chatbot_loadtest.reading import Unreadable, attempt_of
-from chatbot_loadtest.records import COLUMNS, TIMELINE_COLUMNS, Outcome, iso
-from chatbot_loadtest.summary import Run, RunFiles, Waits, document, flat_figures, goodput, read, saturation
-from chatbot_loadtest.verdicts import BadThreshold, judge, threshold
+from chatbot_loadtest.results.figures import Figures, percentile
+from chatbot_loadtest.results.reading import Unreadable, attempt_of
+from chatbot_loadtest.results.records import COLUMNS, TIMELINE_COLUMNS, Outcome, iso
+from chatbot_loadtest.results.run import Run, RunFiles, Waits, read
+from chatbot_loadtest.results.stages import goodput, saturation
+from chatbot_loadtest.results.summary import document, flat_figures
+from chatbot_loadtest.results.verdicts import BadThreshold, judge, threshold
 from parts.attempts import BEGAN, attempt, many, write
 
 # A second implementation: no CSV library, so a name with a comma and quotes is replaced before it splits.

@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from chatbot_loadtest.figures import percentile
-from chatbot_loadtest.summary import Run, stages
+from chatbot_loadtest.results.figures import percentile
+from chatbot_loadtest.results.run import Run
+from chatbot_loadtest.results.stages import stages
 
 _MAX_BINS: Final = 240
 _HISTOGRAM_BINS: Final = 40

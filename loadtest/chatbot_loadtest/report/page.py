@@ -11,7 +11,7 @@ import vl_convert
 
 from chatbot_loadtest.report.charts import charts
 from chatbot_loadtest.report.comparison import comparison
-from chatbot_loadtest.summary import Run
+from chatbot_loadtest.results.run import Run
 
 _HERE: Final = Path(__file__).parent
 _CARDS: Final = (

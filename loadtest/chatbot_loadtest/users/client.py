@@ -13,10 +13,10 @@ import requests
 from locust import User
 from locust.exception import StopUser
 
-from chatbot_loadtest.exchange import Reply, send
-from chatbot_loadtest.records import Outcome, Record, iso
+from chatbot_loadtest.results.records import Outcome, Record, iso
+from chatbot_loadtest.users.exchange import Reply, send
+from chatbot_loadtest.users.retrying import to_its_end
 
-MAX_RETRIES: Final = 8
 _AFTER_FAULT_SECONDS: Final = 1.0
 """Pause after a failure, so that a broken service is not hammered."""
 
@@ -102,23 +102,15 @@ class LoadUser(User):
 
     def _to_its_end(self, body: Mapping[str, Any], character_name: str) -> Outcome:
         url = f"{self.run_of.url}/{self.service}{self.path}"
-        retry_count = 0
-        while True:
-            self.run_of.sent += 1
-            reply = send(self.session, url, body, stream=self.streams)
-            outcome = self._outcome(reply, retry_count)
-            self._record(reply, outcome, retry_count, character_name)
-            if outcome is not Outcome.RETRY:
-                return outcome
-            gevent.sleep(reply.retry_after_seconds or 0)
-            retry_count += 1
 
-    @staticmethod
-    def _outcome(reply: Reply, retry_count: int) -> Outcome:
-        if not reply.reason:
-            return Outcome.SUCCESS
-        asked_back = reply.status in (429, 503) and reply.retry_after_seconds is not None
-        return Outcome.RETRY if asked_back and retry_count < MAX_RETRIES else Outcome.FAILURE
+        def attempt() -> Reply:
+            self.run_of.sent += 1
+            return send(self.session, url, body, stream=self.streams)
+
+        def note(reply: Reply, outcome: Outcome, retry_count: int) -> None:
+            self._record(reply, outcome, retry_count, character_name)
+
+        return to_its_end(attempt, note, gevent.sleep)
 
     def _record(self, reply: Reply, outcome: Outcome, retry_count: int, character_name: str) -> None:
         now = time.time()

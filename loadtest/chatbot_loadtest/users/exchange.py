@@ -27,7 +27,7 @@ class Stream:
     """Times of one stream, seconds from sending; None where it never came.
 
     Attributes:
-        promised_seconds: Wait that the first `queue` event spoke of.
+        promised_seconds: Wait that the first `queue` event spoke of; None where it started at once (position 0).
         waited_seconds: What the service says it was.
     """
 
@@ -40,7 +40,7 @@ class Stream:
 
     def note(self, name: str, data: Mapping[str, Any], at_seconds: float) -> None:
         """One event. Only numbers and codes of it are kept."""
-        if name == "queue" and self.promised_seconds is None:
+        if name == "queue" and data["position"] and self.promised_seconds is None:
             self.promised_seconds = at_seconds + float(data["eta_seconds"])
         elif name == "token":
             self.piece_seconds.append(at_seconds)

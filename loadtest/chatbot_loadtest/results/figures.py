@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from chatbot_loadtest.reading import Attempt
+from chatbot_loadtest.results.reading import Attempt
 
 BUSY = 429
 
@@ -49,6 +49,14 @@ class Group:
     seconds: "array[float]" = field(default_factory=lambda: array("d"))
 
 
+@dataclass(slots=True)
+class Ends:
+    """How requests ended that came back equally often."""
+
+    answered: int = 0
+    failed: int = 0
+
+
 class Figures:
     """Collects attempts, then answers questions about all of them.
 
@@ -57,6 +65,7 @@ class Figures:
         outcomes: Final outcomes by name: "answered" or the reason.
         refused: Requests whose first attempt was told to come back (`Retry-After`).
         got_in: Those of them that were answered later; `gave_up` those that were not.
+        returns: Ends of requests by how often each came back.
         obeyed: Attempts made after a 429 and its `Retry-After`; `obeyed_admitted` those not refused again.
     """
 
@@ -77,6 +86,7 @@ class Figures:
         self.failed_at = array("d")
         self.refused_at = array("d")
         self.outcomes: Counter[str] = Counter()
+        self.returns: dict[int, Ends] = {}
         self.users: dict[str, bool] = {}
         self.characters: dict[str, Group] = {}
         self.kinds: dict[str, Group] = {}
@@ -110,6 +120,9 @@ class Figures:
             self.gave_up += (told or attempt.retry_count > 0) and not attempt.is_success
 
     def _note_end(self, attempt: Attempt) -> None:
+        ends = self.returns.setdefault(attempt.retry_count, Ends())
+        ends.answered += attempt.is_success
+        ends.failed += not attempt.is_success
         groups = [self.kinds.setdefault(attempt.test_type, Group())]
         if attempt.character_name:
             groups.append(self.characters.setdefault(attempt.character_name, Group()))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chatbot_loadtest.records import COLUMNS
+from chatbot_loadtest.results.records import COLUMNS
 
 _MAX_FIELD_CHARACTERS = 10_000
 
