@@ -101,9 +101,9 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, gate: Gate, *more: ASGIApp) -> AsyncIterator[Sequence[int]]:
-    """Serve apps on free loopback ports, which are yielded."""
-    listeners = [Listener(one, bind("127.0.0.1", 0)) for one in (app, *more)]
+async def serving(app: ASGIApp, gate: Gate, *more: ASGIApp, host: str = "127.0.0.1") -> AsyncIterator[Sequence[int]]:
+    """Serve apps on free ports of loopback, or of another address of this machine; the ports are yielded."""
+    listeners = [Listener(one, bind(host, 0)) for one in (app, *more)]
     ports = [listener.socket.getsockname()[1] for listener in listeners]
     for listener in listeners:
         listener.socket.listen(2048)

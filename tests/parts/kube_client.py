@@ -34,6 +34,13 @@ _PATHS = {
     "ResourceQuota": ("api/v1", "resourcequotas"),
     "Node": ("api/v1", "nodes"),
     "Namespace": ("api/v1", "namespaces"),
+    "Service": ("api/v1", "services"),
+    "EndpointSlice": ("apis/discovery.k8s.io/v1", "endpointslices"),
+    "Ingress": ("apis/networking.k8s.io/v1", "ingresses"),
+    "IngressClass": ("apis/networking.k8s.io/v1", "ingressclasses"),
+    "GatewayClass": ("apis/gateway.networking.k8s.io/v1", "gatewayclasses"),
+    "Gateway": ("apis/gateway.networking.k8s.io/v1", "gateways"),
+    "HTTPRoute": ("apis/gateway.networking.k8s.io/v1", "httproutes"),
 }
 MERGE = "application/merge-patch+json"
 
