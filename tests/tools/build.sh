@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/$1"
 
 package=$(sed -n 's/^tool //p' go.mod)
-key=$({ go version; cat go.mod go.sum; } | sha256sum | cut -c1-16)
+key=$({ go version; cat go.mod go.sum; find . -name '*.go' | sort | xargs -r cat; } | sha256sum | cut -c1-16)
 out=${CHATBOT_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chatbot-test}/$key/$1
 if [[ ! -x $out ]]; then
   mkdir -p "$(dirname "$out")"
