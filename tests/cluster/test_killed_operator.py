@@ -1,27 +1,26 @@
-"""The operator is killed after each of its writes: the end is always the one of a run without kills.
+"""The operator is killed after each of its writes, and at random: the end is always the one of a run without kills.
 
-A deletion is not here: the operator writes nothing then (test_operations.py deletes with the operator dead).
+After a deletion it writes nothing, so there the Model is deleted at each of its earlier writes, and it dies with that.
 """
 
-import json
-import re
-import time
-from collections.abc import Callable
+import random
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
-from parts.kube_client import Document, Kube, wait_for
-from parts.kube_cluster import operator_login, scratch_namespace
-from parts.kube_objects import BAD, GOOD_1, GOOD_2, condition, consumer, model, story, volume
-from parts.kube_operator import Operator
-from parts.kube_pods import FakePods
-from parts.kube_proxy import ApiProxy, Moment, api_proxy
+from parts.kube_client import Kube
+from parts.kube_objects import BAD, GOOD_1, GOOD_2, GOOD_3, condition, consumer, model
+from parts.kube_pods import REVISION, FakePods
+from parts.kube_proxy import Moment
+from parts.kube_stage import Stage, differences, final_objects, stage
 
 _MOST_WRITES = 60
-_QUIET_SECONDS = 3.0
-_TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_PODS = re.compile(r"office-[a-z0-9]+-[a-z0-9]{5}\b")
-_CHANGING = {"uid", "resourceVersion", "creationTimestamp", "managedFields", "selfLink", "generation", "namespace"}
+_AT_ONCE = 3
 
 
 def create(kube: Kube, namespace: str) -> None:
@@ -29,12 +28,29 @@ def create(kube: Kube, namespace: str) -> None:
     kube.create(model(namespace))
 
 
-def change(kube: Kube, namespace: str) -> None:
-    kube.patch("Model", namespace, "demo", {"spec": {"source": {"sha256": GOOD_2}}})
+def create_to_delete(kube: Kube, namespace: str) -> None:
+    kube.create(consumer(namespace))
+    kube.create(model(namespace, storage={"deletionPolicy": "Delete"}))
 
 
-def change_badly(kube: Kube, namespace: str) -> None:
-    kube.patch("Model", namespace, "demo", {"spec": {"source": {"sha256": BAD}}})
+def changing(sha256: str) -> Callable[[Kube, str], None]:
+    """A user's change of the source."""
+    return lambda kube, namespace: discard(
+        kube.patch("Model", namespace, "demo", {"spec": {"source": {"sha256": sha256}}})
+    )
+
+
+def discard(_: object) -> None:
+    """For what returns something that nobody wants."""
+
+
+def delete(kube: Kube, namespace: str) -> None:
+    kube.delete("Model", namespace, "demo")
+
+
+def good(sha256: str) -> Callable[[Kube, str], bool]:
+    """Whether a revision is Ready, and its consumer settled."""
+    return lambda kube, namespace: ready(kube, namespace, sha256) and settled(kube, namespace, sha256)
 
 
 def ready(kube: Kube, namespace: str, sha256: str) -> bool:
@@ -47,10 +63,16 @@ def ready(kube: Kube, namespace: str, sha256: str) -> bool:
     )
 
 
-def taken_back(kube: Kube, namespace: str) -> bool:
-    document = kube.get("Model", namespace, "demo")
-    is_back = condition(document, "RolledBack").get("status") == "True"
-    return is_back and condition(document, "Available").get("status") == "True" and settled(kube, namespace, GOOD_1)
+def taken_back(sha256: str) -> Callable[[Kube, str], bool]:
+    """Whether a bad revision was taken back, and its consumer serves the one before."""
+
+    def look(kube: Kube, namespace: str) -> bool:
+        document = kube.get("Model", namespace, "demo")
+        is_back = condition(document, "RolledBack").get("status") == "True"
+        is_available = condition(document, "Available").get("status") == "True"
+        return is_back and is_available and settled(kube, namespace, sha256)
+
+    return look
 
 
 def settled(kube: Kube, namespace: str, sha256: str) -> bool:
@@ -58,117 +80,45 @@ def settled(kube: Kube, namespace: str, sha256: str) -> bool:
     annotations = deployment["spec"]["template"]["metadata"].get("annotations", {})
     status = deployment["status"]
     is_done = status.get("updatedReplicas") == status.get("replicas") == status.get("readyReplicas") == 1
-    return annotations.get("chatbot.ai/model-revision") == sha256[:16] and is_done
+    return annotations.get(REVISION) == sha256[:16] and is_done
 
 
-STEPS: dict[str, tuple[list[Callable[[Kube, str], None]], Callable[[Kube, str], None], Callable[[Kube, str], bool]]] = {
-    "create": ([], create, lambda k, n: ready(k, n, GOOD_1) and settled(k, n, GOOD_1)),
-    "change": ([create], change, lambda k, n: ready(k, n, GOOD_2) and settled(k, n, GOOD_2)),
-    "bad change": ([create], change_badly, taken_back),
+def gone(kube: Kube, namespace: str) -> bool:
+    """Whether nothing is left of a Model that is deleted with its data."""
+    return not any(name for name in final_objects(kube, namespace) if not name.startswith("Deployment/"))
+
+
+Look = Callable[[Kube, str], bool]
+STEPS: dict[str, tuple[list[tuple[Callable[[Kube, str], None], Look]], Callable[[Kube, str], None], Look]] = {
+    "create": ([], create, good(GOOD_1)),
+    "change": ([(create, good(GOOD_1))], changing(GOOD_2), good(GOOD_2)),
+    "bad change": ([(create, good(GOOD_1))], changing(BAD), taken_back(GOOD_1)),
 }
 
 
-def final_objects(kube: Kube, namespace: str) -> dict[str, Any]:
-    """What is left in the end, without times, UIDs and what Kubernetes' own controllers write."""
-    found: dict[str, Any] = {}
-    for kind in ("Model", "PersistentVolumeClaim", "ConfigMap", "Job", "Deployment"):
-        for document in kube.find(kind, namespace):
-            if document["metadata"]["name"] == "kube-root-ca.crt":
-                continue
-            found[f"{kind}/{document['metadata']['name']}"] = _comparable(kind, document)
-    return found
-
-
-def _comparable(kind: str, document: Document) -> Any:
-    metadata = {key: value for key, value in document["metadata"].items() if key not in _CHANGING}
-    metadata.pop("annotations", None)
-    for owner in metadata.get("ownerReferences", ()):
-        owner.pop("uid")
-    rest: Document = {"metadata": metadata}
-    if kind == "Model":
-        rest |= {"spec": document["spec"], "status": _without_times(document["status"])}
-    if kind == "ConfigMap":
-        rest |= {"data": document["data"]}
-    if kind == "Deployment":
-        rest |= {"template": document["spec"]["template"]}
-    if kind == "Job":
-        arguments = document["spec"]["template"]["spec"]["containers"][0]["args"]
-        rest |= {"arguments": [one for one in arguments if not one.startswith("--partial-key")]}
-    return rest
-
-
-def _without_times(status: Document) -> Any:
-    """Condition by condition, so that a failure is readable; pods have other names in every run."""
-    text = _PODS.sub("POD", _TIMES.sub("TIME", json.dumps(status)))
-    return json.loads(re.sub(r'"pausedSeconds": \d+', '"pausedSeconds": 0', text))
-
-
-def differences(wanted: Any, found: Any, path: str = "") -> list[str]:
-    """What is not the same, one line each."""
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        keys = sorted(set(wanted) | set(found))
-        return [line for key in keys for line in differences(wanted.get(key), found.get(key), f"{path}.{key}")]
-    if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
-        pairs = enumerate(zip(wanted, found, strict=True))
-        return [line for number, pair in pairs for line in differences(*pair, f"{path}[{number}]")]
-    return [] if wanted == found else [f"{path}: {wanted!r} became {found!r}"]
-
-
-class Stage:
-    """A namespace, a proxy and an operator behind it."""
-
-    def __init__(self, kube: Kube, namespace: str, pods: FakePods, proxy: ApiProxy) -> None:
-        for number in range(3):
-            kube.create(volume(namespace, number))
-        self.kube, self.namespace, self.proxy = kube, namespace, proxy
-        self.operator = Operator(operator_login(kube, namespace), namespace, pods.url, proxy.url, work_tick_seconds="2")
-
-    def play(self, step: str, kill_at: int = 0, moment: Moment = Moment.AFTER_THE_RESPONSE) -> int:
-        """Do a step to its end, killing the operator at one of its writes; returns how many writes there were."""
-        before, act, is_over = STEPS[step]
-        self.operator.start()
-        for earlier in before:
-            earlier(self.kube, self.namespace)
-            self._wait(STEPS["create"][2])
-            self._wait_until_quiet()
-        first = len(self.proxy.writes)
-        if kill_at:
-            self.proxy.kill_after(kill_at, moment, self._kill_and_start_again)
-        act(self.kube, self.namespace)
-        self._wait(is_over)
-        self._wait_until_quiet()
-        return len(self.proxy.writes) - first
-
-    def _wait_until_quiet(self) -> None:
-        """Up, and nothing was written for a tick and a half: what had to follow the status has followed."""
-        self.operator.wait_until_up()
-        written, since = len(self.proxy.writes), time.monotonic()
-        while time.monotonic() - since < _QUIET_SECONDS:
-            time.sleep(0.1)
-            if len(self.proxy.writes) != written:
-                written, since = len(self.proxy.writes), time.monotonic()
-
-    def _kill_and_start_again(self) -> None:
-        self.operator.kill()
-        self.operator.start()
-
-    def _wait(self, is_over: Callable[[Kube, str], bool]) -> None:
-        wait_for(lambda: is_over(self.kube, self.namespace), 90, self._story)
-
-    def _story(self) -> str:
-        models = self.kube.find("Model", self.namespace)
-        return "\n".join(map(story, models)) + self.operator.log[-2000:]
-
-
 def play(kube: Kube, pods: FakePods, step: str, kill_at: int, moment: Moment) -> tuple[dict[str, Any], int]:
-    """One run in a namespace of its own: the final objects, and how many writes there were."""
-    with scratch_namespace(kube) as namespace, api_proxy(kube.login) as proxy:
-        stage = Stage(kube, namespace, pods, proxy)
-        try:
-            writes = stage.play(step, kill_at, moment)
-            return final_objects(kube, namespace), writes
-        finally:
-            stage.operator.remove()
+    """One step to its end, the operator killed at one of its writes: the final objects, and how many writes."""
+    before, act, is_over = STEPS[step]
+    with stage(kube, pods) as place:
+        place.operator.start()
+        for earlier, is_ready in before:
+            earlier(kube, place.namespace)
+            place.wait(is_ready)
+            place.wait_until_quiet()
+        first = len(place.proxy.writes)
+        if kill_at:
+            place.proxy.kill_after(kill_at, moment, place.kill_and_start_again)
+        act(kube, place.namespace)
+        place.wait(is_over)
+        place.wait_until_quiet()
+        return final_objects(kube, place.namespace), len(place.proxy.writes) - first
+
+
+def points_of(writes: int, most: int) -> list[tuple[int, Moment]]:
+    """At most so many of all points to kill at, evenly spread."""
+    points = [(number, moment) for number in range(1, writes + 1) for moment in Moment]
+    count = min(len(points), most)
+    return [points[len(points) * (2 * number + 1) // (2 * count)] for number in range(count)]
 
 
 @pytest.mark.scale
@@ -179,15 +129,124 @@ def test_a_kill_after_any_write_changes_nothing_in_the_end(
 ) -> None:
     wanted, writes = play(kube, pods, step, 0, Moment.AFTER_THE_RESPONSE)
     assert writes >= 3
-    points = [(number, moment) for number in range(1, writes + 1) for moment in Moment]
-    count = min(len(points), scale(1, _MOST_WRITES))
-    chosen = [points[len(points) * (2 * number + 1) // (2 * count)] for number in range(count)]
+    chosen = points_of(writes, scale(1, _MOST_WRITES))
 
-    different = {}
-    for number, moment in chosen:
-        found, _ = play(kube, pods, step, number, moment)
-        if lines := differences(wanted, found):
-            different[f"{moment.value} the response to write {number}"] = lines
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        ends = list(pool.map(lambda point: play(kube, pods, step, *point)[0], chosen))
 
+    different = {
+        f"{moment.value} the response to write {number}": lines
+        for (number, moment), found in zip(chosen, ends, strict=True)
+        if (lines := differences(wanted, found))
+    }
     figures(step=step, writes=writes, kill_points=len(chosen), different=len(different))
+    assert different == {}
+
+
+@pytest.mark.scale
+@pytest.mark.timeout(3600, func_only=True)
+def test_a_model_deleted_and_the_operator_killed_at_any_write_leaves_nothing(
+    kube: Kube, pods: FakePods, scale: Callable[[int, int], int], figures: Callable[..., None]
+) -> None:
+    with stage(kube, pods) as place:
+        place.operator.start()
+        create_to_delete(kube, place.namespace)
+        place.wait(good(GOOD_1))
+        place.wait_until_quiet()
+        writes = len(place.proxy.writes)
+        delete(kube, place.namespace)
+        place.wait(gone)
+    chosen = points_of(writes, scale(2, _MOST_WRITES))
+
+    def delete_at(point: tuple[int, Moment]) -> None:
+        with stage(kube, pods) as place:
+
+            def strike() -> None:
+                delete(kube, place.namespace)
+                place.kill_and_start_again()
+
+            place.operator.start()
+            place.proxy.kill_after(*point, strike)
+            create_to_delete(kube, place.namespace)
+            place.wait(lambda kube, namespace: not kube.is_there("Model", namespace, "demo"))
+            place.wait(gone)
+            place.wait_until_quiet()
+            place.wait(gone)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(delete_at, chosen))
+    figures(writes=writes, kill_points=len(chosen))
+
+
+@dataclass
+class Killer:
+    """Kills an operator again and again, at random."""
+
+    kills: int = 0
+
+
+@contextmanager
+def killer(place: Stage, seed: int, most: int) -> Iterator[Killer]:
+    """Kill while the context lasts, at most so often; the operator runs afterwards."""
+    rng, over, done = random.Random(seed), threading.Event(), Killer()
+
+    def work() -> None:
+        while done.kills < most and not over.wait(rng.uniform(0.3, 5.0)):
+            place.kill_and_start_again()
+            done.kills += 1
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield done
+    finally:
+        over.set()
+        thread.join(timeout=60)
+
+
+STORY = (
+    (create, good(GOOD_1)),
+    (changing(GOOD_2), good(GOOD_2)),
+    (changing(BAD), taken_back(GOOD_2)),
+    (changing(GOOD_3), good(GOOD_3)),
+)
+
+
+def tell_story(kube: Kube, pods: FakePods, seed: int, most_kills: int) -> tuple[dict[str, Any], int]:
+    """A Model's life under kills: what is there before it is deleted, and how many kills there were."""
+    with stage(kube, pods) as place:
+        place.operator.start()
+        with killer(place, seed, most_kills) as done:
+            for act, is_over in STORY:
+                act(kube, place.namespace)
+                place.wait(is_over, 180)
+        place.wait_until_quiet()
+        objects = final_objects(kube, place.namespace)
+        delete(kube, place.namespace)
+        kept = {"PersistentVolumeClaim/model-demo", "ConfigMap/model-demo", "Deployment/office"}
+        place.wait(lambda kube, namespace: set(final_objects(kube, namespace)) == kept)
+        return objects, done.kills
+
+
+@pytest.mark.scale
+@pytest.mark.timeout(3600, func_only=True)
+def test_random_kills_change_nothing_in_the_end(
+    kube: Kube, pods: FakePods, scale: Callable[[int, int], int], figures: Callable[..., None]
+) -> None:
+    wanted, _ = tell_story(kube, pods, 0, most_kills=0)
+    asked, kills, lives, different = scale(4, 100), 0, 0, {}
+
+    while kills < asked:
+        seeds = range(lives + 1, lives + 1 + scale(1, _AT_ONCE))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            ends = list(pool.map(partial(tell_story, kube, pods, most_kills=asked), seeds))
+        kills += sum(killed for _, killed in ends)
+        lives += len(ends)
+        different |= {
+            f"life {seed}": lines
+            for seed, (found, _) in zip(seeds, ends, strict=True)
+            if (lines := differences(wanted, found))
+        }
+
+    figures(lives=lives, kills=kills, different=len(different))
     assert different == {}
