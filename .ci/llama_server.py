@@ -36,7 +36,7 @@ FLAGS = (
 
 
 def main() -> None:
-    """Build where no cached build fits, and print its folder."""
+    """Build where no cached build fits (with `--cached`: fail instead), and print its folder."""
     lock = tomllib.loads((ROOT / "uv.lock").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     package = next(each for each in lock["package"] if each["name"] == NAME)
@@ -45,6 +45,8 @@ def main() -> None:
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "chatbot-build" / f"llama-server-{key}"
+    if "--cached" in sys.argv and not (folder / "bin").exists():
+        sys.exit(f"there is no {folder / 'bin'}")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)  # two builds at once would only slow each other

@@ -5,7 +5,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,7 @@ from engine_bench.results.journal import Journal, Run
 from engine_bench.results.machine import Clock
 from engine_bench.results.ratios import best
 from engine_bench.servers.contestants import LLAMA_SERVERS, TUNED, Place, command_of
-from engine_bench.servers.process import Server, ServerFailed
+from engine_bench.servers.process import Command, Server, ServerFailed
 
 MOST_VOID: Final = 3
 """Void runs of one contestant in one round, before the round goes on without it."""
@@ -55,8 +55,14 @@ class Bench:
         return found
 
 
-def run_all(bench: Bench, journal: Journal) -> None:
-    """Do what the journal does not have yet, with a line of progress for each run."""
+def run_all(bench: Bench, journal: Journal, command: Callable[[str, Place, str], Command] = command_of) -> None:
+    """Do what the journal does not have yet, with a line of progress for each run.
+
+    Args:
+        bench: What.
+        journal: Where it is noted.
+        command: How a contestant is started, given its name, its place and what the tuned llama-server is made of.
+    """
     plan = bench.plan()
     began, done = time.monotonic(), 0
     for index, (number, workload, name) in enumerate(plan):
@@ -64,31 +70,27 @@ def run_all(bench: Bench, journal: Journal) -> None:
             is_done, voids = journal.attempts(workload.name, number, name)
             if is_done or voids >= MOST_VOID:
                 break
-            base = best(journal.runs, workload.name, LLAMA_SERVERS, PRIMARY[workload.name]) or "llama-server a"
-            run = asyncio.run(_one(bench, workload, (number, name, voids), _base_of(journal, workload.name, base)))
+            place = bench.place.sized(workload.slots, workload.slot_tokens)
+            started = command(name, place, _base_of(journal, workload.name))
+            turn = (number, name, voids)
+            run = asyncio.run(_one(started, workload, turn, f"{bench.seed}/{number}/{workload.name}"))
             journal.add(run)
             done += 1
             left = (time.monotonic() - began) / done * (len(plan) - index - 1)
             print(f"[{index + 1}/{len(plan)}, {left / 60:.0f} min left] {_line(run)}", flush=True)
 
 
-def _base_of(journal: Journal, workload: str, base: str) -> str:
-    """The configuration that was tuned first stays the tuned one."""
-    for run in journal.runs:
-        if run.workload == workload and run.contestant == TUNED:
-            return next(
-                (name for name, flags in LLAMA_SERVERS.items() if f" {' '.join(flags)} -b " in run.command), base
-            )
-    return base
+def _base_of(journal: Journal, workload: str) -> str:
+    """What the tuned llama-server is made of: who was best in the first round; it stays that."""
+    first = [run for run in journal.runs if run.round == 0]
+    return best(first, workload, LLAMA_SERVERS, PRIMARY[workload]) or next(iter(LLAMA_SERVERS))
 
 
-async def _one(bench: Bench, workload: Workload, turn: tuple[int, str, int], base: str) -> Run:
+async def _one(command: Command, workload: Workload, turn: tuple[int, str, int], texts: str) -> Run:
     number, name, attempt = turn
-    place = bench.place.sized(workload.slots, workload.slot_tokens)
-    command = command_of(name, place, base)
-    seed = random.Random(f"{bench.seed}/{number}/{workload.name}").randrange(2**31)  # noqa: S311 - texts
+    seed = random.Random(texts).randrange(2**31)  # noqa: S311 - texts
     try:
-        with Server(command, {"OMP_NUM_THREADS": str(place.threads)}) as server:
+        with Server(command) as server:
             await server.ready()
             await _warm_up(server.port, workload, seed)
             figures, machine, void = await _measured(server, workload, seed)

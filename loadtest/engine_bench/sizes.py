@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine_bench.load.chat import Apart, Burst, Chat
+from engine_bench.load.leaving import Leaving
 from engine_bench.load.mixed import Mixed
+from engine_bench.load.ramp import Ramp
+from engine_bench.load.returning import Returning
 from engine_bench.load.workload import Workload
 from engine_bench.servers.contestants import EXAMPLE, LLAMA_SERVERS, OURS, OURS_AGAIN, SERIAL, TUNED
 
@@ -30,6 +33,7 @@ class Size:
 
 
 _FEW: Final = (OURS, _A, _C, TUNED, OURS_AGAIN)
+_TWO: Final = (OURS, _A, OURS_AGAIN)
 _ALL: Final = (OURS, _A, _B, _C, TUNED, OURS_AGAIN)
 
 SIZES: Final[Mapping[str, Size]] = {
@@ -41,12 +45,18 @@ SIZES: Final[Mapping[str, Size]] = {
             Burst(sizes=(3,), prefix_tokens=80, tail_tokens=5, answer_tokens=4, slots=2),
             Apart(clients=2, prompts=4, prompt_tokens=20, answer_tokens=4),
             Mixed(streams=2, stream_tokens=40, longs=1, long_tokens=600, lead_seconds=0.0, slots=3),
+            Ramp(stages=(2, 4), stage_seconds=1.0, persona_tokens=30, think_seconds=0.2, answer_tokens=8),
+            Returning(conversations=12, system_tokens=60, returning=3, slots=2),
+            Leaving(leaves=3, prefill_tokens=1500, prefill_seconds=0.05, answer_tokens=1500, settle_seconds=0.05),
         ),
         {
             "W1": (OURS, _A, OURS_AGAIN),
             "W2": (OURS, _C, OURS_AGAIN),
             "W3": (OURS, _A, SERIAL, OURS_AGAIN),
             "W4": (OURS, _A, TUNED, OURS_AGAIN),
+            "W5": _TWO,
+            "W6": _TWO,
+            "W7": _TWO,
         },
         has_ceilings=False,
     ),
@@ -59,12 +69,15 @@ SIZES: Final[Mapping[str, Size]] = {
     "full": Size(
         "large",
         5,
-        (Chat(), Burst(sizes=(8, 32)), Apart(), Mixed(longs=4)),
+        (Chat(), Burst(sizes=(8, 32)), Apart(), Mixed(longs=4), Ramp(), Returning(), Leaving()),
         {
             "W1": (*_ALL, EXAMPLE, SERIAL),
             "W2": (*_ALL, EXAMPLE),
             "W3": (*_ALL, EXAMPLE, SERIAL),
             "W4": _ALL,
+            "W5": _TWO,
+            "W6": _FEW,
+            "W7": _TWO,
         },
     ),
 }

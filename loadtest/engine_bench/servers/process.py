@@ -70,7 +70,7 @@ class Usage:
 class Server:
     """A running server; `with` ends it."""
 
-    def __init__(self, command: Command, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, command: Command) -> None:
         """Start it on a free port of the loopback interface."""
         self._folder = tempfile.TemporaryDirectory(prefix="engine-bench-")
         folder = Path(self._folder.name)
@@ -83,7 +83,7 @@ class Server:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - words of `contestants`
                 self.command.words,
-                env={**inherited, **(environment or {}), **self.command.environment},
+                env={**inherited, **self.command.environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for us; we end it

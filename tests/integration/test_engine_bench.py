@@ -1,0 +1,121 @@
+"""The engine bench with real processes: servers that lie, an interruption, and a small run against llama-server."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from engine_bench.command_line import DONE, UNUSABLE, main
+from engine_bench.load.chat import Apart
+from engine_bench.results.journal import Journal, read_journal
+from engine_bench.results.report import rows
+from engine_bench.rounds import MOST_VOID, Bench, run_all
+from engine_bench.servers.contestants import Place
+from engine_bench.servers.process import Command
+from parts.needs import left_out
+
+ROOT = Path(__file__).parents[2]
+APART = Apart(clients=2, prompts=6, prompt_tokens=20, answer_tokens=4)
+NOWHERE = Place(Path("/none"), Path("/none"), 1)
+COLD_SECONDS = 1800
+"""Compiling llama-server takes 10-15 CPU minutes the first time; afterwards it is in ~/.cache/chatbot-build."""
+
+
+def bench(names: list[str], rounds: int = 1) -> Bench:
+    return Bench(NOWHERE, [APART], {"W3": names}, rounds)
+
+
+def lying(lies: Mapping[str, str]) -> object:
+    path = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "loadtest")])
+
+    def command(name: str, _place: Place, _base: str) -> Command:
+        return Command((sys.executable, "-m", "parts.lying_server", lies[name], "{port}"), {"PYTHONPATH": path})
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [
+        ("few", "4 told and 3 received of 4"),
+        ("counts", "prompt 48 of 49"),
+        ("early", "finish stop"),
+        ("busy", "status 503"),
+        ("stuck", "status 0"),
+    ],
+)
+def test_a_run_with_other_work_is_void_and_counted_and_makes_no_ratio(tmp_path: Path, lie: str, said: str) -> None:
+    journal = Journal(tmp_path, {})
+
+    run_all(bench(["ours", "llama-server a", "ours again"]), journal, lying({
+        "ours": "honest", "llama-server a": lie, "ours again": "honest",
+    }))  # fmt: skip
+
+    voids = [run.void for run in journal.runs if run.contestant == "llama-server a"]
+    assert len(voids) == MOST_VOID
+    assert all(said in void for void in voids), voids
+    assert [run.void for run in journal.runs if run.contestant != "llama-server a"] == ["", ""]
+    found = {row["figure"]: row for row in rows(journal.runs)}
+    assert found["tokens_per_second"]["ratio"] is None
+    assert found["tokens_per_second"]["noise"] is not None
+
+
+def test_a_bench_that_goes_on_repeats_nothing(tmp_path: Path) -> None:
+    honest = lying({"ours": "honest", "ours again": "honest"})
+    run_all(bench(["ours", "ours again"]), Journal(tmp_path, {}), honest)
+    before = (tmp_path / "runs.jsonl").read_text()
+
+    run_all(bench(["ours", "ours again"], rounds=2), Journal(tmp_path, {}), honest)
+
+    after = (tmp_path / "runs.jsonl").read_text()
+    assert after.startswith(before)
+    assert [(run.round, run.void) for run in read_journal(tmp_path)[1]] == [(0, ""), (0, ""), (1, ""), (1, "")]
+
+
+def test_a_server_that_does_not_start_is_void_and_says_why(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, {})
+
+    run_all(bench(["ours"]), journal, lambda *_: Command((sys.executable, "-c", "raise SystemExit('no model')"), {}))
+
+    assert [run.void for run in journal.runs] == ["ServerFailed: ended with 1: no model"] * MOST_VOID
+
+
+def test_a_folder_without_programs_says_how_to_build_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["run", "--programs", str(tmp_path), "--out", str(tmp_path / "out"), "--size", "try"])
+
+    assert code == UNUSABLE
+    assert ".ci/llama_server.py" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def programs() -> Path:
+    """llama-server: built where nothing may be left out, else only taken where it was built before."""
+    builder = sorted(ROOT.glob(".tools/uv-*/bin/python"))
+    command = [str(builder[-1]) if builder else sys.executable, str(ROOT / ".ci" / "llama_server.py")]
+    if os.environ.get("CI") != "true":
+        command.append("--cached")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        left_out("llama-server is not built; get it: make bench")
+    return Path(done.stdout.strip())
+
+
+@pytest.mark.timeout(COLD_SECONDS)
+def test_all_workloads_do_equal_work_here_and_on_llama_server(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    code = main(["run", "--size", "try", "--rounds", "1", "--programs", str(programs), "--out", "out"])
+
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    _, runs = read_journal(tmp_path / "out")
+    assert code == DONE
+    assert {(run.workload, run.contestant): run.void for run in runs if run.void} == {}
+    assert {row["workload"] for row in report["rows"] if row["ratio"]} == {f"W{number}" for number in range(1, 8)}
+    burst = next(run for run in runs if run.workload == "W2" and run.contestant == "ours")
+    assert burst.figures["computed_of_least"] < 1.5  # one leader, the others follow
+    assert (tmp_path / "out" / "report.md").read_text().count("| W") > len(report["rows"])

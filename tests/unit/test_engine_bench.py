@@ -1,0 +1,273 @@
+"""The engine bench's own arithmetic: ratios, what counts, what is said of it, and going on after an interruption."""
+
+import json
+import random
+from pathlib import Path
+
+import gguf
+import pytest
+from engine_bench.load.chat import Chat
+from engine_bench.load.client import Exchange, Question, read
+from engine_bench.load.mixed import Mixed
+from engine_bench.load.texts import prompt_tokens, text_of, tokens_in
+from engine_bench.model_file import SHAPES, make_model
+from engine_bench.results.figures import percentile
+from engine_bench.results.journal import Journal, OtherBench, Run, read_journal
+from engine_bench.results.ratios import NO_DIFFERENCE, Ratio, best, compare, ratio_of, verdict
+from engine_bench.results.report import goal_rows, rows, write_report
+from engine_bench.rounds import Bench
+from engine_bench.servers.contestants import TUNED, Place, command_of
+from engine_bench.sizes import SIZES
+
+PLACE = Place(Path("/model.gguf"), Path("/programs"), 2)
+ANSWER = (
+    b'data: {"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
+    b": queue position=1 eta=2\n\n"
+    b'data: {"choices":[{"delta":{"content":"123"},"finish_reason":null}]}\n\n'
+    b'data: {"choices":[{"delta":{"content":"456789"},"finish_reason":null}]}\n\n'
+    b'data: {"choices":[{"delta":{},"finish_reason":"length"}]}\n\n'
+    b'data: {"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":3,'
+    b'"prompt_tokens_details":{"cached_tokens":7}}}\n\ndata: [DONE]\n\n'
+)
+
+
+def run(contestant: str, number: int, value: float, *, void: str = "", figure: str = "tokens_per_second") -> Run:
+    return Run("W3", number, contestant, 0, void, {figure: value})
+
+
+def exchange(**changes: object) -> Exchange:
+    fields: dict[str, object] = {
+        "key": "k", "kind": "first", "user": "u", "wanted_prompt_tokens": 20, "wanted_tokens": 3, "sent_at": 1.0,
+        "status": 200, "text": "123456789", "prompt_tokens": 20, "completion_tokens": 3, "finish": "length",
+        "is_whole": True,
+    }  # fmt: skip
+    return Exchange(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_a_ratio_is_the_median_of_the_rounds_ratios_not_of_the_medians() -> None:
+    ours, theirs = {0: 10.0, 1: 40.0, 2: 90.0}, {0: 10.0, 1: 20.0, 2: 30.0}
+
+    ratio = ratio_of(ours, theirs)
+
+    assert ratio == Ratio(2.0, 1.0, 3.0, 3)
+
+
+def test_a_round_that_one_side_lacks_is_in_no_ratio() -> None:
+    runs = [run("ours", 0, 9.0), run("ours", 1, 8.0), run("llama-server a", 1, 4.0)]
+    runs += [run("llama-server a", 0, 1.0, void="status 503")]
+
+    assert compare(runs, "W3", ("ours", "llama-server a"), "tokens_per_second") == Ratio(2.0, 2.0, 2.0, 1)
+    assert compare(runs, "W3", ("ours", "llama-server b"), "tokens_per_second") is None
+
+
+@pytest.mark.parametrize(
+    ("median", "noise", "said"),
+    [
+        (1.30, Ratio(1.0, 0.9, 1.1, 3), "better"),
+        (1.11, Ratio(1.0, 0.9, 1.1, 3), NO_DIFFERENCE),  # 1 / 0.9 is 1.11...
+        (0.92, Ratio(1.0, 0.95, 1.1, 3), NO_DIFFERENCE),
+        (0.80, Ratio(1.0, 0.95, 1.1, 3), "worse"),
+        (1.30, None, "no A/A pair"),
+    ],
+)
+def test_nothing_is_said_that_the_same_program_twice_would_also_show(
+    median: float, noise: Ratio | None, said: str
+) -> None:
+    assert verdict(Ratio(median, median, median, 3), noise, more_is_better=True) == said
+
+
+def test_less_is_better_where_time_is_measured() -> None:
+    noise = Ratio(1.0, 0.95, 1.05, 3)
+
+    assert verdict(Ratio(0.5, 0.4, 0.6, 3), noise, more_is_better=False) == "better"
+
+
+def test_the_best_rival_is_found_per_figure_and_never_among_void_runs() -> None:
+    runs = [
+        run("llama-server a", 0, 5.0),
+        run("llama-server b", 0, 99.0, void="cut off"),
+        run("llama-server c", 0, 7.0),
+    ]
+
+    assert best(runs, "W3", ["llama-server a", "llama-server b", "llama-server c"], ("tokens_per_second", True)) == (
+        "llama-server c"
+    )
+    assert best(runs, "W3", ["llama-server a", "llama-server c"], ("tokens_per_second", False)) == "llama-server a"
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({}, None),
+        ({"status": 503}, "status 503"),
+        ({"is_whole": False}, "cut off"),
+        ({"prompt_tokens": 19}, "prompt 19 of 20"),
+        ({"completion_tokens": 4}, "answer 4 told and 3 received of 3"),
+        ({"text": "123456"}, "3 told and 2 received"),
+        ({"text": "1234567"}, "-1 received"),
+        ({"text": "Hello!!!!"}, "-1 received"),
+        ({"finish": "stop"}, "finish stop"),
+    ],
+)
+def test_an_answer_that_is_not_the_work_asked_for_is_a_fault(changes: dict[str, object], fault: str | None) -> None:
+    found = exchange(**changes).fault()
+
+    assert found is None if fault is None else fault in str(found)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 10_000])
+@pytest.mark.parametrize("chunk", [None, 1, 11, 400])
+def test_an_answer_is_read_the_same_however_it_is_cut(size: int, chunk: int | None) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+    if chunk is None:
+        whole = head + b"\r\n" + ANSWER
+    else:
+        parts = [ANSWER[i : i + chunk] for i in range(0, len(ANSWER), chunk)]
+        body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
+        whole = head + b"Transfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n\r\n"
+    received = [(float(i), whole[i : i + size]) for i in range(0, len(whole), size)]
+    found = exchange(status=0, text="", prompt_tokens=None, completion_tokens=None, finish=None, is_whole=False)
+
+    read(found, received)
+
+    assert found.fault() is None
+    assert found.cached_tokens == 7
+    assert [count for _, count in found.pieces] == [1, 2]
+    assert found.pieces[0][0] <= found.pieces[1][0]
+
+
+def test_a_refusal_says_when_to_come_back() -> None:
+    found = exchange(status=0)
+
+    read(found, [(1.0, b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}")])
+
+    assert (found.status, found.retry_after_seconds) == (429, 7.0)
+
+
+def test_texts_have_the_tokens_that_were_asked_for() -> None:
+    text = text_of(random.Random(1), 50)
+
+    assert tokens_in(text) == 50
+    assert text.isdigit()
+    assert prompt_tokens([{"role": "system", "content": text}, {"role": "user", "content": "123"}]) == 10 + 50 + 9 + 11
+
+
+def test_a_long_prompt_is_sent_in_messages_that_our_service_takes() -> None:
+    question = Mixed()._long(random.Random(1), 0)
+
+    assert max(len(each["content"]) for each in question.messages) <= 8000
+    assert question.messages[-1]["role"] == "user"
+    assert sum(tokens_in(each["content"]) for each in question.messages) == 6000
+
+
+def test_gaps_count_as_beside_a_long_prompt_where_they_overlap_its_reading() -> None:
+    times = (1.0, 2.0, 2.5, 6.0, 6.1, 7.0)
+    stream = exchange(kind="stream", pieces=[(at, 1) for at in times], done_at=7.0)
+    long = exchange(kind="long", sent_at=3.0, pieces=[(5.0, 1)], done_at=5.1)
+
+    figures = Mixed().figures([stream, long])
+
+    assert (figures["itl_beside_p50"], figures["itl_quiet_max"], figures["ttft_long"]) == (3.5, 1.0, 2.0)
+
+
+def test_a_seed_asks_the_same_of_everyone_and_rounds_ask_anew() -> None:
+    body = Question("k", "first", "u", ({"role": "user", "content": text_of(random.Random(3), 4)},), 5).body()
+
+    fields = json.loads(body)
+    assert fields["messages"][0]["content"] == text_of(random.Random(3), 4)
+    assert (fields["max_tokens"], fields["temperature"], fields["repeat_penalty"]) == (5, 0.7, 1.08)
+
+
+def test_every_contestant_plays_every_round_once_and_the_order_rotates() -> None:
+    chat = Chat()
+    bench = Bench(PLACE, [chat], {"W1": ["ours", "llama-server a", TUNED, "ours again"]}, rounds=4)
+
+    orders = [[name for number, _, name in bench.plan() if number == wanted] for wanted in range(4)]
+
+    assert [order[0] for order in orders] == ["ours", "llama-server a", TUNED, "ours again"]
+    assert orders[0][-1] == TUNED  # made of the winner of the others
+    assert all(sorted(order) == sorted(orders[0]) for order in orders)
+
+
+def test_an_interrupted_bench_goes_on_where_it_was_even_after_half_a_line(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, {"commit": "a"})
+    journal.add(run("ours", 0, 5.0, void="status 500"))
+    journal.add(run("ours", 0, 5.0))
+    with (tmp_path / "runs.jsonl").open("a") as file:
+        file.write('{"workload": "W3", "rou')
+
+    again = Journal(tmp_path, {"commit": "a"})
+    again.add(run("llama-server a", 0, 4.0))
+
+    assert again.attempts("W3", 0, "ours") == (True, 1)
+    assert again.attempts("W3", 1, "ours") == (False, 0)
+    assert [each.contestant for each in read_journal(tmp_path)[1]] == ["ours", "ours", "llama-server a"]
+
+
+def test_runs_of_another_commit_are_never_mixed_in(tmp_path: Path) -> None:
+    Journal(tmp_path, {"commit": "a", "model": "m"})
+
+    with pytest.raises(OtherBench, match="commit differ"):
+        Journal(tmp_path, {"commit": "b", "model": "m"})
+
+
+def test_the_report_names_the_winner_the_noise_and_what_was_missed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, {"machine": {"cpu": "test", "cores": 2}})
+    for number in range(3):
+        for name, speed in (("ours", 90.0), ("ours again", 91.0), ("llama-server a", 100.0), ("serial", 30.0)):
+            journal.add(run(name, number, speed))
+
+    text = write_report(tmp_path)
+
+    (row,) = rows(journal.runs)
+    assert (row["rival"], row["verdict"], row["ratio"]) == ("llama-server a", "worse", [0.9, 0.9, 0.9])
+    assert {(goal["text"], goal["is_kept"]) for goal in goal_rows(journal.runs)} == {
+        ("nothing shared: tokens/s", False),
+        ("8 clients against the serial design: tokens/s", False),
+    }
+    assert "**missed**" in text
+    assert json.loads((tmp_path / "report.json").read_text())["rows"][0]["theirs"] == 100.0
+
+
+def test_both_sides_get_the_same_pool_threads_and_slots() -> None:
+    place = PLACE.sized(8, 1500)
+    ours, theirs = command_of("ours", place), command_of(TUNED, place, "llama-server c")
+
+    words = theirs.words
+    assert ours.environment["CHATBOT_ENGINE_KV_TOKENS"] == words[words.index("-c") + 1] == str(8 * 1536)
+    assert ours.environment["CHATBOT_ENGINE_SLOTS"] == words[words.index("-np") + 1]
+    assert ours.environment["CHATBOT_ENGINE_THREADS"] == words[words.index("-t") + 1]
+    assert ours.environment["LLAMA_CPP_LIB_PATH"] == str(Path(words[0]).parent)
+    assert "--no-cache-idle-slots" in words
+    assert words[words.index("-ub") + 1] == "160"
+
+
+def test_a_setting_is_a_contestant_of_its_own() -> None:
+    command = command_of("ours CHATBOT_ENGINE_STEP_TOKENS=512", PLACE)
+
+    assert command.environment["CHATBOT_ENGINE_STEP_TOKENS"] == "512"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_has_an_aa_pair_and_a_rival_for_each_workload(size: str) -> None:
+    for workload in SIZES[size].workloads:
+        names = SIZES[size].contestants[workload.name]
+
+        assert {"ours", "ours again"} <= set(names)
+        assert any(name.startswith("llama-server") for name in names)
+
+
+def test_the_models_own_tokens_are_groups_of_three_digits(tmp_path: Path) -> None:
+    path = make_model(tmp_path / "model.gguf", SHAPES["tiny"])
+
+    reader = gguf.GGUFReader(path)
+    tensors = {tensor.name: tensor.data for tensor in reader.tensors}
+    may_come = [token for token, row in enumerate(tensors["output.weight"]) if row[0] == 0]
+    texts = reader.fields["tokenizer.ggml.tokens"].contents()
+    assert {texts[token] for token in may_come} == {f"{number:03d}" for number in range(1000)}
+    assert (tensors["token_embd.weight"][:, 0] == 4).all()
+    assert (tensors["blk.1.ffn_down.weight"][0] == 0).all()
+
+
+def test_percentiles_are_by_nearest_rank() -> None:
+    assert [percentile([3.0, 1.0, 2.0, 4.0], percent) for percent in (0, 25, 50, 99)] == [1.0, 1.0, 2.0, 4.0]
