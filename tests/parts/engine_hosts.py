@@ -92,4 +92,4 @@ async def running_engine(path: Path, revision: str = "a" * 16, **options: Any) -
 
 def scripted_engine(path: Path, revision: str = "a" * 16, **options: Any) -> Any:
     """The same on the scripted process."""
-    return running_engine(path, revision, command=SCRIPTED_COMMAND, **options)
+    return running_engine(path, revision, **({"command": SCRIPTED_COMMAND, "inspection": ()} | options))

@@ -17,8 +17,9 @@ from chatbot.llm.dialogue_frames import dialogue_frame
 from chatbot.llm.engine.frames import LoadFrame
 from chatbot.llm.supervision.engine_child import ENGINE_COMMAND, EngineChild
 from chatbot.llm.supervision.engine_stats import EngineStats
+from chatbot.llm.supervision.inspection import INSPECTION_COMMAND, fault_in_header
 from chatbot.llm.supervision.life_cycle import LifeCycle
-from chatbot.llm.supervision.model_file import ModelFile
+from chatbot.llm.supervision.model_file import Fault, ModelFile
 from chatbot.llm.supervision.status_board import StatusBoard
 from chatbot.llm.supervision.watchdog import Watchdog
 
@@ -45,6 +46,7 @@ class EngineOptions:
         name: Name for clients; "" takes the file's.
         ready_during_swap: Whether a planned swap keeps the process ready.
         command: How an engine process is started; the socket's descriptor is appended.
+        inspection: How a header is inspected before a swap; the path is appended. Empty: not at all.
     """
 
     smoke: Dialogue
@@ -59,6 +61,7 @@ class EngineOptions:
     name: str = ""
     ready_during_swap: bool = False
     command: tuple[str, ...] = ENGINE_COMMAND
+    inspection: tuple[str, ...] = INSPECTION_COMMAND
 
 
 class EngineHost:
@@ -81,7 +84,7 @@ class EngineHost:
         self._on_capacity = on_capacity
         self._clock = clock
         self._board = StatusBoard(options.ready_during_swap, clock)
-        self._life = LifeCycle(self._spawn, self._board, self._publish, clock)
+        self._life = LifeCycle(self._spawn, self._board, self._publish, self._inspect, clock)
         self._process: EngineChild | None = None
         self._stats = EngineStats()
         self._tasks: list[asyncio.Task[None]] = []
@@ -204,6 +207,9 @@ class EngineHost:
         watchdog = Watchdog(options.load_timeout_seconds, self._clock)
         self._process = await EngineChild.spawn(load, watchdog, options.command)
         return self._process
+
+    async def _inspect(self, path: Path) -> Fault | None:
+        return await fault_in_header(path, self._options.inspection)
 
     async def _tick(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from typing import Any, Self
 from chatbot.domain.errors import EngineLost
 from chatbot.domain.model import ModelReason
 from chatbot.llm.engine.frames import HEADER_BYTES, FrameError, LoadFrame, ReadyFrame, body_length, decode, encode
+from chatbot.llm.supervision.model_file import Fault
 from chatbot.llm.supervision.stream import GenerationStream
 from chatbot.llm.supervision.watchdog import TICK_SECONDS, Stuck, Watchdog
 
@@ -39,6 +40,13 @@ class Ending:
     reason: ModelReason | None
     message: str
     asked: bool
+
+    def fault(self) -> Fault:
+        """Why the file is not served, where this was one death too many."""
+        if self.reason is not None:
+            return Fault(self.reason, self.message)
+        hint = "look for what kills it: the memory limit, a faulty GPU, a broken file"
+        return Fault(ModelReason.ENGINE_CRASHED, f"Three deaths of the engine within 5 minutes; {hint}. {self.message}")
 
 
 class EngineChild:

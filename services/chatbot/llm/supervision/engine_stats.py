@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-GAUGES = frozenset({"kv_cells", "kv_cells_active", "kv_cells_idle", "active", "waiting"})
+GAUGES = frozenset({"kv_cells", "kv_cells_active", "kv_cells_idle", "active", "waiting", "host_cache_bytes"})
 """Names in a heartbeat's `stats` that are levels; all others count up from the start of the process."""
 
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chatbot.domain.model import ModelReason
 from chatbot.llm.engine.frames import ReadyFrame
 from chatbot.llm.supervision.engine_child import Ending, EngineChild
 from chatbot.llm.supervision.model_file import Fault, ModelFile, Signature, fault_at_a_glance, signature_of, size_of
@@ -35,6 +34,7 @@ class LifeCycle:
         spawn: Starts a process on a file.
         board: Is told everything that happens.
         on_change: Called when the engine opens or closes.
+        inspect: What a file's header tells to be wrong; asked before an engine that serves is ended for the file.
         clock: Monotonic seconds.
 
     Attributes:
@@ -49,9 +49,11 @@ class LifeCycle:
         spawn: Callable[[ModelFile], Awaitable[EngineChild]],
         board: StatusBoard,
         on_change: Callable[[], None],
+        inspect: Callable[[Path], Awaitable[Fault | None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spawn, self._board, self._on_change, self._clock = spawn, board, on_change, clock
+        self._inspect = inspect
         self.child: EngineChild | None = None
         self.opened = asyncio.Event()
         self.served: ModelFile | None = None
@@ -216,10 +218,12 @@ class LifeCycle:
             self._news.set()  # somebody may wait for the last one to end
 
     async def _is_faulty(self, model: ModelFile | None) -> bool:
-        """Refuse what a glance at the file tells, before anything is ended for it."""
+        """Refuse what can be told of the file without loading it, before anything is ended for it."""
         if model is None:
             return True
         fault = await asyncio.to_thread(fault_at_a_glance, model.path)
+        if fault is None and self.child is not None:
+            fault = await self._inspect(model.path)
         self._size_bytes = await asyncio.to_thread(size_of, model.path)
         if fault is not None and self._is_next(model):
             await self._refuse(model, fault)
@@ -232,11 +236,11 @@ class LifeCycle:
         goes_back = is_failing and self._has_other_good(model)
         self._board.engine_lost(crashing=is_failing and not goes_back)
         if goes_back:
-            await self._refuse(model, _crash_fault(ending))
+            await self._refuse(model, ending.fault())
         elif is_failing:
             self._is_hopeless = True
             if not self._refused:
-                self._board.failed(_crash_fault(ending), going_back=False)
+                self._board.failed(ending.fault(), going_back=False)
         self._on_change()
 
     async def _refuse(self, model: ModelFile, fault: Fault) -> None:
@@ -288,10 +292,3 @@ class LifeCycle:
         finally:
             news.cancel()
         self._news.clear()
-
-
-def _crash_fault(ending: Ending) -> Fault:
-    if ending.reason is not None:
-        return Fault(ending.reason, ending.message)
-    hint = "look for what kills it: the memory limit, a faulty GPU, a broken file"
-    return Fault(ModelReason.ENGINE_CRASHED, f"Three deaths of the engine within 5 minutes; {hint}. {ending.message}")
