@@ -17,7 +17,7 @@ hypothesis.settings.register_profile("chatbot", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("chatbot")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scale() -> Callable[[int, int], int]:
     """`scale(few, many)`: few in `make test`, many in `make stress`."""
     return lambda few, many: many if FULL else few
