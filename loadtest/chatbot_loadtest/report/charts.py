@@ -4,14 +4,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from chatbot_loadtest.results.figures import percentile
+from chatbot_loadtest.results.figures import Figures, percentile
 from chatbot_loadtest.results.run import Run
-from chatbot_loadtest.results.stages import stages
+from chatbot_loadtest.results.stages import saturation, stages
 
 _MAX_BINS: Final = 240
 _HISTOGRAM_BINS: Final = 40
 _MAX_POINTS: Final = 1500
 _TIME: Final = "Time since the start (seconds)"
+_OUTCOME_COLORS: Final = ["#3f9f70", "#dd9f30", "#d4504c"]
+_DIP_SECONDS: Final = 2.0
+_DIP_GAPS: Final = 10
+"""A time without an answer is a dip where it is so much longer than the mean time between two answers."""
 Chart = dict[str, Any]
 Points = list[dict[str, Any]]
 
@@ -40,13 +44,26 @@ def _histogram(run: Run) -> Chart | None:
     points = [
         {"from": round(i * width, 6), "to": round((i + 1) * width, 6), "n": count} for i, count in enumerate(counts)
     ]
-    return _chart(
+    ordered = sorted(seconds)
+    cuts = [{"v": percentile(ordered, share), "what": name} for name, share in (("p50", 0.5), ("p95", 0.95))]
+    x = _axis("from", "Response time of answers (seconds)") | {"bin": {"binned": True, "step": width}}
+    bars = _layer(
         points,
-        {"type": "bar", "tooltip": True},
-        x=_axis("from", "Response time of answers (seconds)") | {"bin": {"binned": True, "step": width}},
+        {"type": "bar", "tooltip": True, "binSpacing": 1},
+        x=x,
         x2={"field": "to"},
         y=_axis("n", "Answers (count)"),
     )
+    place = {"field": "v", "type": "quantitative"}
+    lines = _layer(cuts, {"type": "rule", "strokeDash": [3, 3], "style": "hintline"}, x=place)
+    names = _layer(
+        cuts,
+        {"type": "text", "align": "left", "dx": 4, "baseline": "top", "style": "hint"},
+        x=place,
+        y={"value": 2},
+        text={"field": "what"},
+    )
+    return _frame() | {"layer": [bars, lines, names]}
 
 
 def _round_width(width: float) -> float:
@@ -68,7 +85,7 @@ def _percentiles(run: Run) -> Chart | None:
     for number, values in sorted(bins.items()):
         ordered = sorted(values)
         for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
-            points.append({"t": number * width, "what": name, "v": percentile(ordered, share)})
+            points.append({"t": (number + 0.5) * width, "what": name, "v": percentile(ordered, share)})
     return _lines(points, "Response time (seconds)", ["p50", "p95", "p99"]) if points else None
 
 
@@ -87,14 +104,34 @@ def _outcomes(run: Run) -> Chart | None:
             {"t": number * width, "end": (number + 1) * width, "what": name, "v": count / width}
             for number, count in sorted(counts.items())
         ]
-    return _chart(
+    bars = _layer(
         points,
-        {"type": "bar", "tooltip": True},
+        {"type": "bar", "tooltip": True, "binSpacing": 0},
         x=_axis("t", _TIME) | {"bin": {"binned": True}},
         x2={"field": "end"},
         y=_axis("v", "Attempts that ended (per second)"),
-        color=_color(list(kinds), {"range": ["#3b9a6d", "#d79a2b", "#cf4a4a"]}),
+        color=_color(list(kinds), {"range": _OUTCOME_COLORS}),
     )
+    return _frame() | {"layer": [*_dip(figures), bars]}
+
+
+def _dip(figures: Figures) -> list[Chart]:
+    """The longest time without an answer, as a band behind the bars; none where it does not stand out."""
+    began, seconds = figures.longest_silence() or (0.0, 0.0)
+    if seconds < max(_DIP_SECONDS, _DIP_GAPS * figures.wall_seconds / max(1, figures.answered)):
+        return []
+    begin = round(began - figures.first_began_at, 2)
+    band = [{"t": begin, "end": round(begin + seconds, 2), "what": f"{seconds:.1f} s without an answer"}]
+    x = {"field": "t", "type": "quantitative"}
+    shade = _layer(band, {"type": "rect", "opacity": 0.16, "style": "dip", "tooltip": True}, x=x, x2={"field": "end"})
+    name = _layer(
+        band,
+        {"type": "text", "baseline": "top", "style": "dip", **_beside(begin, figures.wall_seconds)},
+        x=x if begin > figures.wall_seconds / 2 else {"field": "end", "type": "quantitative"},
+        y={"value": 2},
+        text={"field": "what"},
+    )
+    return [shade, name]
 
 
 def _timeline(run: Run) -> Chart | None:
@@ -105,22 +142,35 @@ def _timeline(run: Run) -> Chart | None:
     for start in range(0, len(run.timeline), step):
         moments = run.timeline[start : start + step]
         at = round(moments[0].at - begin, 1)
-        for name, of in (("users", "users"), ("running", "running"), ("waiting", "waiting")):
+        for name, of in (("users", "users"), ("waiting", "waiting"), ("running", "running")):
             points.append({"t": at, "what": name, "v": max(getattr(moment, of) for moment in moments)})
-    return _lines(points, "Users and requests (count)", ["users", "waiting", "running"])
+    return _lines(points, "Users and requests (count)", ["users", "waiting", "running"], interpolate="step-after")
 
 
 def _stages(run: Run) -> Chart | None:
-    found = stages(run)
+    found, saturated = stages(run), saturation(run)
     if len(found) < 2:
         return None
-    points = [{"users": stage.users, "v": stage.answers_per_second} for stage in found]
-    return _chart(
-        points,
-        {"type": "line", "point": True, "tooltip": True},
-        x=_axis("users", "Users (count)"),
-        y=_axis("v", "Answers (per second)"),
+    points = [{"users": stage.users, "v": round(stage.answers_per_second, 3)} for stage in found]
+    x, y = _axis("users", "Users (count)"), _axis("v", "Answers (per second)")
+    line = _layer(points, {"type": "line", "point": {"size": 60}, "tooltip": True}, x=x, y=y)
+    if saturated is None:
+        return _frame() | {"layer": [line]}
+    mark = [{"users": saturated.users, "what": f"saturated at {saturated.users} users"}]
+    rule = _layer(mark, {"type": "rule", "strokeDash": [3, 3], "style": "hintline"}, x=x)
+    name = _layer(
+        mark,
+        {"type": "text", "baseline": "bottom", "style": "hint", **_beside(saturated.users, found[-1].users)},
+        x=x,
+        y={"value": {"expr": "height - 6"}},
+        text={"field": "what"},
     )
+    return _frame() | {"layer": [rule, line, name]}
+
+
+def _beside(place: float, most: float) -> Chart:
+    """A text stands on the side of a line where there is room."""
+    return {"align": "right", "dx": -5} if place > most / 2 else {"align": "left", "dx": 5}
 
 
 def _promises(run: Run) -> Chart | None:
@@ -131,27 +181,15 @@ def _promises(run: Run) -> Chart | None:
     points = [{"x": round(promised, 3), "y": round(real, 3)} for promised, real in promises[::step]]
     most = max(max(pair) for pair in promises) or 1.0
     x, y = _axis("x", "Promised wait (seconds)"), _axis("y", "Real wait (seconds)")
-    diagonal = {
-        "data": {"values": [{"x": 0, "y": 0}, {"x": most, "y": most}]},
-        "mark": {"type": "line", "strokeDash": [4, 4], "color": "#8a8f98"},
-        "encoding": {"x": x, "y": y},
-    }
-    cloud = {
-        "data": {"values": points},
-        "mark": {"type": "point", "filled": True, "opacity": 0.6, "tooltip": True},
-        "encoding": {"x": x, "y": y},
-    }
+    ends: Points = [{"x": 0, "y": 0}, {"x": most, "y": most}]
+    diagonal = _layer(ends, {"type": "line", "strokeDash": [4, 4], "strokeWidth": 1, "style": "hintline"}, x=x, y=y)
+    cloud = _layer(points, {"type": "point", "filled": True, "opacity": 0.5, "size": 26, "tooltip": True}, x=x, y=y)
     return _frame() | {"layer": [diagonal, cloud]}
 
 
-def _lines(points: Points, title: str, order: Sequence[str]) -> Chart:
-    return _chart(
-        points,
-        {"type": "line", "tooltip": True, "point": len(points) <= len(order)},
-        x=_axis("t", _TIME),
-        y=_axis("v", title),
-        color=_color(order),
-    )
+def _lines(points: Points, title: str, order: Sequence[str], **more: Any) -> Chart:
+    mark = {"type": "line", "tooltip": True, "point": len(points) <= len(order), **more}
+    return _frame() | _layer(points, mark, x=_axis("t", _TIME), y=_axis("v", title), color=_color(order))
 
 
 def _axis(field: str, title: str) -> Chart:
@@ -162,8 +200,8 @@ def _color(order: Sequence[str], more: Mapping[str, Any] | None = None) -> Chart
     return {"field": "what", "type": "nominal", "title": None, "scale": {"domain": list(order), **(more or {})}}
 
 
-def _chart(points: Points, mark: Mapping[str, Any], **encoding: Mapping[str, Any]) -> Chart:
-    return _frame() | {"data": {"values": points}, "mark": dict(mark), "encoding": encoding}
+def _layer(points: Points, mark: Mapping[str, Any], **encoding: Mapping[str, Any]) -> Chart:
+    return {"data": {"values": points}, "mark": dict(mark), "encoding": encoding}
 
 
 def _frame() -> Chart:

@@ -1,7 +1,10 @@
 """Writes the page: the summary as cards and tables, the charts, and Vega's JavaScript, all in one file."""
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from html import escape
 from pathlib import Path
 from string import Template
@@ -9,30 +12,19 @@ from typing import Any, Final
 
 import vl_convert
 
+from chatbot_loadtest.report import tables
 from chatbot_loadtest.report.charts import charts
-from chatbot_loadtest.report.comparison import comparison
 from chatbot_loadtest.results.run import Run
+from chatbot_loadtest.scenarios import SCENARIOS
 
 _HERE: Final = Path(__file__).parent
-_CARDS: Final = (
-    ("success_share", "answered", "share"),
-    ("mean_seconds", "mean", "seconds"),
-    ("p50_seconds", "p50", "seconds"),
-    ("p95_seconds", "p95", "seconds"),
-    ("p99_seconds", "p99", "seconds"),
-    ("requests_per_hour", "requests per hour", "count"),
-    ("connection_errors", "connection errors", "count"),
-    ("got_in_share", "let in after Retry-After", "share"),
-    ("users_answered_share", "users with an answer", "share"),
-    ("first_token_p95_seconds", "first token, p95", "seconds"),
-    ("promise_error_p95_seconds", "error of promised waits, p95", "seconds"),
-    ("longest_silence_seconds", "longest time without an answer", "seconds"),
-)
-_FIGURES: Final = {
-    "outcomes": "Outcomes over time",
-    "percentiles": "Response time over time",
+_OVER_TIME: Final = {
+    "outcomes": "What attempts ended with",
+    "percentiles": "Response time",
+    "timeline": "Waiting line and concurrency",
+}
+_ALL_IN_ALL: Final = {
     "histogram": "Distribution of response times",
-    "timeline": "Line and concurrency",
     "stages": "Answers by number of users",
     "promises": "Promised and real waits",
 }
@@ -44,130 +36,110 @@ _MISSING: Final = {
     "stages": "The number of users did not change.",
     "promises": "No stream was told a wait.",
 }
-
-
-def shown(value: float | None, unit: str) -> str:
-    """A figure for people."""
-    if value is None:
-        return "–"
-    if unit == "share":
-        return f"{value * 100:.1f} %"
-    return f"{value:,.0f}" if unit == "count" else f"{value:.2f} s"
+_FACTS: Final = {
+    "model": "Model",
+    "version": "Version",
+    "limits": "Limits",
+    "machine": "Machine",
+    "load_average": "Load average",
+    "started": "Started",
+    "seconds": "Lasted",
+}
 
 
 def page(run: Run, summary: Mapping[str, Any], previous: Mapping[str, Any] | None) -> str:
     """The whole file."""
     made = charts(run)
     about = summary["about"]
-    title = f"Load test: {about.get('scenario', 'requests')}"
+    scenario = str(about.get("scenario", "requests"))
+    known = SCENARIOS.get(scenario)
     parts = {
-        "title": escape(title),
-        "about": escape(_about(about)),
-        "notes": "".join(f'<p class="note">{escape(note)}</p>' for note in _notes(summary)),
-        "cards": "".join(_card(summary["figures"], *card) for card in _CARDS),
-        "verdicts": _verdicts(summary["verdicts"]),
-        "figures": "".join(_figure(name, name in made) for name in _FIGURES),
-        "outcomes": _table(("outcome", "requests"), [(name, str(n)) for name, n in summary["outcomes"].items()]),
-        "characters": _groups("character", summary["characters"]),
-        "kinds": _groups("kind of user", summary["kinds"]),
-        "stages": _stages(summary["stages"]),
-        "comparison": _comparison(summary, previous),
+        "title": escape(f"Load test: {scenario}"),
+        "scenario": escape(scenario),
+        "badge": _badge(summary["verdicts"]),
+        "lead": escape(_lead(summary)),
+        "notes": "".join(_notes(summary)),
+        "facts": "".join(_facts(about)),
+        "cards": tables.cards(summary["figures"]),
+        "over_time": "".join(_figure(name, text, name in made) for name, text in _OVER_TIME.items()),
+        "all_in_all": "".join(_figure(name, text, name in made) for name, text in _ALL_IN_ALL.items()),
+        "verdicts": tables.verdicts(summary["verdicts"]),
+        "stages": tables.stages(summary["stages"]),
+        "outcomes": tables.outcomes(summary["outcomes"]),
+        "returns": tables.returns(summary["returns"]),
+        "characters": tables.groups("character", summary["characters"]),
+        "kinds": tables.groups("kind of user", summary["kinds"]),
+        "release": tables.release(known.release, summary["figures"]) if known and known.release else "",
+        "comparison": tables.earlier(summary, previous),
         "style": (_HERE / "page.css").read_text(encoding="utf-8"),
         "charts": json.dumps(made, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
-        "vega": vl_convert.javascript_bundle().replace("</script", "<\\/script"),  # type: ignore[call-arg]
+        "packed": packed_vega(),
         "script": (_HERE / "page.js").read_text(encoding="utf-8"),
     }
     return Template((_HERE / "page.html").read_text(encoding="utf-8")).substitute(parts)
 
 
-def _about(about: Mapping[str, Any]) -> str:
-    names = ("text", "started", "seconds", "version", "model", "machine")
-    values = [f"{about[name]} s" if name == "seconds" else str(about[name]) for name in names if about.get(name)]
-    return " · ".join(values)
+def packed_vega() -> str:
+    """Vega-Lite's JavaScript as base64 of gzip (RFC 1952), without a date: equal reports are equal files."""
+    source: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
+    return base64.b64encode(gzip.compress(source.encode(), mtime=0)).decode()
+
+
+def _badge(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    missed = sum(not verdict["is_met"] for verdict in verdicts if not verdict["is_objective"])
+    text = f"{missed} threshold{'s' * (missed > 1)} missed" if missed else "every threshold met"
+    return f'<span class="badge {"missed" if missed else "met"}">{text}</span>'
+
+
+def _lead(summary: Mapping[str, Any]) -> str:
+    figures, text = summary["figures"], str(summary["about"].get("text", ""))
+    if not figures["requests"]:
+        return text
+    said = f"{figures['requests']:,} requests, {tables.shown(figures['success_share'], 'share')} answered"
+    if figures["refused_share"]:
+        said += f"; {tables.shown(figures['refused_share'], 'share')} were asked to come back first"
+    return f"{text}: {said}." if text else f"{said}."
+
+
+def _facts(about: Mapping[str, Any]) -> list[str]:
+    return [
+        f"<div><dt>{label}</dt><dd>{escape(_fact(name, about[name]))}</dd></div>"
+        for name, label in _FACTS.items()
+        if about.get(name)
+    ]
+
+
+def _fact(name: str, value: Any) -> str:
+    if name == "started":
+        return datetime.fromisoformat(value).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{int(value) // 60} min {int(value) % 60} s" if name == "seconds" else str(value)
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:
-    notes = []
+    about, notes = summary["about"], []
+    if about.get("note"):
+        notes.append(f'<p class="note">{escape(about["note"])}</p>')
     if not summary["attempts"]:
-        notes.append("The file has no rows: nothing was asked, or the run ended before the first answer.")
+        notes.append(_warning("The file has no rows: nothing was asked, or the run ended before the first answer."))
     if summary["malformed_rows"]:
-        notes.append(f"{summary['malformed_rows']} rows were cut or damaged and are in none of the figures.")
-    if summary["about"].get("is_whole") is False:
-        notes.append("The run was stopped before its end.")
-    if summary["about"].get("cut_off_requests"):
+        notes.append(_warning(f"{summary['malformed_rows']} rows were cut or damaged and are in none of the figures."))
+    if about.get("is_whole") is False:
+        notes.append(_warning("The run was stopped before its end."))
+    if about.get("cut_off_requests"):
         notes.append(
-            f"{summary['about']['cut_off_requests']} requests had no end when the run ended; they are not counted."
+            _warning(f"{about['cut_off_requests']} requests had no end when the run ended; they are not counted.")
         )
     return notes
 
 
-def _card(figures: Mapping[str, float | None], name: str, label: str, unit: str) -> str:
-    return f'<div class="card"><b>{shown(figures[name], unit)}</b><span>{escape(label)}</span></div>'
+def _warning(text: str) -> str:
+    return f'<p class="warning">{escape(text)}</p>'
 
 
-def _figure(name: str, is_there: bool) -> str:
+def _figure(name: str, caption: str, is_there: bool) -> str:
     inner = (
         f'<div class="chart" id="chart-{name}" data-chart="{name}"></div>'
         if is_there
         else f'<p class="empty">{escape(_MISSING[name])}</p>'
     )
-    return f"<figure><figcaption>{escape(_FIGURES[name])}</figcaption>{inner}</figure>"
-
-
-def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        (
-            "met" if verdict["is_met"] else "missed",
-            verdict["threshold"],
-            "nothing measured" if verdict["value"] is None else f"{verdict['value']:.4g}",
-            "objective" if verdict["is_objective"] else "threshold",
-        )
-        for verdict in verdicts
-    ]
-    return _table(("verdict", "rule", "measured", "kind"), rows)
-
-
-def _groups(label: str, groups: Mapping[str, Any]) -> str:
-    rows = [
-        (
-            name,
-            str(group["answered"]),
-            str(group["failed"]),
-            *(shown(group["seconds"][cut], "seconds") for cut in ("mean", "p50", "p95", "p99")),
-        )
-        for name, group in groups.items()
-    ]
-    return _table((label, "answered", "failed", "mean", "p50", "p95", "p99"), rows)
-
-
-def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        (
-            str(stage["users"]),
-            shown(stage["seconds"], "seconds"),
-            f"{stage['answers_per_second']:.2f}",
-            str(stage["most_waiting"]),
-            shown(stage["p95_seconds"], "seconds"),
-        )
-        for stage in stages
-    ]
-    return _table(("users", "held for", "answers per second", "most waiting", "p95"), rows)
-
-
-def _comparison(summary: Mapping[str, Any], previous: Mapping[str, Any] | None) -> str:
-    if previous is None:
-        return '<p class="empty">No earlier run was given.</p>'
-    return _table(("figure", "before", "now", "change"), comparison(previous["figures"], summary["figures"]))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return '<p class="empty">Nothing to show.</p>'
-    top = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _cell(text: str) -> str:
-    kind = f' class="{text}"' if text in ("met", "missed") else ""
-    return f"<td{kind}>{escape(text)}</td>"
+    return f"<figure><figcaption>{escape(caption)}</figcaption>{inner}</figure>"

@@ -52,12 +52,16 @@ def _stage(figures: Figures, stretch: Sequence[Moment]) -> StageFigures:
 
 
 def saturation(run: Run) -> StageFigures | None:
-    """The stage of fewest users that reached nine tenths of the best rate; None of a run with one stage."""
+    """The stage of fewest users that reached nine tenths of the best rate.
+
+    None of a run with one stage, and where only the most users reached that: more of them might have brought more.
+    """
     found = stages(run)
     if len(found) < 2:
         return None
     best = max(stage.answers_per_second for stage in found)
-    return min((s for s in found if s.answers_per_second >= _SATURATED_SHARE * best), key=lambda stage: stage.users)
+    first = min((s for s in found if s.answers_per_second >= _SATURATED_SHARE * best), key=lambda stage: stage.users)
+    return first if first.users < max(stage.users for stage in found) else None
 
 
 def goodput(run: Run) -> float | None:

@@ -19,7 +19,7 @@ def flat_figures(run: Run) -> dict[str, float | None]:
     """What thresholds and comparisons name; None where nothing was measured."""
     figures, seconds, waits = run.figures, spread(run.figures.seconds), run.waits
     requests, ratio = figures.requests, goodput(run)
-    busy = figures.outcomes["queue_full"]
+    busy, saturated = figures.outcomes["queue_full"], saturation(run)
     promise = spread(abs(promised - real) for promised, real in waits.promises)
     return {
         "requests": requests,
@@ -37,6 +37,7 @@ def flat_figures(run: Run) -> dict[str, float | None]:
         "admission_share": _share(requests - busy, requests),
         "wait_within_30s_share": _share(sum(wait <= LONG_WAIT_SECONDS for wait in waits.waited), len(waits.waited)),
         "users_answered_share": _share(sum(figures.users.values()), len(figures.users)),
+        "refused_share": _share(figures.refused, requests),
         "got_in_share": _share(figures.got_in, figures.got_in + figures.gave_up),
         "retry_after_kept_share": _share(figures.obeyed_admitted, figures.obeyed),
         "promise_error_p50_seconds": promise.p50,
@@ -47,6 +48,9 @@ def flat_figures(run: Run) -> dict[str, float | None]:
         "queue_wait_p95_seconds": spread(waits.waited).p95,
         "longest_silence_seconds": silence[1] if (silence := figures.longest_silence()) else None,
         "goodput_ratio": ratio,
+        "saturation_users": saturated.users if saturated else None,
+        "saturation_answers_per_second": saturated.answers_per_second if saturated else None,
+        "most_waiting": max((moment.waiting for moment in run.timeline), default=None),
     }
 
 
@@ -69,7 +73,6 @@ def document(run: Run, about: Mapping[str, Any], verdicts: Sequence[Mapping[str,
         "returns": {str(count): asdict(ends) for count, ends in sorted(figures.returns.items())},
         "longest_silence": _silence(figures),
         "users": {"seen": len(figures.users), "answered": sum(figures.users.values())},
-        "most_waiting": max((moment.waiting for moment in run.timeline), default=None),
         "stages": [asdict(stage) for stage in stages(run)],
         "saturation": asdict(saturated) if saturated else None,
         "characters": {name: _group(group) for name, group in sorted(figures.characters.items())},
