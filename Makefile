@@ -27,8 +27,10 @@ URL ?= http://127.0.0.1:8001
 SCENARIO ?=
 LOAD_SECONDS ?=
 ARGUMENTS ?=
+# Arguments of `make images`
+export TOOL REGISTRY VARIANT BUILD_IMAGE BASE_IMAGE BUILD_OPTIONS IMAGES
 
-.PHONY: help run test check fix generate deps stress mutants clean test-cluster images bench loadtest
+.PHONY: help run test check fix generate deps stress mutants clean test-cluster images bench bench-full bench-settings loadtest
 
 help:  ## what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,11 +82,20 @@ define not_there_yet
 	@echo "make $@: not there yet" >&2; exit 1
 endef
 
-images:  ## not there yet: container images (services/Dockerfile can be built by hand)
-	$(not_there_yet)
+images:  ## container images: TOOL=docker|podman|buildah REGISTRY=… VARIANT=cuda (more in .ci/images)
+	@./.ci/images
 
-bench:  ## not there yet: speed of the engine
-	$(not_there_yet)
+BENCH = PYTHONPATH=loadtest $(BIN)/python -m engine_bench
+PROGRAMS = "$$(.tools/uv-$(UV_VERSION)/bin/python .ci/llama_server.py)"
+
+bench: .venv/.dev  ## the engine beside llama.cpp's own server, 15 minutes once that is compiled; goes on if interrupted
+	@$(BENCH) run --programs $(PROGRAMS) $(ARGUMENTS)
+
+bench-full: .venv/.dev  ## the same with a larger model, all workloads and contestants: hours
+	@$(BENCH) run --size full --programs $(PROGRAMS) $(ARGUMENTS)
+
+bench-settings: .venv/.dev  ## the engine with and without each setting that is said to matter
+	@$(BENCH) run --settings --programs $(PROGRAMS) $(ARGUMENTS)
 
 loadtest: .venv/.dev  ## many users at once, and a report: URL=… SCENARIO=… LOAD_SECONDS=… ARGUMENTS='--require …'
 	@PYTHONPATH=loadtest $(BIN)/python -m chatbot_loadtest run $(URL) \

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from engine_bench.results.report import write_report
 from engine_bench.rounds import Bench, run_all, stop_on_interrupt
 from engine_bench.servers.ceilings import ceilings
 from engine_bench.servers.contestants import OURS, Place
-from engine_bench.sizes import SIZES, Size
+from engine_bench.sizes import SETTINGS, SIZES, Size
+from engine_bench.token_time import profile
 
 ROOT: Final = Path(__file__).parents[2]
 DONE, UNUSABLE, INTERRUPTED = 0, 2, 130
@@ -33,11 +34,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     run.add_argument("--rounds", type=int, help="default: 3 of bench, 5 of full")
     run.add_argument("--workloads", type=_words, default=(), metavar="W1,W2", help="default: those of the size")
     run.add_argument("--contestants", type=_words, default=(), metavar="ours,…", help="default: those of the size")
+    run.add_argument("--settings", action="store_true", help=f"as --setting with each of {', '.join(SETTINGS)}")
     text = "instead of others: ours with this setting beside its defaults; may be given again"
     run.add_argument("--setting", action="append", default=[], metavar="CHATBOT_…=VALUE", help=text)
     run.add_argument("--model", type=Path, help="a GGUF of engine_bench.model_file; default: made on the spot")
     run.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default %(default)s")
     run.add_argument("--out", type=Path, help="default var/bench/<size>-<commit>")
+    profiled = commands.add_parser("profile", help="where the time of a token goes in our service")
+    profiled.add_argument("--programs", type=Path, required=True, help="folder that .ci/llama_server.py printed")
+    profiled.add_argument("--shape", choices=SHAPES, default="small", help="of the model; default %(default)s")
+    profiled.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default %(default)s")
     report = commands.add_parser("report", help="write the report of a folder again")
     report.add_argument("folder", type=Path)
     return parser.parse_args(arguments)
@@ -51,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     chosen = parse(arguments)
     try:
-        print(write_report(chosen.folder) if chosen.command == "report" else _run(chosen))
+        print(_ACTIONS[chosen.command](chosen))
     except (OtherBench, OSError, ValueError, subprocess.CalledProcessError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         return UNUSABLE
@@ -63,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(chosen: argparse.Namespace) -> str:
     size = SIZES[chosen.size]
+    chosen.setting += SETTINGS if chosen.settings else ()
     shape = SHAPES[size.shape]
     model = chosen.model or make_model(Path("var/bench") / f"{size.shape}.gguf", shape)
     place = Place(model.resolve(), chosen.programs.resolve(), chosen.threads)
@@ -90,6 +97,11 @@ def _run(chosen: argparse.Namespace) -> str:
     return write_report(folder)
 
 
+def _profile(chosen: argparse.Namespace) -> str:
+    model = make_model(Path("var/bench") / f"{chosen.shape}.gguf", SHAPES[chosen.shape])
+    return profile(Place(model.resolve(), chosen.programs.resolve(), chosen.threads))
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(","))
 
@@ -114,3 +126,14 @@ def _about(programs: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ValueError(f"{programs} holds no llama-server; build it: python3 .ci/llama_server.py") from None
     return about
+
+
+def _report(chosen: argparse.Namespace) -> str:
+    return write_report(chosen.folder)
+
+
+_ACTIONS: Final[Mapping[str, Callable[[argparse.Namespace], str]]] = {
+    "run": _run,
+    "profile": _profile,
+    "report": _report,
+}

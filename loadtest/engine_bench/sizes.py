@@ -36,6 +36,13 @@ _FEW: Final = (OURS, _A, _C, TUNED, OURS_AGAIN)
 _TWO: Final = (OURS, _A, OURS_AGAIN)
 _ALL: Final = (OURS, _A, _B, _C, TUNED, OURS_AGAIN)
 
+SETTINGS: Final = (
+    "CHATBOT_ENGINE_STEP_TOKENS=64",
+    "CHATBOT_ENGINE_STEP_TOKENS=512",
+    "CHATBOT_ENGINE_THREADS=1",
+)
+"""Settings of the engine that are said to matter, for `--settings`."""
+
 SIZES: Final[Mapping[str, Size]] = {
     "try": Size(
         "tiny",

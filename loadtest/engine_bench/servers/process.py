@@ -74,8 +74,8 @@ class Server:
         """Start it on a free port of the loopback interface."""
         self._folder = tempfile.TemporaryDirectory(prefix="engine-bench-")
         folder = Path(self._folder.name)
-        self.port, other_port = _free_ports(2)
-        self.command = command.filled(self.port, other_port, folder)
+        self.port, self.other_port = _free_ports(2)
+        self.command = command.filled(self.port, self.other_port, folder)
         if self.command.config:
             (folder / "config.json").write_text(self.command.config)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CHATBOT_")}
@@ -127,6 +127,15 @@ class Server:
             cpu += sum(int(ticks) for ticks in times[11:13]) / _TICKS
             peak += int(status[status.index("VmHWM:") + 1]) * 1024 if "VmHWM:" in status else 0
         return Usage(cpu, peak)
+
+    def thread_seconds(self) -> dict[tuple[int, int], float]:
+        """CPU seconds of each thread, by process and thread id."""
+        found = {}
+        for folder in _tree(self._process.pid):
+            for task in (folder / "task").iterdir():
+                times = (task / "stat").read_text().rpartition(")")[2].split()
+                found[int(folder.name), int(task.name)] = sum(int(ticks) for ticks in times[11:13]) / _TICKS
+        return found
 
     def last_words(self) -> str:
         """The end of its log."""
