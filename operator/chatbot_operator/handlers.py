@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -148,6 +148,8 @@ class Watcher:
                 clusterwide=not self._namespaces,
                 namespaces=list(self._namespaces),
                 stop_flag=stop,
+                # Kopf would name itself after its user, who has no name in a container; only peering needs it
+                identity=cast(Any, "chatbot-operator"),
             )
         finally:
             stop.set()  # Kopf waits for it in a thread of the loop's executor, and the loop ends only with that thread
