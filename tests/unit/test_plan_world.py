@@ -45,6 +45,20 @@ def test_model_without_consumer_is_ready_once_it_is_there() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
+def test_first_model_is_served_beside_a_consumer_that_cannot_run(strategy: str) -> None:
+    world = World()
+    world.ask_for(spec("a", strategy=strategy))
+    world.deploy("character")
+    world.deploy("office")
+    world.deployment("character").problem = (Reason.UNSCHEDULABLE, "0/1 nodes are available.")
+
+    world.run(60)
+
+    assert world.says(READY) == "False Unschedulable"
+    assert world.served()["office"] == [revision("a")], "there is nothing to go back to, so nothing to wait for"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_another_model_replaces_the_first(strategy: str) -> None:
     world = serving("a", strategy, office=2, character=1)
 

@@ -122,10 +122,14 @@ def _wait_for_others(draft: Draft, current: Consumer, finding: Finding) -> None:
 
 
 def _mark_all(draft: Draft, current: Consumer) -> None:
-    """The current consumer and those before it are told the revision, those after it stay."""
+    """The current consumer and those before it are told the revision, those after it stay.
+
+    Before the first good revision there is nothing to stay with, and a consumer that cannot run must not keep the
+    others from their first answer: all are told at once.
+    """
     revision = draft.rollout.revision
     for consumer in draft.observed.consumers:
-        if consumer is current or is_touched(draft, consumer, revision):
+        if consumer is current or not draft.last_good or is_touched(draft, consumer, revision):
             bring(draft, consumer, revision)
         else:
             hold(draft, consumer)
