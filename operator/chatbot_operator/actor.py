@@ -182,4 +182,4 @@ class Actor:
 def _refusal(kind: type[Action], fault: ApiFault) -> Refusal:
     is_missing_right = isinstance(fault, Forbidden) and fault.is_missing_right
     reason = Reason.MISSING_RIGHT if is_missing_right else Reason.QUOTA_EXCEEDED
-    return reason, f"{_IN_WORDS[kind]} was refused: {fault.message}"[:_LONGEST_DETAIL]
+    return reason, f"{_IN_WORDS[kind]} was refused: {fault.message[:_LONGEST_DETAIL].rstrip('.')}."

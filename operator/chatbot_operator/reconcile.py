@@ -100,7 +100,7 @@ class Reconciler:
         """What cannot be read is told where people look, if at least the Model can be read and written."""
         try:
             model = await self._reader.read_model(key)
-            planned = plan_blind(model, f"What belongs to it cannot be read: {fault.message}", self._now())
+            planned = plan_blind(model, f"What belongs to it cannot be read: {fault.message.rstrip('.')}.", self._now())
             await self._write(model, planned)
             await self._act(model, planned)
         except (ApiFault, Unreachable):

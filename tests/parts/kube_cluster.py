@@ -120,7 +120,8 @@ def operator_login(kube: Kube, namespace: str, *, in_place: bool = True, without
     Args:
         without: `resource:verb` that is left out of the rights.
     """
-    rules = [_less(row, without) for row in yaml.safe_load(RIGHTS_FILE.read_text()) if in_place or "when" not in row]
+    rows = [row for row in yaml.safe_load(RIGHTS_FILE.read_text()) if in_place or "when" not in row]
+    rules = [_less(row, resource, without) for row in rows for resource in row["resources"]]
     name = f"operator-{uuid.uuid4().hex[:6]}"
     metadata = {"name": name, "namespace": namespace}
     rbac = "rbac.authorization.k8s.io"
@@ -133,9 +134,7 @@ def operator_login(kube: Kube, namespace: str, *, in_place: bool = True, without
     return Login(kube.login.server, kube.login.ca_file, kube.token(namespace, name))
 
 
-def _less(row: Document, without: str) -> Document:
-    resource, _, verb = without.partition(":")
-    rule = {key: value for key, value in row.items() if key != "when"}
-    if resource not in rule["resources"]:
-        return rule
-    return {**rule, "verbs": [one for one in rule["verbs"] if one != verb] or ["none"]}
+def _less(row: Document, resource: str, without: str) -> Document:
+    """The rule for one resource of a row, less a verb where that is left out."""
+    verbs = [verb for verb in row["verbs"] if f"{resource}:{verb}" != without]
+    return {"apiGroups": row["apiGroups"], "resources": [resource], "verbs": verbs or ["none"]}

@@ -1,0 +1,184 @@
+"""Each right of the operator: that a whole story needs no other one, and what is said where one is missing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import yaml
+from parts.kube_client import Kube, wait_for
+from parts.kube_cluster import RIGHTS_FILE, operator_login
+from parts.kube_objects import BAD, GOOD_2, GOOD_3, condition, consumer, model
+from parts.kube_operator import running_operator
+from parts.kube_pods import FakePods
+from parts.kube_proxy import api_proxy
+from parts.kube_waiting import reason_of, until_ready, until_reason
+
+IN_PLACE = {"strategy": "InPlace"}
+SLOW = {"url": "https://models.test/slow.gguf"}
+
+ONLY_AT_TIMES = {
+    "configmaps:create": "by the API server itself, where an apply makes the object",
+    "models:get": "where what belongs to a Model cannot be read",
+    "persistentvolumeclaims:get": "where few Models are due at once",
+    "persistentvolumeclaims:list": "where many Models are due at once, and for the watch",
+    "pods/log:get": "while a download runs; the fake nodes keep no logs",
+}
+UNUSED = {
+    "models/status:get",
+    "deployments:get",
+    "pods:get",
+    "jobs:get",
+    "configmaps:get",
+    "configmaps:watch",
+    "events:patch",
+}
+"""Given with what people expect beside `list`; no call needs them."""
+
+
+def granted() -> set[str]:
+    """Every `resource:verb` of the chart."""
+    rows = yaml.safe_load(RIGHTS_FILE.read_text())
+    return {f"{resource}:{verb}" for row in rows for resource in row["resources"] for verb in row["verbs"]}
+
+
+def begin(kube: Kube, namespace: str) -> None:
+    kube.create(consumer(namespace))
+    kube.create(model(namespace))
+
+
+def begin_in_place(kube: Kube, namespace: str) -> None:
+    kube.create(consumer(namespace))
+    kube.create(model(namespace, rollout=IN_PLACE))
+
+
+def begin_and_change_the_source(kube: Kube, namespace: str) -> None:
+    kube.create(model(namespace, source=SLOW))
+    until_reason(kube, namespace, "Downloaded", "Downloading")
+    wait_for(lambda: kube.find("Job", namespace))
+    kube.patch("Model", namespace, "demo", {"spec": {"source": {"url": "https://models.test/good.gguf"}}})
+
+
+def begin_and_keep_nothing(kube: Kube, namespace: str) -> None:
+    kube.create(model(namespace))
+    wait_for(lambda: kube.is_there("PersistentVolumeClaim", namespace, "model-demo"))
+    kube.patch("Model", namespace, "demo", {"spec": {"storage": {"deletionPolicy": "Delete"}}})
+
+
+@pytest.mark.timeout(600, func_only=True)
+def test_a_whole_story_asks_for_nothing_that_is_not_granted(
+    kube: Kube, namespace: str, pods: FakePods, figures: Callable[..., None]
+) -> None:
+    login = operator_login(kube, namespace)
+    with api_proxy(login) as proxy, running_operator(login, namespace, pods.url, proxy.url):
+        begin_and_change_the_source(kube, namespace)
+        kube.create(consumer(namespace))
+        until_ready(kube, namespace)
+        kube.patch("Model", namespace, "demo", {"spec": {"storage": {"deletionPolicy": "Delete"}}})
+        kube.patch("Model", namespace, "demo", {"spec": {"source": {"sha256": BAD}}})
+        until_reason(kube, namespace, "Ready", "RolledBack")
+        kube.patch("Model", namespace, "demo", {"spec": {"source": {"sha256": GOOD_2}, "rollout": IN_PLACE}})
+        until_ready(kube, namespace, GOOD_2)
+        kube.patch("Model", namespace, "demo", {"spec": {"source": {"sha256": GOOD_3}}})
+        until_ready(kube, namespace, GOOD_3)
+        wait_for(lambda: kube.get("ConfigMap", namespace, "model-demo")["data"]["good-revision"] == GOOD_3[:16])
+        kube.delete("Model", namespace, "demo")
+        wait_for(lambda: not kube.find("Job", namespace))
+        answers = dict(proxy.answers)
+
+    refused = {(verb, resource) for (verb, resource, status) in answers if status in (401, 403)}
+    asked = {f"{resource}:{verb}" for verb, resource, _ in answers if f"{resource}:{verb}" in granted()}
+    figures(granted=len(granted()), asked=len(asked), refused=len(refused), calls=sum(answers.values()))
+    assert refused == set()
+    assert granted() - asked - set(ONLY_AT_TIMES) == UNUSED
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What is said where a right is missing, and what the user did."""
+
+    right: str
+    kind: str
+    status: str = "False"
+    act: Callable[[Kube, str], None] = begin
+
+
+LACKS = (
+    Lack("deployments:list", "Ready", "Unknown"),
+    Lack("pods:list", "Ready", "Unknown"),
+    Lack("jobs:list", "Ready", "Unknown"),
+    Lack("configmaps:list", "Ready", "Unknown"),
+    Lack("persistentvolumeclaims:get", "Ready", "Unknown"),
+    Lack("persistentvolumeclaims:create", "StorageReady"),
+    Lack("persistentvolumeclaims:patch", "StorageReady", act=begin_and_keep_nothing),
+    Lack("jobs:create", "Downloaded"),
+    Lack("jobs:delete", "Downloaded", act=begin_and_change_the_source),
+    Lack("deployments:patch", "RolledOut"),
+    Lack("pods:patch", "RolledOut", act=begin_in_place),
+    Lack("configmaps:create", "RolledOut"),
+    Lack("configmaps:patch", "RolledOut"),
+)
+
+
+@pytest.mark.scale
+@pytest.mark.parametrize("lack", LACKS, ids=lambda lack: lack.right)
+def test_a_missing_right_is_a_condition_with_its_remedy(
+    kube: Kube, namespace: str, pods: FakePods, lack: Lack, scale: Callable[[int, int], int]
+) -> None:
+    login = operator_login(kube, namespace, without=lack.right)
+    with running_operator(login, namespace, pods.url) as operator:
+        lack.act(kube, namespace)
+
+        until_reason(kube, namespace, lack.kind, "MissingRight")
+        found = condition(kube.get("Model", namespace, "demo"), lack.kind)
+        resource, _, verb = lack.right.partition(":")
+        assert found["status"] == lack.status
+        assert f'cannot {verb} resource "{resource}"' in found["message"]
+        assert "Give its ServiceAccount the Role of its chart" in found["message"]
+        assert condition(kube.get("Model", namespace, "demo"), "RolledBack").get("status") != "True"
+        assert operator.get("/healthz").status_code == 200
+        assert '"level": "error"' not in "".join(line for line in operator.log.splitlines() if "kopf" not in line)
+        if scale(0, 1) or lack.right in ("pods:list", "pods:patch"):
+            _give_everything(kube, namespace)
+            until_ready(kube, namespace, seconds=150)
+
+
+@pytest.mark.parametrize("right", ["models:list", "models/status:patch"])
+def test_without_a_right_to_models_the_log_says_so(kube: Kube, namespace: str, pods: FakePods, right: str) -> None:
+    login = operator_login(kube, namespace, without=right)
+    with running_operator(login, namespace, pods.url) as operator:
+        begin(kube, namespace)
+
+        resource, _, verb = right.partition(":")
+        wait_for(lambda: f'cannot {verb} resource \\"{resource}\\"' in operator.log, 30, lambda: operator.log[-2000:])
+        assert reason_of(kube, namespace, "Ready") == ""
+        assert operator.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "right",
+    ["models:get", "models:watch", "deployments:watch", "pods:watch", "jobs:watch", "pods/log:get", "events:create"],
+)
+def test_other_rights_make_it_quicker_or_more_talkative_only(
+    kube: Kube, namespace: str, pods: FakePods, right: str
+) -> None:
+    login = operator_login(kube, namespace, without=right)
+    with running_operator(login, namespace, pods.url) as operator:
+        begin(kube, namespace)
+
+        until_ready(kube, namespace, seconds=120)
+
+        assert operator.get("/healthz").status_code == 200
+
+
+def test_without_the_right_to_patch_pods_new_pods_bring_the_model(kube: Kube, namespace: str, pods: FakePods) -> None:
+    with running_operator(operator_login(kube, namespace, in_place=False), namespace, pods.url):
+        begin(kube, namespace)
+        until_ready(kube, namespace)
+
+
+def _give_everything(kube: Kube, namespace: str) -> None:
+    """As an upgrade of the chart does."""
+    rows = yaml.safe_load(RIGHTS_FILE.read_text())
+    rules = [{key: value for key, value in row.items() if key != "when"} for row in rows]
+    for role in kube.find("Role", namespace):
+        kube.patch("Role", namespace, role["metadata"]["name"], {"rules": rules})
