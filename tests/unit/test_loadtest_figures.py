@@ -1,6 +1,8 @@
 """Figures of load tests: the same numbers as awk, also from files that were cut."""
 
+import itertools
 import json
+import re
 import subprocess
 import tracemalloc
 from collections.abc import Callable
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from chatbot_loadtest.command_line import main
+from chatbot_loadtest.report.tables import shown
 from chatbot_loadtest.results.figures import Figures, percentile
 from chatbot_loadtest.results.reading import Unreadable, attempt_of
 from chatbot_loadtest.results.records import COLUMNS, TIMELINE_COLUMNS, Outcome, iso
@@ -17,54 +20,78 @@ from chatbot_loadtest.results.summary import document, flat_figures
 from chatbot_loadtest.results.verdicts import BadThreshold, judge, threshold
 from parts.attempts import BEGAN, attempt, many, write
 
-# A second implementation: no CSV library, so a name with a comma and quotes is replaced before it splits.
+# A second implementation: no CSV library, so a name with a comma and quotes is replaced before it splits. All rows are
+# of one day, so a time is its seconds since midnight.
 AWK = r'''
+function seconds(time) { return substr(time, 12, 2) * 3600 + substr(time, 15, 2) * 60 + substr(time, 18, 6) }
 NR == 1 { next }
 { sub(/\r$/, ""); gsub(/"Ro, ""the captain"""/, "Ro") ; n = split($0, f, ",") }
 n != 17 { cut++; next }
-{ rows++ }
+{ rows++; seen[f[1]] = 1; end = seconds(f[11]); begin = end - f[6] }
+rows == 1 || begin < first { first = begin }
+end > last { last = end }
 f[13] == "true" { retries++; next }
 { finals++ }
-f[15] == "true" { answered++; sum += f[6]; print f[6] > times }
-END { printf "%d %d %d %d %d %.6f\n", rows, retries, finals, answered, cut, sum / answered }
+f[15] == "true" { answered++; sum += f[6]; got[f[1]] = 1; print f[6] > times; printf "%.3f\n", end > ends }
+f[15] == "true" && f[4] == "Mira" { mira++ }
+f[14] == "true" { failed[f[8]]++ }
+END {
+  for (user in seen) users++
+  for (user in got) lucky++
+  printf "%d %d %d %d %d %d %.6f %.6f %d %d\n", rows, retries, finals, answered, cut, failed["timed_out"],
+    sum / answered, last - first, mira, lucky / users * 100000
+}
 '''
+SHARES = {"p50": 50, "p95": 95, "p99": 99}
+CARD = re.compile(r'data-figure="(\w+)"><b>([^<]+)</b>')
 
 
 def said(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout
 
 
 def by_awk(path: Path, folder: Path) -> dict[str, float]:
-    """Rows, shares, mean and percentiles, from awk and sort."""
+    """Counts, shares, mean, percentiles and the longest silence, from awk and sort."""
     whole = folder / "whole.csv"
     content = path.read_bytes()
     whole.write_bytes(content[: content.rfind(b"\n") + 1])
-    times = folder / "times.txt"
-    printed = said("awk", "-v", f"times={times}", AWK, str(whole))
-    rows, retries, finals, answered, cut, mean = (float(number) for number in printed.split())
-    ordered = said("sort", "-g", str(times)).split()
-    cuts = {name: float(ordered[int(-(-answered * share // 100)) - 1]) for name, share in CUTS.items()}
-    return {"rows": rows, "retries": retries, "requests": finals, "answered": answered, "cut": cut, "mean": mean} | cuts
-
-
-CUTS = {"p50": 50, "p95": 95, "p99": 99}
+    times, ends = folder / "times.txt", folder / "ends.txt"
+    printed = said("/usr/bin/awk", "-v", f"times={times}", "-v", f"ends={ends}", AWK, str(whole))
+    names = ("rows", "retries", "requests", "answered", "cut", "timed_out", "mean", "wall", "mira", "users_100000")
+    found: dict[str, float] = dict(zip(names, (float(number) for number in printed.split()), strict=True))
+    ordered = said("/usr/bin/sort", "-g", str(times)).split()
+    moments = [float(moment) for moment in said("/usr/bin/sort", "-g", str(ends)).split()]
+    found["silence"] = max(later - earlier for earlier, later in itertools.pairwise(moments))
+    cuts = {name: float(ordered[int(-(-found["answered"] * part // 100)) - 1]) for name, part in SHARES.items()}
+    return found | cuts
 
 
 @pytest.mark.parametrize("kind", ["plain", "large", "crlf, quotes and a cut row"])
-def test_figures_equal_those_of_awk(tmp_path: Path, kind: str) -> None:
+def test_numbers_in_the_report_equal_those_of_awk(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path / "requests.csv", many(5000 if kind == "large" else 300, seed=len(kind)))
     if kind.startswith("crlf"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n")[:-30])
 
-    run = read(RunFiles(path))
+    assert main(["report", str(path)]) == 0
 
-    figures, awk = flat_figures(run), by_awk(path, tmp_path)
-    assert run.figures.attempts == awk["rows"]
-    assert run.figures.retries == awk["retries"]
+    awk = by_awk(path, tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    figures, page = summary["figures"], (tmp_path / "report.html").read_text()
+    assert (summary["attempts"], summary["retries"]) == (awk["rows"], awk["retries"])
     assert (figures["requests"], figures["answered"]) == (awk["requests"], awk["answered"])
     assert figures["mean_seconds"] == pytest.approx(awk["mean"], abs=1e-6)
-    assert {name: figures[f"{name}_seconds"] for name in CUTS} == {name: awk[name] for name in CUTS}
-    assert run.malformed == (1 if kind.startswith("crlf") else 0)
+    assert {name: figures[f"{name}_seconds"] for name in SHARES} == {name: awk[name] for name in SHARES}
+    assert summary["characters"]["Mira"]["answered"] == awk["mira"]
+    assert summary["outcomes"]["timed_out"] == awk["timed_out"]
+    assert summary["malformed_rows"] == (1 if kind.startswith("crlf") else 0)
+    cards = dict(CARD.findall(page))
+    assert cards["requests"] == f"{awk['requests']:,.0f}"
+    assert cards["success_share"] == f"{awk['answered'] / awk['requests'] * 100:.1f} %"
+    assert cards["mean_seconds"] == f"{awk['mean']:.2f} s"
+    assert {name: cards[f"{name}_seconds"] for name in SHARES} == {name: f"{awk[name]:.2f} s" for name in SHARES}
+    assert cards["requests_per_hour"] == f"{awk['requests'] * 3600 / awk['wall']:,.0f}"
+    assert cards["users_answered_share"] == f"{awk['users_100000'] / 1000:.1f} %"
+    assert cards["longest_silence_seconds"] == shown(awk["silence"], "seconds")
 
 
 def test_a_row_cut_at_any_byte_is_left_out_and_counted(tmp_path: Path) -> None:
