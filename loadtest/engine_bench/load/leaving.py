@@ -48,7 +48,8 @@ class Leaving:
         def long(name: str, tokens: int, leaves: asyncio.Event) -> Question:
             messages = fresh(rng, tokens // 2, tokens // 2)
             key = f"{name}{number}"
-            return Question(key, name, key, messages, self.answer_tokens, number, lambda _: leaves.is_set())
+            answer = self.answer_tokens if tokens < self.prefill_tokens else 1
+            return Question(key, name, key, messages, answer, number, lambda _: leaves.is_set())
 
         tasks = [asyncio.create_task(ask(port, long("hold", 20, is_over)))]
         if kind == "queued":
@@ -69,8 +70,11 @@ class Leaving:
         answer = await probe
         answer.sent_at = gone.done_at  # its row was free from here on
         is_over.set()
-        await asyncio.gather(*tasks)
-        return [answer] if gone.has_left else []
+        held = await asyncio.gather(*tasks)
+        if gone.status not in (0, 200):
+            return [gone]  # refused, which makes the run void
+        # An answer that came to its own end gave its row away by itself: that was no leave.
+        return [answer] if all(each.has_left for each in (gone, *held)) and answer.first_seconds > 0 else []
 
     def fault(self, exchanges: Sequence[Exchange]) -> str | None:
         """The next one's answer has to be whole, in each state at least once."""
