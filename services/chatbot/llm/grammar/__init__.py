@@ -1,0 +1,7 @@
+"""JSON Schemas of tools -> a grammar that a generation cannot leave. Pure code; the engine takes the text."""
+
+from chatbot.llm.grammar.calls import Calls, call_grammar, decision_grammar
+from chatbot.llm.grammar.refusal import SchemaRefused
+from chatbot.llm.grammar.tools import Tool, check_tools
+
+__all__ = ["Calls", "SchemaRefused", "Tool", "call_grammar", "check_tools", "decision_grammar"]

@@ -1,0 +1,75 @@
+"""Grammars of tool calls: the decision step's list, and one call for formats that have a place of their own for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from chatbot.llm.grammar.rules import SPACE, RuleBook, choice, json_literal, repeated
+from chatbot.llm.grammar.schema import SchemaCompiler
+from chatbot.llm.grammar.tools import Tool, check_tools
+
+MAX_CALLS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How many calls a decision may hold: `tool_choice` and `parallel_tool_calls` in numbers.
+
+    Attributes:
+        least: 0 lets the model call nothing, 1 is `required` or a named tool.
+        most: 1 without parallel calls, at most 4.
+    """
+
+    least: int = 0
+    most: int = MAX_CALLS
+
+    def __post_init__(self) -> None:
+        """Refuse what no decision can be.
+
+        Raises:
+            ValueError: 0 <= least <= most, 1 <= most <= 4 does not hold.
+        """
+        if not 0 <= self.least <= self.most or not 1 <= self.most <= MAX_CALLS:
+            raise ValueError(f"between 0 and {MAX_CALLS} calls, not {self.least} to {self.most}")
+
+
+def decision_grammar(tools: Sequence[Tool], calls: Calls = Calls()) -> str:
+    """The grammar of `{"calls": [{"name": …, "arguments": {…}}, …]}`.
+
+    Raises:
+        SchemaRefused: A tool cannot be compiled; says which, where and why.
+        ValueError: There is no tool.
+    """
+    rules = RuleBook()
+    call = _any_call(tools, "arguments", rules)
+    several = repeated(call, calls.least, calls.most)
+    return rules.text(f'{json_start("calls")} "[" {several} "]" "}}"')
+
+
+def call_grammar(tools: Sequence[Tool], arguments_key: str = "arguments") -> str:
+    """The grammar of one call, `{"name": …, "<arguments_key>": {…}}`.
+
+    Raises:
+        SchemaRefused: A tool cannot be compiled; says which, where and why.
+        ValueError: There is no tool.
+    """
+    rules = RuleBook()
+    return rules.text(_any_call(tools, arguments_key, rules))
+
+
+def json_start(key: str) -> str:
+    """Beginning of an object: its brace and first key."""
+    return f'"{{" {json_literal(key)} ":" {SPACE}'
+
+
+def _any_call(tools: Sequence[Tool], arguments_key: str, rules: RuleBook) -> str:
+    if not tools:
+        raise ValueError("a grammar of calls needs a tool")
+    check_tools(tools)
+    made = []
+    for tool in tools:
+        arguments = SchemaCompiler(tool.name, tool.parameters, rules).arguments()
+        name, key = json_literal(tool.name), json_literal(arguments_key)
+        body = f'{json_start("name")} {name} "," {SPACE} {key} ":" {SPACE} {arguments} "}}"'
+        made.append(rules.add("call", body))
+    return rules.add("calls", choice(made))
