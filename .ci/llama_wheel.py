@@ -1,8 +1,9 @@
 """Builds the wheel of llama-cpp-python once per inputs, outside the tree, and prints the folder that holds it.
 
 uv keeps built wheels too, but only while the registry's caching headers last; compiling takes minutes, so it has a
-home of its own: ~/.cache/chatbot-build/<hash of inputs>/. The inputs are the locked sdist, the build
-variables of pyproject.toml, and the machine's architecture and libc. Run by the Python of .tools, which has pip.
+home of its own: ~/.cache/chatbot-build/<hash of inputs>/. The inputs are the locked sdist, the build variables of
+pyproject.toml, and the machine's architecture and libc. Run by the Python of .tools, which has pip; with --where it
+only says where, and any Python will do.
 """
 
 import fcntl
@@ -29,6 +30,9 @@ def main() -> None:
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "chatbot-build" / key
+    if "--where" in sys.argv:
+        print(folder)  # noqa: T201 - this is the script's answer
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)  # two builds at once would only slow each other

@@ -3,7 +3,7 @@ import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.backend.memory.MemoryBackend;
 import java.util.List;
 
-/** Serves the MongoDB wire protocol from memory on 127.0.0.1: java -cp 'lib/*:.' Main PORT. Prints its port (0: a free one). */
+/** Serves the MongoDB wire protocol from memory on 127.0.0.1: java -cp 'lib/*:.' Main PORT [ADDRESS]. Prints its port (0: a free one). */
 public class Main {
     public static void main(String[] arguments) throws Exception {
         MemoryBackend backend = new MemoryBackend();
@@ -13,7 +13,7 @@ public class Main {
             public int getWireVersion() { return 13; }
         });
         MongoServer server = new MongoServer(backend);
-        server.bind("127.0.0.1", Integer.parseInt(arguments[0]));
+        server.bind(arguments.length > 1 ? arguments[1] : "127.0.0.1", Integer.parseInt(arguments[0]));
         System.out.println(server.getLocalAddress().getPort());
         System.out.flush();
         while (System.in.read() >= 0) { }  // ends with whoever started it

@@ -1,0 +1,139 @@
+"""Clients of a Service in a cluster: a new connection for each question, and no second try.
+
+What a gateway or an SDK would hide by trying again is a failure here.
+"""
+
+import contextlib
+import http.client
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+_MODEL = "small"
+"""Name of the model that is asked, as charts/chatbot/ci/cpu-trial.yaml calls it."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question and what became of it.
+
+    Attributes:
+        at: Seconds since the clients began.
+        outcome: `ok`, `refused` (429, which promises a return), or what went wrong.
+    """
+
+    at: float
+    seconds: float
+    is_stream: bool
+    outcome: str
+
+
+@dataclass
+class Load:
+    """What was asked so far."""
+
+    began_at: float = field(default_factory=time.monotonic)
+    asked: list[Asked] = field(default_factory=list)
+    is_over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def failed(self) -> list[Asked]:
+        """What was neither answered nor refused with a promise."""
+        return [one for one in self.asked if one.outcome not in ("ok", "refused")]
+
+    @property
+    def answered(self) -> int:
+        return sum(one.outcome == "ok" for one in self.asked)
+
+    def summary(self) -> dict[str, object]:
+        """For `figures`."""
+        waits = sorted(one.seconds for one in self.asked) or [0.0]
+        return {
+            "requests": len(self.asked),
+            "streams": sum(one.is_stream for one in self.asked),
+            "outcomes": dict(Counter(one.outcome for one in self.asked)),
+            "p50_s": round(waits[len(waits) // 2], 2),
+            "longest_s": round(waits[-1], 2),
+        }
+
+
+@contextmanager
+def asking(url: str, clients: int = 4, stream_tokens: int = 200, pause_seconds: float = 0.3) -> Iterator[Load]:
+    """Clients that ask while the context lasts, one of them by long streams; all are waited for at the end.
+
+    Args:
+        url: `http://host:port` of an office service.
+        clients: How many ask for whole answers.
+        stream_tokens: Most tokens of a stream.
+        pause_seconds: Between two questions of one client.
+    """
+    load = Load()
+    kinds = [False] * clients + [True]
+    threads = [
+        threading.Thread(target=_client, args=(load, url, number, is_stream, stream_tokens, pause_seconds), daemon=True)
+        for number, is_stream in enumerate(kinds)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield load
+    finally:
+        load.is_over.set()
+        for thread in threads:
+            thread.join(timeout=300)
+
+
+def _client(load: Load, url: str, number: int, is_stream: bool, tokens: int, pause_seconds: float) -> None:
+    while not load.is_over.is_set():
+        started = time.monotonic()
+        try:
+            outcome = stream(url, tokens) if is_stream else ask(url, f"load-{number}")
+        except (OSError, http.client.HTTPException, ValueError) as failure:
+            outcome = type(failure).__name__
+        ended = time.monotonic()
+        load.asked.append(Asked(started - load.began_at, ended - started, is_stream, outcome))
+        load.is_over.wait(pause_seconds)
+
+
+def ask(url: str, user: str, timeout_seconds: float = 240, **fields: str) -> str:
+    """One whole answer; `ok`, `refused`, or the status."""
+    status, body = _post(url, "/Llama", {"input_data": "Hello!", "user_id": user, **fields}, timeout_seconds)
+    if status == 200:
+        return "ok" if isinstance(json.loads(body), str) else "no text"
+    return "refused" if status == 429 else str(status)
+
+
+def stream(url: str, tokens: int, timeout_seconds: float = 240) -> str:
+    """One stream of at most so many tokens; `ok` if it ended as the protocol says."""
+    question = {"messages": [{"role": "user", "content": "Hello!"}], "max_tokens": tokens, "stream": True}
+    status, body = _post(url, "/v1/chat/completions", {"model": _MODEL, **question}, timeout_seconds)
+    if status != 200:
+        return "refused" if status == 429 else str(status)
+    if b'"error"' in body:
+        return "error in stream"
+    return "ok" if body.rstrip().endswith(b"data: [DONE]") else "cut"
+
+
+def page(url: str, path: str, timeout_seconds: float = 10) -> dict[str, Any]:
+    """A page of JSON."""
+    with contextlib.closing(_connection(url, timeout_seconds)) as connection:
+        connection.request("GET", path)
+        return dict(json.loads(connection.getresponse().read()))
+
+
+def _post(url: str, path: str, body: object, timeout_seconds: float) -> tuple[int, bytes]:
+    with contextlib.closing(_connection(url, timeout_seconds)) as connection:
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def _connection(url: str, timeout_seconds: float) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_seconds)

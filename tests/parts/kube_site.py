@@ -1,0 +1,150 @@
+"""The product on a real node, installed by the commands of README's section "Install it on a cluster"."""
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from parts import kube_load, readme
+from parts.kube_client import Document, wait_for
+from parts.kube_node import HOST, Node, running_node, serving_folder
+from parts.kube_objects import condition, story
+from parts.kube_story import told
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "services/demo-model/chatbot-demo.gguf"
+MODEL = "small"
+"""The Model of charts/chatbot/ci/cpu-trial.yaml."""
+_FIRST = Path("Qwen/Qwen2.5-0.5B-Instruct-GGUF/resolve/main/qwen2.5-0.5b-instruct-q4_k_m.gguf")
+_SOAK_SECONDS = 2
+
+
+@dataclass
+class Site:
+    """An install.
+
+    Attributes:
+        hub: A folder that pods see as a model hub.
+        seconds: Of the way from the first command to the first answer and to Ready.
+        snapshots: What the Model said on that way.
+    """
+
+    node: Node
+    hub: Path
+    overrides: dict[str, Path]
+    seconds: dict[str, float] = field(default_factory=dict)
+    snapshots: list[str] = field(default_factory=list)
+
+    @property
+    def office(self) -> str:
+        """Address of the office service."""
+        return self.node.address("chatbot-office")
+
+    def model(self) -> Document:
+        return self.node.kube.get("Model", "chatbot", MODEL)
+
+    def says(self, kind: str) -> str:
+        """`True/Reason` of a condition of the Model."""
+        found = condition(self.model(), kind)
+        return f"{found.get('status')}/{found.get('reason')}"
+
+    def offer(self, file: Path) -> dict[str, str]:
+        """Put a file on the hub; what a Model's source then says."""
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        place = self.hub / f"tests/models/resolve/main/{digest[:8]}.gguf"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place)
+        return {"url": f"hf://tests/models/{digest[:8]}.gguf", "sha256": digest}
+
+    def change(self, source: dict[str, str], **rollout: object) -> str:
+        """Another model, by the values of the release that has the Model; its revision."""
+        values = yaml.safe_load(self.overrides["chatbot"].read_text())
+        model = values["models"][MODEL]
+        model["source"] = source
+        model["rollout"] |= rollout
+        self.overrides["chatbot"].write_text(yaml.safe_dump(values))
+        self.upgrade()
+        return source["sha256"][:16]
+
+    def until_ready(self, revision: str, seconds: float = 180) -> float:
+        """Wait until all serve a revision; how long it took."""
+        began = time.monotonic()
+        wait_for(
+            lambda: self.says("Ready") == "True/Serving" and self.model()["status"]["revision"] == revision,
+            seconds,
+            lambda: story(self.model()),
+        )
+        return round(time.monotonic() - began, 1)
+
+    def upgrade(self, **values: object) -> str:
+        """`helm upgrade` with the values of the install and, from now on, a few more at the top level."""
+        file = self.overrides["chatbot"]
+        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | values))
+        return self.node.say(
+            f"helm upgrade chatbot charts/chatbot -n chatbot -f charts/chatbot/ci/cpu-trial.yaml -f {file}"
+        )
+
+    def until_rolled_out(self, seconds: float = 240) -> None:
+        """Wait until every Deployment has what it wants and nothing of before."""
+        self.node.say(f"kubectl rollout status deployment -n chatbot --timeout={seconds:.0f}s", seconds + 30)
+
+
+def install_commands() -> list[str]:
+    """What README says, but for building images and looking on."""
+    section = readme.text().split("## Install it on a cluster")[1].split("\n## ")[0]
+    lines = [line.removeprefix("$ ") for line in section.splitlines() if line.startswith("$ ")]
+    return [line for line in lines if line.startswith(("kubectl apply", "helm install"))]
+
+
+@contextmanager
+def installed() -> Iterator[Site]:
+    """README's commands on a fresh cluster, until the Model is ready.
+
+    Only what this cluster lacks is added: where the hub's mirror is, and a shorter soak.
+    """
+    with running_node() as node, tempfile.TemporaryDirectory() as folder:
+        hub = Path(folder) / "hub"
+        (hub / _FIRST).parent.mkdir(parents=True)
+        shutil.copy(DEMO, hub / _FIRST)
+        with serving_folder(hub) as url:
+            site = Site(node, hub, _overrides(Path(folder), url))
+            for name in ("first", "second"):
+                node.volume(name)
+            _install(site)
+            yield site
+
+
+def _overrides(folder: Path, hub_url: str) -> dict[str, Path]:
+    values: dict[str, Document] = {
+        "chatbot-operator": {"downloads": {"hfEndpoint": hub_url, "allowNetworks": [f"{HOST}/32"]}},
+        "chatbot": {"models": {MODEL: {"rollout": {"soakSeconds": _SOAK_SECONDS, "progressDeadlineSeconds": 120}}}},
+    }
+    for chart, document in values.items():
+        (folder / f"{chart}.yaml").write_text(yaml.safe_dump(document))
+    return {chart: folder / f"{chart}.yaml" for chart in values}
+
+
+def _install(site: Site) -> None:
+    began = time.monotonic()
+    with told(site.node.kube, "chatbot", MODEL) as lines:
+        for command in install_commands():
+            chart = command.split()[2] if command.startswith("helm install") else ""
+            site.node.say(command + (f" -f {site.overrides[chart]}" if chart else ""))
+        wait_for(lambda: _answers(site), 240, lambda: site.node.say("kubectl get pods,events,models -A | tail -60"))
+        site.seconds["first_answer"] = round(time.monotonic() - began, 1)
+        wait_for(lambda: site.says("Ready") == "True/Serving", 240, lambda: story(site.model()))
+        site.seconds["ready"] = round(time.monotonic() - began, 1)
+    site.snapshots = lines
+
+
+def _answers(site: Site) -> bool:
+    try:
+        return kube_load.ask(site.office, "first") == "ok"
+    except OSError:
+        return False
