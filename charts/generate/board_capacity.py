@@ -85,12 +85,29 @@ CAPACITY: Final = Board(
                     ((gauge("chatbot_engine_kv_cells"), SERVICE),),
                 ),
                 Panel(
+                    "Main memory of conversations that left the pool",
+                    "bytes",
+                    "Bytes of sequences that were evicted and can be copied back, over all pods.",
+                    ((gauge("chatbot_engine_host_cache_bytes"), SERVICE),),
+                ),
+                Panel(
+                    "Conversations copied back",
+                    "ops",
+                    "Prompts that found their beginning in main memory (ok), and saved sequences lost at it.",
+                    (
+                        (
+                            rate("chatbot_engine_host_cache_restores_total", "", "service, outcome"),
+                            "{{service}} {{outcome}}",
+                        ),
+                    ),
+                ),
+                Panel(
                     "Put back and dropped",
                     "ops",
-                    "Generations put back because the pool was full, and prefixes dropped from it.",
+                    "Generations put back because the pool was full, and sequences that left it.",
                     (
                         (rate("chatbot_engine_preemptions_total"), "{{service}} put back"),
-                        (rate("chatbot_engine_evictions_total"), "{{service}} dropped"),
+                        (rate("chatbot_engine_evictions_total", "", "service, to"), "{{service}} to {{to}}"),
                     ),
                 ),
             ),

@@ -113,7 +113,15 @@ def test_pool_stays_right_under_random_operations(
     rng = random.Random(SEED)
     stems = [words(rng, length) for length in (5, 30, 70, 120)]
     prompts = [stem[: rng.randrange(2, len(stem) + 1)] + words(rng, rng.randrange(1, 60)) for stem in stems * 6]
-    small = engine(slots=4, kv_tokens=512, context_tokens=256, idle_tokens=200, step_tokens=32, is_exact=is_exact)
+    small = engine(
+        slots=4,
+        kv_tokens=512,
+        context_tokens=256,
+        idle_tokens=200,
+        step_tokens=32,
+        host_cache_bytes=400_000,
+        is_exact=is_exact,
+    )
     asked: dict[str, tuple[list[int], int]] = {}
 
     def submit() -> None:
@@ -143,9 +151,16 @@ def test_pool_stays_right_under_random_operations(
     finished = list(small.finishes)
     equal = sum(small.answers[each] == reference.answer(*asked[each]) for each in finished)
     counters = small.scheduler.counters
-    figures(equal=f"{equal} of {len(finished)}", preemptions=counters.preemptions, steps=counters.steps)
+    figures(
+        equal=f"{equal} of {len(finished)}",
+        preemptions=counters.preemptions,
+        restores=counters.host_restores,
+        steps=counters.steps,
+    )
     assert [each for each in finished if reference.differs(small.answers[each], *asked[each])] == []
     assert equal >= (1.0 if is_exact else 0.8) * len(finished) > 20
     assert counters.preemptions > 0
     assert small.scheduler.residents.evictions > 0
     assert counters.prefix_hit_in_place > 0
+    assert counters.host_restores > 0
+    assert small.scheduler.residents.lost == 0

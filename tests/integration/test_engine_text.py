@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from chatbot.llm.engine.batching.generation import Generation, Order
-from chatbot.llm.engine.sampling.chain import SamplerChain
 from chatbot.llm.engine.frames import DialogueFrame
+from chatbot.llm.engine.sampling.chain import SamplerChain
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
 from chatbot.llm.engine.text.chat_format import UnknownChatFormat, find_chat_format
 from chatbot.llm.engine.text.prompt_ids import PromptBuilder

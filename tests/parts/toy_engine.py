@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from chatbot.llm.engine.batching.generation import Order
 from chatbot.llm.engine.batching.scheduler import Scheduler
+from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import SamplingFrame
 from chatbot.llm.engine.native.gguf_header import read_gguf_header
 from chatbot.llm.engine.native.library import Library
@@ -52,7 +53,14 @@ class ToyEngine:
     """
 
     def __init__(
-        self, model: Model, *, can_share: bool = True, shows_ids: bool = True, is_exact: bool = False, **wanted: int
+        self,
+        model: Model,
+        *,
+        can_share: bool = True,
+        shows_ids: bool = True,
+        is_exact: bool = False,
+        tuning: Tuning | None = None,
+        **wanted: int,
     ) -> None:
         """Sizes as `Wanted`; `idle_tokens` as `Sizes`. With `shows_ids` the text is the ids: equal text, equal ids."""
         self.vocabulary = Vocabulary(model.vocab)
@@ -63,7 +71,12 @@ class ToyEngine:
         self.context = Context(model, self.sizes, is_exact=is_exact)
         self.memory, self.clock = AnswerMemory(), Clock()
         self.scheduler = Scheduler(
-            self.context, self.sizes, self.vocabulary, can_share=can_share, memory=self.memory, clock=self.clock
+            self.context,
+            self.sizes,
+            self.vocabulary,
+            tuning=tuning or Tuning(can_share=can_share),
+            memory=self.memory,
+            clock=self.clock,
         )
         self.prompts = PromptBuilder(self.vocabulary, self.format, self.sizes.context_tokens, self.memory)
         self.answers: dict[str, str] = {}
@@ -151,6 +164,7 @@ def _sizes(wanted: dict[str, int]) -> Sizes:
         threads=1,
         sequences=wanted.get("sequences", 3 * slots + 2),
         idle_tokens=wanted.get("idle_tokens", kv_tokens // 4),
+        host_cache_bytes=wanted.get("host_cache_bytes", 0),
     )
 
 

@@ -7,7 +7,16 @@ import pytest
 from chatbot.llm.engine.native.gguf_header import GgufHeader
 from chatbot.llm.engine.native.library import GpuMemory
 from chatbot.llm.engine.native.machine import MemoryLimit, memory_limit, usable_cpus
-from chatbot.llm.engine.native.sizing import GIB, Sizes, TooLargeForMachine, Wanted, choose_sizes, plan_memory
+from chatbot.llm.engine.native.sizing import (
+    GIB,
+    MemoryPlan,
+    Sizes,
+    TooLargeForMachine,
+    Wanted,
+    choose_sizes,
+    host_cache_bytes,
+    plan_memory,
+)
 
 LLAMA_8B: dict[str, Any] = {
     "general.architecture": "llama",
@@ -58,7 +67,7 @@ def test_a_small_model_gets_one_thread() -> None:
 def test_there_is_always_a_sequence_to_spare(slots: int) -> None:
     chosen = sizes(slots=slots, step_tokens=16)
 
-    assert chosen.slots + 4 <= chosen.sequences <= 256
+    assert chosen.slots + 4 <= chosen.sequences < 256
     assert chosen.step_tokens >= chosen.slots
 
 
@@ -148,3 +157,28 @@ def test_cpus_are_those_of_the_affinity_mask_where_the_quota_is_wider(tmp_path: 
     without = usable_cpus(tmp_path / "nothing")
 
     assert usable_cpus(files(tmp_path, {"sys/fs/cgroup/cpu.max": quota})) == without
+
+
+@pytest.mark.parametrize(
+    ("wanted_mib", "pool_gib", "has_gpu", "cache_gib"),
+    [(-1, 1, False, 4), (-1, 3, False, 5), (-1, 3, True, 8), (0, 1, False, 0), (10 * 1024, 1, False, 10)],
+)
+def test_evicted_sequences_get_main_memory_that_is_left(
+    wanted_mib: int, pool_gib: int, has_gpu: bool, cache_gib: int
+) -> None:
+    plan = MemoryPlan((5 - pool_gib) * GIB, pool_gib * GIB, GIB, 16 * GIB, MACHINE.source)
+
+    wanted = Wanted(8192, host_cache_mib=wanted_mib)
+
+    assert host_cache_bytes(wanted, plan, MACHINE, has_gpu=has_gpu) == cache_gib * GIB
+
+
+def test_more_for_evicted_sequences_than_is_left_is_refused() -> None:
+    plan = MemoryPlan(4 * GIB, GIB, GIB, 16 * GIB, MACHINE.source)
+
+    with pytest.raises(TooLargeForMachine, match=r"10\.98 GiB .*HOST_CACHE_MIB.* 10\.00 GiB are left"):
+        host_cache_bytes(Wanted(8192, host_cache_mib=11_240), plan, MACHINE, has_gpu=False)
+
+
+def test_idle_sequences_may_keep_what_was_asked_for() -> None:
+    assert [sizes(idle_tokens=tokens).idle_tokens for tokens in (-1, 0, 900)] == [4096, 0, 900]

@@ -40,6 +40,10 @@ class EngineOptions:
         slots: Generations at once.
         kv_tokens: Shared pool, tokens.
         step_tokens: Most tokens of one step.
+        idle_tokens: Cells of sequences that may stay although nobody runs them; -1 is the engine's default.
+        host_cache_mib: Main memory for evicted ones; -1 is the engine's default.
+        step_seconds: About how long a step beside running answers may take.
+        without: Parts of the engine to leave out (`batching.tuning`).
         gpu_layers: -1 is all.
         chat_format: "" detects it from the file.
         load_timeout_seconds: Longest load, smoke answer included.
@@ -54,6 +58,10 @@ class EngineOptions:
     slots: int = 0
     kv_tokens: int = 0
     step_tokens: int = 0
+    idle_tokens: int = -1
+    host_cache_mib: int = -1
+    step_seconds: float = 0.25
+    without: tuple[str, ...] = ()
     threads: int = 0
     gpu_layers: int = -1
     chat_format: str = ""
@@ -199,6 +207,10 @@ class EngineHost:
             "slots": options.slots,
             "kv_tokens": options.kv_tokens,
             "step_tokens": options.step_tokens,
+            "idle_tokens": options.idle_tokens,
+            "host_cache_mib": options.host_cache_mib,
+            "step_seconds": options.step_seconds,
+            "without": list(options.without),
             "threads": options.threads,
             "gpu_layers": options.gpu_layers,
             "chat_format": options.chat_format,

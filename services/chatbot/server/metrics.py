@@ -123,5 +123,14 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("chatbot_engine_preemptions_total", _COUNTER, "Running generations put back because the KV pool was full."),
     Metric("chatbot_engine_evictions_total", _COUNTER, "Resident sequences dropped from the KV pool.", ("to",)),
+    Metric(
+        "chatbot_engine_host_cache_bytes", _GAUGE, "Main memory that holds sequences evicted from the KV pool, bytes."
+    ),
+    Metric(
+        "chatbot_engine_host_cache_restores_total",
+        _COUNTER,
+        "Prompts for which evicted sequences were brought back (ok), and sequences that were lost at it (lost).",
+        ("outcome",),
+    ),
     Metric("chatbot_engine_decode_errors_total", _COUNTER, "Calls of llama_decode that failed.", ("rc",)),
 )

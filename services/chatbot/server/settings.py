@@ -104,6 +104,9 @@ class ModelSettings(Section):
     """Whether readiness stays 200 during a planned swap; for one replica without autoscaling."""
 
 
+_PARTS = "(sharing|following|pinning|shortlist)"
+
+
 class EngineSettings(Section):
     """Sizes of the engine process."""
 
@@ -115,6 +118,22 @@ class EngineSettings(Section):
 
     step_tokens: int = Field(0, ge=0, le=4096)
     """Most tokens of one step (`n_batch` = `n_ubatch`). 0: 512 with a GPU, else 160."""
+
+    step_seconds: float = Field(0.25, ge=0.005, le=10)
+    """Prompts are computed in pieces, so that a step beside running answers takes about this long, seconds: the pause
+    that a long prompt makes in everybody's stream. Less makes streams smoother and long prompts slower."""
+
+    idle_tokens: int = Field(-1, ge=-1, le=1 << 24)
+    """Cells of the pool that finished conversations may keep for their next turn; every step reads them, so they are
+    not free. -1: a quarter of the pool and at most 4,096 on a CPU, half and at most 16,384 on a GPU."""
+
+    host_cache_mib: int = Field(-1, ge=-1, le=1 << 22)
+    """Main memory for conversations that had to leave the pool; their next turn is copied back instead of computed.
+    0 turns it off. -1: four times the pool, at most half of the memory that is left."""
+
+    without: str = Field("", pattern=rf"^({_PARTS}(,{_PARTS})*)?$")
+    """For measurements: parts of the engine to leave out, with commas between them: sharing, following, pinning,
+    shortlist."""
 
     threads: int = Field(0, ge=0, le=1024)
     """CPU threads. 0: the CPUs that the cgroup and the affinity mask give."""

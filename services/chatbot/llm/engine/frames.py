@@ -49,7 +49,8 @@ class SamplingFrame(TypedDict):
 class LoadFrame(TypedDict):
     """The first frame: load this file. Sizes are those of docs/adr/0003.
 
-    `kv_tokens` 0, `slots` 0 and `threads` 0 ask for the defaults of this machine. `gpu_layers` -1 is all.
+    `kv_tokens` 0, `slots` 0 and `threads` 0 ask for the defaults of this machine, as `idle_tokens` -1 and
+    `host_cache_mib` -1 do. `gpu_layers` -1 is all. `without` names what is left out, to compare with.
     """
 
     type: Literal["load"]
@@ -62,6 +63,10 @@ class LoadFrame(TypedDict):
     gpu_layers: int
     chat_format: str
     smoke: DialogueFrame
+    idle_tokens: NotRequired[int]
+    host_cache_mib: NotRequired[int]
+    step_seconds: NotRequired[float]
+    without: NotRequired[list[str]]
 
 
 class GenerateFrame(TypedDict):

@@ -5,18 +5,26 @@ Whatever is wrong becomes one `LoadFailed` with a reason that the operator knows
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chatbot.domain.model import ModelReason
 from chatbot.llm.engine.batching.generation import Order
 from chatbot.llm.engine.batching.scheduler import Scheduler
+from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import DialogueFrame, LoadFrame, ReadyFrame, SamplingFrame, StepEvent
 from chatbot.llm.engine.native.gguf_header import GgufHeader, InvalidGguf, read_gguf_header
 from chatbot.llm.engine.native.library import Library
 from chatbot.llm.engine.native.machine import memory_limit, usable_cpus
 from chatbot.llm.engine.native.model import Context, Model, NativeError
-from chatbot.llm.engine.native.sizing import Sizes, TooLargeForMachine, Wanted, choose_sizes, plan_memory
+from chatbot.llm.engine.native.sizing import (
+    Sizes,
+    TooLargeForMachine,
+    Wanted,
+    choose_sizes,
+    host_cache_bytes,
+    plan_memory,
+)
 from chatbot.llm.engine.sampling.chain import SamplerChain
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
 from chatbot.llm.engine.text.chat_format import UnknownChatFormat, find_chat_format
@@ -83,9 +91,11 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
     path = Path(frame["model_path"])
     header = _checked_header(path)
     gpu = next(iter(library.gpus()), None) if frame["gpu_layers"] else None
-    sizes = choose_sizes(_wanted(frame), header, has_gpu=gpu is not None, cpus=usable_cpus())
+    wanted, limit = _wanted(frame), memory_limit()
+    sizes = choose_sizes(wanted, header, has_gpu=gpu is not None, cpus=usable_cpus())
     try:
-        plan = plan_memory(sizes, header, memory_limit(), gpu, frame["gpu_layers"])
+        plan = plan_memory(sizes, header, limit, gpu, frame["gpu_layers"])
+        sizes = replace(sizes, host_cache_bytes=host_cache_bytes(wanted, plan, limit, has_gpu=gpu is not None))
         model = Model(path, frame["gpu_layers"] if gpu is not None else 0, on_progress)
         vocabulary = Vocabulary(model.vocab)
         chat_format = find_chat_format(vocabulary, frame["chat_format"])
@@ -99,7 +109,8 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
     except NativeError as exc:
         raise LoadFailed(ModelReason.LOAD_FAILED, f"{exc}: {library.last_words()}") from exc
     memory = AnswerMemory()
-    scheduler = Scheduler(context, sizes, vocabulary, can_share=model.can_share_prefixes, memory=memory)
+    tuning = Tuning.of(frame, can_share=model.can_share_prefixes)
+    scheduler = Scheduler(context, sizes, vocabulary, tuning=tuning, memory=memory)
     prompts = PromptBuilder(vocabulary, chat_format, sizes.context_tokens, memory)
     speed = smoke(scheduler, prompts, vocabulary, frame["smoke"])
     ready: ReadyFrame = {
@@ -169,6 +180,8 @@ def _wanted(frame: LoadFrame) -> Wanted:
         kv_tokens=frame["kv_tokens"],
         step_tokens=frame["step_tokens"],
         threads=frame["threads"],
+        idle_tokens=frame.get("idle_tokens", -1),
+        host_cache_mib=frame.get("host_cache_mib", -1),
     )
 
 

@@ -19,6 +19,7 @@ _KEYS: Final[Mapping[str, Mapping[str, str]]] = {
         "in_place": "prefix_hit_in_place",
         "fork": "prefix_hit_fork",
         "follower": "prefix_hit_follower",
+        "host": "prefix_hit_host",
     },
     "chatbot_engine_steps_total": {"": "steps"},
     "chatbot_engine_step_rows_total": {"": "rows"},
@@ -29,7 +30,9 @@ _KEYS: Final[Mapping[str, Mapping[str, str]]] = {
         "deliver": "overhead_seconds_deliver",
     },
     "chatbot_engine_preemptions_total": {"": "preemptions"},
-    "chatbot_engine_evictions_total": {"drop": "evictions"},
+    "chatbot_engine_evictions_total": {"drop": "evictions", "host": "evictions_host"},
+    "chatbot_engine_host_cache_bytes": {"": "host_cache_bytes"},
+    "chatbot_engine_host_cache_restores_total": {"ok": "host_restores", "lost": "host_lost"},
     "chatbot_engine_decode_errors_total": {"any": "decode_errors"},
 }
 _RESTARTS: Final = "chatbot_engine_restarts_total"

@@ -71,3 +71,8 @@ class CellLedger:
     def inactive(self, cells: Cells) -> int:
         """How many of these no running sequence holds."""
         return int(np.count_nonzero(self._running[cells] == 0))
+
+    def shared_beginning(self, cells: Cells) -> int:
+        """How many of the first of these another sequence holds too."""
+        alone = self._holders[cells] == 1
+        return int(alone.argmax()) if alone.any() else len(cells)

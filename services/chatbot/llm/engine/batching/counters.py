@@ -12,6 +12,7 @@ class Counters:
         overhead_seconds_build: Admission and filling the batch.
         overhead_seconds_sample: Choosing tokens.
         overhead_seconds_deliver: Text, ends and bookkeeping.
+        host_restores: Prompts that something came back for from main memory.
         prefix_queried: Prompt tokens that were looked up; `prefix_hit_*` are those found, by how.
     """
 
@@ -25,6 +26,8 @@ class Counters:
     prefix_hit_in_place: int = 0
     prefix_hit_fork: int = 0
     prefix_hit_follower: int = 0
+    prefix_hit_host: int = 0
+    host_restores: int = 0
     preemptions: int = 0
     decode_errors: int = 0
     prompt_tokens: int = 0

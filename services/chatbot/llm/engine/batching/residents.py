@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chatbot.llm.engine.batching.cells import CellLedger
+from chatbot.llm.engine.batching.host_cache import WORTH_MOVING, HostCache, Saved
+from chatbot.llm.engine.batching.tokens import Tokens, common_prefix
 from chatbot.llm.engine.native.model import Context
 
-Tokens = NDArray[np.int32]
 _MAX_PINNED = 2
 _LEAST_PINNED = 32
 _FIRST_CAPACITY = 256
+_MAY_BE_LOST = 64
 
 
 class Sequence:
@@ -79,30 +80,35 @@ class Seat:
     how: str
 
 
-def common_prefix(left: Tokens, right: Tokens) -> int:
-    """Length of the longest common prefix."""
-    shorter = min(len(left), len(right))
-    differs = left[:shorter] != right[:shorter]
-    return int(differs.argmax()) if differs.any() else shorter
-
-
 class Residents:
     """The table of sequences.
 
     Attributes:
         ledger: Cells by use.
         can_share: Whether prefixes are shared at all.
+        host: Where evicted sequences go; holds nothing where nothing is shared.
         evictions: Idle sequences that were dropped.
+        saves: Those of them that went to the host.
+        lost: Saved sequences that llama.cpp did not take back.
     """
 
-    def __init__(self, context: Context, n_sequences: int, idle_cells: int, *, can_share: bool = True) -> None:
+    def __init__(
+        self,
+        context: Context,
+        n_sequences: int,
+        idle_cells: int,
+        *,
+        can_share: bool = True,
+        host_cache_bytes: int = 0,
+    ) -> None:
         self._context = context
         self._sequences = [Sequence(number) for number in range(n_sequences)]
         self._idle_cells = idle_cells
         self.can_share = can_share
         self._clock = itertools.count(1)
         self.ledger = CellLedger(context.n_cells)
-        self.evictions = 0
+        self.host = HostCache(host_cache_bytes if can_share else 0)
+        self.evictions = self.saves = self.lost = 0
 
     def match(self, tokens: Tokens) -> Match:
         """The best prefix for a prompt; at least its last token is always computed, for its logits."""
@@ -116,11 +122,11 @@ class Residents:
         return best
 
     def seat(self, match: Match) -> Seat:
-        """Give a sequence that begins with the match: the idle one itself where half of it is kept, else a fork."""
+        """Give a sequence that begins with the match: the idle one itself where little of it is lost, else a fork."""
         source, kept = match.source, match.length
         if source is None:
             return Seat(self._activated(self._empty(None)), 0, "new")
-        if not source.active and not source.pinned and 2 * kept >= source.length:
+        if not source.active and not source.pinned and source.length - kept <= _MAY_BE_LOST:
             self._shorten(source, kept)
             return Seat(self._activated(source), kept, "in_place")
         target = self._empty(source)
@@ -129,6 +135,20 @@ class Residents:
         self.ledger.share(target.cells, active=False)
         source.used_at = next(self._clock)
         return Seat(self._activated(target), kept, "fork")
+
+    def restore(self, sequence: Sequence, prompt: Tokens) -> int:
+        """Bring back what the host has of a prompt, behind what is resident of it; how many tokens."""
+        before = sequence.length
+        while (found := self.host.take(prompt, sequence.length)) is not None:
+            saved, length = found
+            if not self.make_room(len(saved.tokens) - saved.start):
+                self.host.keep(saved)
+                break
+            if not self._context.restore(saved.state, sequence.number, sequence.length, length):
+                self.lost += 1
+                break
+            self.extend(sequence, saved.tokens[sequence.length : length])
+        return sequence.length - before
 
     def extend(self, sequence: Sequence, tokens: Tokens) -> None:
         """Note that a step made these tokens resident in a running sequence."""
@@ -142,6 +162,7 @@ class Residents:
         while (excess := self.ledger.used - self.ledger.active - self._idle_cells) > 0:
             idle = [each for each in self._sequences if not each.active and not each.pinned and each.length]
             if idle == [sequence]:  # longer than all that may stay: its beginning is worth keeping
+                self._save(sequence)
                 self._shorten(sequence, max(0, sequence.length - excess))
                 return
             if not idle:
@@ -174,7 +195,7 @@ class Residents:
                 sequence.used_at = next(self._clock)
                 return
         if len(pinned) >= _MAX_PINNED:
-            self.drop(min(pinned, key=_last_use))
+            self._evict(pinned)
         target = self._empty(source)
         self._context.fork(source.number, target.number, length)
         target.extend(beginning, source.cells[:length])
@@ -200,14 +221,21 @@ class Residents:
             if not sequence.active and sequence.length == 0:
                 return sequence
         idle = [each for each in self._sequences if not each.active and each is not spared]
-        chosen = min(idle, key=lambda each: (each.pinned, each.used_at))
+        return self._evict([each for each in idle if not each.pinned] or idle)
+
+    def _evict(self, candidates: list[Sequence]) -> Sequence:
+        chosen = min(candidates, key=_last_use)
         self.evictions += 1
+        self._save(chosen)
         self.drop(chosen)
         return chosen
 
-    def _evict(self, candidates: list[Sequence]) -> None:
-        self.evictions += 1
-        self.drop(min(candidates, key=_last_use))
+    def _save(self, sequence: Sequence) -> None:
+        """Keep in main memory what only this sequence holds."""
+        start = self.ledger.shared_beginning(sequence.cells)
+        if self.host.limit_bytes and sequence.length - start >= 2 * WORTH_MOVING:
+            state = self._context.save(sequence.number, start)
+            self.saves += self.host.keep(Saved(sequence.tokens.copy(), start, state))
 
     def _shorten(self, sequence: Sequence, length: int) -> None:
         self._context.cut(sequence.number, length)

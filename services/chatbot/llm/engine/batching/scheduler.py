@@ -12,6 +12,7 @@ from chatbot.llm.engine.batching.generation import Generation, Order
 from chatbot.llm.engine.batching.residents import Residents
 from chatbot.llm.engine.batching.seating import Seating
 from chatbot.llm.engine.batching.step_model import StepModel
+from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import StepEvent
 from chatbot.llm.engine.native.batch import Batch
 from chatbot.llm.engine.native.model import DECODE_INVALID, DECODE_NO_CELLS, DECODE_OK, Context, NativeError
@@ -23,7 +24,7 @@ from chatbot.llm.engine.text.vocabulary import Vocabulary
 _MAX_READING = 3
 _SHORT_TOKENS = 64
 _SHORT_SHARE = 4
-_TARGET_STEP_SECONDS = 0.25
+_DEFAULT_TUNING = Tuning()
 
 Run = tuple[Generation, int, int]
 """A generation, how many of its pending tokens are computed, and the batch row of the last one."""
@@ -50,22 +51,31 @@ class Scheduler:
         sizes: Sizes,
         vocabulary: Vocabulary,
         *,
-        can_share: bool = True,
+        tuning: Tuning = _DEFAULT_TUNING,
         memory: AnswerMemory | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters = Counters()
-        self.residents = Residents(context, sizes.sequences, sizes.idle_tokens, can_share=can_share)
+        self.residents = Residents(
+            context,
+            sizes.sequences,
+            sizes.idle_tokens,
+            can_share=tuning.can_share,
+            host_cache_bytes=sizes.host_cache_bytes,
+        )
         self.step = 0
         self.step_started = self.predicted_seconds = 0.0
         self._context = context
         self._vocabulary = vocabulary
         self._memory = memory or AnswerMemory()
         self._clock = clock
-        self._seating = Seating(self.residents, sizes.slots, self.counters)
-        self._step_model = StepModel(_TARGET_STEP_SECONDS)
-        self._chooser = Chooser(context)
+        self._seating = Seating(
+            self.residents, sizes.slots, self.counters, may_follow=tuning.may_follow and tuning.can_share
+        )
+        self._step_model = StepModel(tuning.step_seconds)
+        self._chooser = Chooser(context, may_shorten=tuning.may_shorten)
         self._batch = Batch(context.n_rows_max)
+        self._may_pin = tuning.may_pin
         self._by_id: dict[str, Generation] = {}
         self._events: list[StepEvent] = []
 
@@ -118,7 +128,10 @@ class Scheduler:
             "kv_cells": float(ledger.n_cells),
             "kv_cells_active": float(active),
             "kv_cells_idle": float(max(0, used - active)),
-            "evictions": float(self.residents.evictions),
+            "evictions": float(self.residents.evictions - self.residents.saves),
+            "evictions_host": float(self.residents.saves),
+            "host_lost": float(self.residents.lost),
+            "host_cache_bytes": float(self.residents.host.n_bytes),
             "active": float(len(self._seating.active)),
             "waiting": float(len(self._seating.waiting)),
         }
@@ -197,7 +210,7 @@ class Scheduler:
             is_output, was_reading = count == len(pending), generation.is_reading
             if generation.sequence is not None:
                 self.residents.extend(generation.sequence, pending[:count])
-                if was_reading and not generation.is_reading:
+                if self._may_pin and was_reading and not generation.is_reading:
                     self.residents.pin(generation.sequence, generation.prompt.shared_tokens)
             if is_output:
                 outputs.append((generation, count, row))

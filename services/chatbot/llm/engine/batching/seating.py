@@ -8,7 +8,8 @@ from collections import deque
 
 from chatbot.llm.engine.batching.counters import Counters
 from chatbot.llm.engine.batching.generation import Generation
-from chatbot.llm.engine.batching.residents import Match, Residents, common_prefix
+from chatbot.llm.engine.batching.residents import Match, Residents
+from chatbot.llm.engine.batching.tokens import common_prefix
 
 _WORTH_FOLLOWING = 32
 _RECENT_ANSWERS = 64
@@ -23,12 +24,13 @@ class Seating:
         active: Started, in order of start; those without a sequence follow another one's prompt.
     """
 
-    def __init__(self, residents: Residents, slots: int, counters: Counters) -> None:
+    def __init__(self, residents: Residents, slots: int, counters: Counters, *, may_follow: bool = True) -> None:
         self.waiting: deque[Generation] = deque()
         self.active: list[Generation] = []
         self._residents = residents
         self._slots = slots
         self._counters = counters
+        self._may_follow = may_follow
         self._answer_lengths: deque[int] = deque(maxlen=_RECENT_ANSWERS)
 
     def admit(self) -> None:
@@ -85,13 +87,16 @@ class Seating:
             return
         seat = self._residents.seat(match)
         generation.sequence = seat.sequence
+        restored = self._residents.restore(seat.sequence, generation.tokens)
         if generation.cached_tokens is None:
-            generation.cached_tokens = seat.kept
+            generation.cached_tokens = seat.kept + restored
+        self._counters.hit("host", restored)
+        self._counters.host_restores += restored > 0
         self._counters.hit("follower" if leader is not None else seat.how, seat.kept)
         generation.leader = None
 
     def _follow(self, generation: Generation, match: Match) -> bool:
-        if not self._residents.can_share:
+        if not self._may_follow:
             return False
         for other in self.active:
             if other is generation or not other.is_reading or other.sequence is None:

@@ -90,9 +90,9 @@ class Context:
         params.n_ctx = sizes.kv_tokens
         # One graph per step: a step that fails has then changed nothing.
         params.n_batch = params.n_ubatch = sizes.step_tokens
-        params.n_seq_max = sizes.sequences
+        params.n_seq_max = sizes.sequences + 1  # the last one is where states are moved in and out
         # Below n_seq_max it aborts; 0 would reserve n_batch x n_vocab logits.
-        params.n_outputs_max = max(sizes.slots, sizes.sequences)
+        params.n_outputs_max = max(sizes.slots, sizes.sequences + 1)
         params.n_threads = params.n_threads_batch = sizes.threads
         params.kv_unified = True  # prefixes are shared by metadata only
         params.swa_full = True  # else a sliding window cannot be cut at any position
@@ -170,6 +170,48 @@ class Context:
         arguments = (self._checked(source), self._checked(target), 0, length)
         llama_cpp.llama_memory_seq_cp(self._memory, *arguments)
 
+    def save(self, sequence: int, start: int) -> NDArray[np.uint8]:
+        """The state of a sequence from position `start` on, as bytes of main memory.
+
+        Valid for this model, these cell types and this attention only.
+
+        Raises:
+            NativeError: llama.cpp gives none.
+        """
+        scratch = ctypes.c_int32(self._n_sequences)
+        llama_cpp.llama_memory_seq_cp(self._memory, self._checked(sequence), scratch, start, -1)
+        state = np.empty(int(llama_cpp.llama_state_seq_get_size(self._handle, scratch)), np.uint8)
+        written = int(llama_cpp.llama_state_seq_get_data(self._handle, _address(state), state.nbytes, scratch))
+        llama_cpp.llama_memory_seq_rm(self._memory, scratch, -1, -1)
+        if not 0 < written <= state.nbytes:
+            raise NativeError("llama.cpp does not save a sequence")
+        return state[:written]
+
+    def restore(self, state: NDArray[np.uint8], sequence: int, start: int, end: int) -> bool:
+        """Let a sequence of `start` tokens go on with those of a saved state, up to position `end`.
+
+        Needs as many free cells as the state has tokens. The caller answers for the tokens being the same.
+
+        Returns:
+            Whether llama.cpp took it; nothing has changed where not.
+
+        Raises:
+            NativeError: The positions do not meet.
+        """
+        if self.last_position(sequence) != start - 1:
+            raise NativeError(f"a state at {start} does not continue sequence {sequence}")
+        scratch = ctypes.c_int32(self._n_sequences)
+        read = int(llama_cpp.llama_state_seq_set_data(self._handle, _address(state), state.nbytes, scratch))
+        first = int(llama_cpp.llama_memory_seq_pos_min(self._memory, scratch))
+        last = int(llama_cpp.llama_memory_seq_pos_max(self._memory, scratch))
+        is_whole = read == state.nbytes and 0 <= first <= start < end <= last + 1
+        if is_whole:
+            llama_cpp.llama_memory_seq_cp(self._memory, scratch, self._checked(sequence), start, end)
+        llama_cpp.llama_memory_seq_rm(self._memory, scratch, -1, -1)
+        if self.last_position(sequence) != (end if is_whole else start) - 1:
+            raise NativeError(f"sequence {sequence} has a gap at {start}")
+        return is_whole
+
     def close(self) -> None:
         """Free the pool. The context must not be used afterwards."""
         if self._handle:
@@ -180,3 +222,7 @@ class Context:
         if not 0 <= sequence < self._n_sequences:
             raise NativeError(f"there is no sequence {sequence}")
         return ctypes.c_int32(sequence)
+
+
+def _address(state: NDArray[np.uint8]) -> Any:
+    return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

@@ -16,8 +16,9 @@ _BYTES_F16 = 2
 _BYTES_F32 = 4
 _SMALL_MODEL_BYTES = 50 * 10**6
 _PINNED_SEQUENCES = 2
-_MAX_SEQUENCES = 256  # llama_max_parallel_sequences()
+_MAX_SEQUENCES = 255  # llama_max_parallel_sequences(), and one to move states through
 _FIXED_BYTES = 96 << 20  # interpreter, libraries, graph and scheduler of llama.cpp
+_HOST_CACHE_POOLS = 4
 _FREE_GPU_BYTES = 512 << 20  # left to the driver's own context
 
 
@@ -35,6 +36,8 @@ class Wanted:
         kv_tokens: Shared pool, tokens.
         step_tokens: Most tokens of one step.
         threads: CPU threads.
+        idle_tokens: Cells that idle sequences may keep; -1 asks for the default.
+        host_cache_mib: Main memory for evicted sequences; -1 asks for the default.
     """
 
     context_tokens: int
@@ -42,6 +45,8 @@ class Wanted:
     kv_tokens: int = 0
     step_tokens: int = 0
     threads: int = 0
+    idle_tokens: int = -1
+    host_cache_mib: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Sizes:
         threads: CPU threads of llama.cpp.
         sequences: Sequences that can be resident: running, idle and pinned ones.
         idle_tokens: Most cells that idle sequences may keep. Every row of a step scans them, so they are not free.
+        host_cache_bytes: Main memory for sequences that were evicted from the pool.
     """
 
     context_tokens: int
@@ -65,6 +71,7 @@ class Sizes:
     threads: int
     sequences: int
     idle_tokens: int
+    host_cache_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,7 @@ def choose_sizes(wanted: Wanted, header: GgufHeader, *, has_gpu: bool, cpus: int
         step_tokens=min(step_tokens, kv_tokens),
         threads=threads,
         sequences=min(3 * slots + _PINNED_SEQUENCES, _MAX_SEQUENCES),
-        idle_tokens=min(kv_tokens // idle_share, idle_limit),
+        idle_tokens=min(kv_tokens // idle_share, idle_limit) if wanted.idle_tokens < 0 else wanted.idle_tokens,
     )
 
 
@@ -143,6 +150,24 @@ def plan_memory(
     if tightest.needed_bytes > tightest.available_bytes:
         raise TooLargeForMachine(f"the model does not fit: {tightest}")
     return tightest
+
+
+def host_cache_bytes(wanted: Wanted, plan: MemoryPlan, limit: MemoryLimit, *, has_gpu: bool) -> int:
+    """Main memory for evicted sequences; by default four times the pool, and at most half of what is left.
+
+    Raises:
+        TooLargeForMachine: More is wanted than is left.
+    """
+    left = max(0, limit.available_bytes - (0 if has_gpu else plan.needed_bytes))
+    if wanted.host_cache_mib < 0:
+        return min(_HOST_CACHE_POOLS * plan.pool_bytes, left // 2)
+    wanted_bytes = wanted.host_cache_mib << 20
+    if wanted_bytes > left:
+        raise TooLargeForMachine(
+            f"{_gib(wanted_bytes)} GiB for evicted sequences (CHATBOT_ENGINE_HOST_CACHE_MIB) do not fit: "
+            f"{_gib(left)} GiB are left of {limit.source}"
+        )
+    return wanted_bytes
 
 
 def _plan(sizes: Sizes, header: GgufHeader, share: float, limit: MemoryLimit) -> MemoryPlan:

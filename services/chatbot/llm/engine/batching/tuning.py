@@ -1,0 +1,39 @@
+"""What batching does beyond the necessary; each part can be left out, to measure what it is worth."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from chatbot.llm.engine.frames import LoadFrame
+
+STEP_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Switches and one time.
+
+    Attributes:
+        can_share: Whether resident prefixes are used again.
+        may_follow: Whether a request waits for another one that computes its prefix.
+        may_pin: Whether system prompts are kept in sequences of their own.
+        may_shorten: Whether tokens are chosen among the highest logits instead of among all.
+        step_seconds: Prompts are cut so that a step beside running answers takes about this long.
+    """
+
+    can_share: bool = True
+    may_follow: bool = True
+    may_pin: bool = True
+    may_shorten: bool = True
+    step_seconds: float = STEP_SECONDS
+
+    @classmethod
+    def of(cls, frame: LoadFrame, *, can_share: bool) -> Self:
+        """As a `load` frame wants it; nothing is shared where the model's memory cannot be cut."""
+        without = frame.get("without", [])
+        return cls(
+            can_share=can_share and "sharing" not in without,
+            may_follow="following" not in without,
+            may_pin="pinning" not in without,
+            may_shorten="shortlist" not in without,
+            step_seconds=frame.get("step_seconds", STEP_SECONDS),
+        )
