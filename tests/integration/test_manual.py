@@ -1,0 +1,89 @@
+"""docs/operations.md on one machine: its commands, run as they stand there, on services that run."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx2
+import pytest
+from parts.local_process import LocalProcess, local_process
+from parts.manual import commands, follow, names
+
+USER = "김 user/1"
+IN_CLUSTER = {"change", "move-in", "move-out", "rotate-cluster", "undo"}
+"""Run by tests/cluster/test_manual.py."""
+
+
+@contextmanager
+def asked(folder: Path, store: Path, **variables: str) -> Iterator[tuple[LocalProcess, httpx2.Client]]:
+    """Services on a store, and a client of the office."""
+    with local_process(folder, CHATBOT_HISTORY_SQLITE_PATH=str(store), **variables) as local:
+        with httpx2.Client(base_url=f"{local.gateway}/office", timeout=60, trust_env=False) as client:
+            yield local, client
+
+
+def tell(client: httpx2.Client, db_id: str, user: str = USER, **headers: str) -> httpx2.Response:
+    question = {"input_data": "안녕하세요!", "user_id": user, "db_id": db_id}
+    return client.post("/Llama", json=question, headers=headers)
+
+
+def listed(client: httpx2.Client, user: str = USER, **headers: str) -> list[str]:
+    answer = client.get("/conversations", params={"limit": 100}, headers={"X-User-ID": quote(user), **headers})
+    assert answer.status_code == 200, answer.text
+    return [one["db_id"] for one in answer.json()["conversations"]]
+
+
+def test_a_user_is_erased_and_nobody_else(tmp_path: Path) -> None:
+    with asked(tmp_path, tmp_path / "store.sqlite3") as (_, client):
+        for number in range(3):
+            assert tell(client, f"d{number}").status_code == 200
+        assert tell(client, "d0", user="somebody").status_code == 200
+
+        follow("erase", tmp_path, USER_ID=quote(USER), URL=str(client.base_url).rstrip("/"))
+
+        assert listed(client) == []
+        assert listed(client, "somebody") == ["d0"]
+
+
+def test_a_key_is_rotated_without_a_gap_and_conversations_stay(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"team-a:{hashlib.sha256(b'old').hexdigest()}\n")
+    old = {"Authorization": "Bearer old"}
+    with asked(tmp_path, tmp_path / "store.sqlite3", CHATBOT_AUTH_KEYS_FILE=str(keys)) as (_, client):
+        assert tell(client, "d", **old).status_code == 200
+
+        follow("rotate", tmp_path, OVERLAP="1 hour")
+        new = {"Authorization": f"Bearer {(tmp_path / 'team-a.key').read_text().strip()}"}
+        assert listed(client, **old) == listed(client, **new) == ["d"]
+
+        keys.write_text((tmp_path / "keys.before").read_text())
+        follow("rotate", tmp_path, OVERLAP="-1 second")
+        newest = {"Authorization": f"Bearer {(tmp_path / 'team-a.key').read_text().strip()}"}
+        assert tell(client, "d", **old).status_code == 401
+        assert listed(client, **newest) == ["d"]
+        follow("erase", tmp_path, USER_ID=quote(USER), URL=str(client.base_url).rstrip("/"),
+               AUTHORIZATION=newest["Authorization"])  # fmt: skip
+        assert listed(client, **newest) == []
+
+
+def test_a_backup_made_while_it_runs_is_restored(tmp_path: Path) -> None:
+    store, backup = tmp_path / "store.sqlite3", tmp_path / "backup.sqlite3"
+    places = {"STORE": str(store), "BACKUP": str(backup)}
+    with asked(tmp_path, store) as (_, client):
+        assert tell(client, "before").status_code == 200
+        follow("sqlite-backup", tmp_path, **places)
+        assert tell(client, "after").status_code == 200
+
+    follow("sqlite-restore", tmp_path, **places)
+
+    with asked(tmp_path, store) as (_, client):
+        assert listed(client) == ["before"]
+        assert tell(client, "before").status_code == 200
+
+
+def test_every_marked_block_is_run_by_a_test() -> None:
+    assert names() == IN_CLUSTER | {"erase", "rotate", "sqlite-backup", "sqlite-restore"}
+    with pytest.raises(IndexError):
+        commands("no such block")

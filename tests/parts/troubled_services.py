@@ -1,0 +1,243 @@
+"""Real services, each in a namespace of its own, and the fault that befalls it: what the alerts are fired by.
+
+Every fault is a `Trouble`: it is begun once and goes on until it is told to end.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import psutil
+
+from parts import nearly_full
+from parts.kube_cluster import free_ports
+from parts.local_process import LocalProcess, local_process
+from parts.prometheus import Target
+from parts.stub_office import Stub, stub_office
+
+SMALL_LINE = {"CHATBOT_QUEUE_MAX_WAITING": "40"}
+SLOW = Stub(slots=1, pieces=20, piece_seconds=0.1)
+"""2 s for an answer: a line of 40 takes 80 s."""
+PERSONA = {"character_name": "A", "greeting": "안녕!", "context": "x"}
+QUESTIONS = {
+    "office": {"input_data": "안녕하세요!", "user_id": "u"},
+    "character": {"input_data": "안녕!", "user_id": "u", **PERSONA},
+}
+_REQUEST_SECONDS = 200
+
+End = threading.Event
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One fault.
+
+    Attributes:
+        targets: What Prometheus scrapes in its namespace.
+        fault: Runs in a thread until the event is set.
+        services: Those that the rules of its namespace are about.
+    """
+
+    targets: tuple[Target, ...]
+    fault: Callable[[End], None]
+    services: tuple[str, ...] = ("office",)
+
+
+def target(namespace: str, address: str) -> Target:
+    """With the labels of a ServiceMonitor's target."""
+    return Target(address, {"namespace": namespace, "pod": f"{namespace}-0"})
+
+
+def ask_for_ever(url: str, body: Mapping[str, object], callers: int, end: End, pause_seconds: float = 0.0) -> None:
+    """Callers that ask again as soon as they have an answer, whichever it is, and a pause has passed."""
+
+    async def one(client: httpx2.AsyncClient, number: int) -> None:
+        while not end.is_set():
+            with contextlib.suppress(httpx2.HTTPError):
+                await client.post(url, json={**body, "user_id": f"u{number}"})
+            await asyncio.sleep(pause_seconds)
+
+    async def everybody() -> None:
+        limits = httpx2.Limits(max_connections=None)
+        async with httpx2.AsyncClient(timeout=_REQUEST_SECONDS, trust_env=False, limits=limits) as client:
+            asked = [asyncio.create_task(one(client, number)) for number in range(callers)]
+            await asyncio.to_thread(end.wait)
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    asyncio.run(everybody())
+
+
+@contextmanager
+def overload(folder: Path) -> Iterator[Trouble]:
+    """More callers than the line has places, and they do not obey `Retry-After`."""
+    with stub_office(folder, SLOW, SMALL_LINE) as office:
+        address = target("overload", f"127.0.0.1:{office.metrics_port}")
+        url = f"{office.url}/Llama"
+        yield Trouble((address,), lambda end: ask_for_ever(url, QUESTIONS["office"], 60, end, 1.0))
+
+
+@contextmanager
+def store_cut_off(folder: Path) -> Iterator[Trouble]:
+    """Somebody holds the store, so that no turn can be written."""
+    with stub_office(folder, Stub()) as office:
+        address = target("store", f"127.0.0.1:{office.metrics_port}")
+        body = {**QUESTIONS["office"], "db_id": "d"}
+
+        def fault(end: End) -> None:
+            holder = sqlite3.connect(folder / "history.sqlite3", isolation_level=None)
+            holder.execute("BEGIN EXCLUSIVE")
+            ask_for_ever(f"{office.url}/Llama", body, 4, end, 0.1)
+            holder.close()
+
+        yield Trouble((address,), fault)
+
+
+@contextmanager
+def engine_killed(folder: Path) -> Iterator[Trouble]:
+    """The engine's process is killed whenever it is there, while people ask."""
+    with local_process(folder) as local:
+
+        def kill(end: End) -> None:
+            service = psutil.Process(local.process.pid)
+            while not end.wait(0.5):
+                for child in service.children():
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        child.kill()
+
+        def fault(end: End) -> None:
+            killer = threading.Thread(target=kill, args=(end,))
+            killer.start()
+            ask_for_ever(f"{local.gateway}/office/Llama", QUESTIONS["office"], 2, end, 0.2)
+            killer.join()
+
+        yield Trouble((of_local("engine", local),), fault, ("office", "character"))
+
+
+@contextmanager
+def no_model(folder: Path) -> Iterator[Trouble]:
+    """`chatbot-office` on a volume without a model."""
+    port, metrics_port = free_ports(2)
+    own = {
+        "CHATBOT_HTTP_HOST": "127.0.0.1",
+        "CHATBOT_HTTP_PORT": str(port),
+        "CHATBOT_METRICS_HOST": "127.0.0.1",
+        "CHATBOT_METRICS_PORT": str(metrics_port),
+        "CHATBOT_MODEL_DIR": str(folder),
+        "CHATBOT_MODEL_REVISION_DIR": str(folder),
+        "CHATBOT_HISTORY_SQLITE_PATH": str(folder / "history.sqlite3"),
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CHATBOT_")}
+    with (
+        (folder / "log").open("wb") as log,
+        _process([Path(sys.executable).parent / "chatbot-office"], env=inherited | own, stdout=log, stderr=log),
+    ):
+        address = target("no-model", f"127.0.0.1:{metrics_port}")
+        url = f"http://127.0.0.1:{port}/Llama"
+        yield Trouble((address,), lambda end: ask_for_ever(url, QUESTIONS["office"], 2, end, 0.2))
+
+
+@contextmanager
+def gone(folder: Path) -> Iterator[Trouble]:
+    """The only pod is killed."""
+    with stub_office(folder, Stub()) as office:
+
+        def fault(end: End) -> None:
+            office.process.send_signal(signal.SIGKILL)
+            end.wait()
+
+        yield Trouble((target("gone", f"127.0.0.1:{office.metrics_port}"),), fault)
+
+
+@contextmanager
+def volume(folder: Path) -> Iterator[Trouble]:
+    """The file system of a claim fills up."""
+    (port,) = free_ports(1)
+    command = ["/usr/bin/unshare", "--map-root-user", "--mount", sys.executable, nearly_full.__file__, str(port)]
+    with (folder / "log").open("wb") as log, _process(command, stdout=log, stderr=log):
+
+        def fault(end: End) -> None:
+            httpx2.get(f"http://127.0.0.1:{port}/fill", trust_env=False)
+            end.wait()
+
+        yield Trouble((Target(f"127.0.0.1:{port}"),), fault, ())
+
+
+@contextmanager
+def calm(folder: Path) -> Iterator[Trouble]:
+    """No fault: both services are asked as fast as three people read."""
+    with local_process(folder) as local:
+
+        def load(end: End) -> None:
+            url = f"{local.gateway}/{{}}/Llama"
+            others = threading.Thread(
+                target=ask_for_ever, args=(url.format("character"), QUESTIONS["character"], 1, end, 0.5)
+            )
+            others.start()
+            ask_for_ever(url.format("office"), {**QUESTIONS["office"], "db_id": "d", "unknown": 1}, 2, end, 0.5)
+            others.join()
+
+        yield Trouble((of_local("calm", local),), load, ("office", "character"))
+
+
+def of_local(namespace: str, local: LocalProcess) -> Target:
+    return target(namespace, local.internal.removeprefix("http://"))
+
+
+@contextmanager
+def _process(command: list[str | Path], **options: object) -> Iterator[None]:
+    process = subprocess.Popen(command, **options)  # type: ignore[call-overload]
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+TROUBLES = {
+    "calm": calm,
+    "engine": engine_killed,
+    "gone": gone,
+    "no-model": no_model,
+    "overload": overload,
+    "store": store_cut_off,
+    "volume": volume,
+}
+
+
+@contextmanager
+def all_of_them(folder: Path) -> Iterator[dict[str, Trouble]]:
+    """Namespace -> trouble, none begun yet."""
+    with ExitStack() as stack:
+        made = {}
+        for namespace, trouble in TROUBLES.items():
+            own = folder / namespace
+            own.mkdir()
+            made[namespace] = stack.enter_context(trouble(own))
+        yield made
+
+
+@contextmanager
+def in_trouble(troubles: Mapping[str, Trouble]) -> Iterator[None]:
+    """All faults at once, while the context lasts."""
+    end = End()
+    threads = [threading.Thread(target=trouble.fault, args=(end,)) for trouble in troubles.values()]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
