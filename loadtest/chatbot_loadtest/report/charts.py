@@ -1,6 +1,7 @@
 """Charts as Vega-Lite (https://vega.github.io/vega-lite/docs/) from counted bins: no row of a run is in the page."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ from chatbot_loadtest.results.stages import saturation, stages
 
 _MAX_BINS: Final = 240
 _HISTOGRAM_BINS: Final = 40
+_HISTOGRAM_REACH: Final = 1.25
+"""Times p99: a few very long answers must not squeeze all others into one bar."""
 _MAX_POINTS: Final = 1500
 _TIME: Final = "Time since the start (seconds)"
 _OUTCOME_COLORS: Final = ["#3f9f70", "#dd9f30", "#d4504c"]
@@ -34,18 +37,18 @@ def charts(run: Run) -> dict[str, Chart]:
 
 
 def _histogram(run: Run) -> Chart | None:
-    seconds = run.figures.seconds
-    if not seconds:
+    ordered = sorted(run.figures.seconds)
+    if not ordered:
         return None
-    width = _round_width(max(seconds) / _HISTOGRAM_BINS)
-    counts = [0] * (int(max(seconds) / width) + 1)
-    for value in seconds:
-        counts[int(value / width)] += 1
+    most = min(ordered[-1], _HISTOGRAM_REACH * (percentile(ordered, 0.99) or 0.0))
+    width = _round_width(most / _HISTOGRAM_BINS)
+    counts = [0] * (int(most / width) + 1)
+    inside = ordered[: bisect_left(ordered, len(counts) * width)]
+    for value in inside:
+        counts[min(int(value / width), len(counts) - 1)] += 1
     points = [
         {"from": round(i * width, 6), "to": round((i + 1) * width, 6), "n": count} for i, count in enumerate(counts)
     ]
-    ordered = sorted(seconds)
-    cuts = [{"v": percentile(ordered, share), "what": name} for name, share in (("p50", 0.5), ("p95", 0.95))]
     x = _axis("from", "Response time of answers (seconds)") | {"bin": {"binned": True, "step": width}}
     bars = _layer(
         points,
@@ -54,16 +57,21 @@ def _histogram(run: Run) -> Chart | None:
         x2={"field": "to"},
         y=_axis("n", "Answers (count)"),
     )
+    return _frame() | {"layer": [bars, *_cuts(ordered, len(counts) * width, len(ordered) - len(inside))]}
+
+
+def _cuts(ordered: Sequence[float], end: float, above: int) -> list[Chart]:
+    """Percentiles as lines in the distribution, and how many values lie beyond its end."""
+    cuts: Points = [{"v": percentile(ordered, share), "what": name} for name, share in (("p50", 0.5), ("p95", 0.95))]
     place = {"field": "v", "type": "quantitative"}
-    lines = _layer(cuts, {"type": "rule", "strokeDash": [3, 3], "style": "hintline"}, x=place)
-    names = _layer(
-        cuts,
-        {"type": "text", "align": "left", "dx": 4, "baseline": "top", "style": "hint"},
-        x=place,
-        y={"value": 2},
-        text={"field": "what"},
-    )
-    return _frame() | {"layer": [bars, lines, names]}
+    made = [_layer(cuts, {"type": "rule", "strokeDash": [3, 3], "style": "hintline"}, x=place)]
+    texts = [({"align": "left", "dx": 4}, row * 15 + 2, cut) for row, cut in enumerate(cuts)]
+    if above:
+        texts.append(({"align": "right", "dx": -2}, 32, {"v": end, "what": f"{above} above {end:.3g} s"}))
+    for more, y, point in texts:
+        mark = {"type": "text", "baseline": "top", "style": "hint", **more}
+        made.append(_layer([point], mark, x=place, y={"value": y}, text={"field": "what"}))
+    return made
 
 
 def _round_width(width: float) -> float:
@@ -107,7 +115,7 @@ def _outcomes(run: Run) -> Chart | None:
     bars = _layer(
         points,
         {"type": "bar", "tooltip": True, "binSpacing": 0},
-        x=_axis("t", _TIME) | {"bin": {"binned": True}},
+        x=_time() | {"bin": {"binned": True}},
         x2={"field": "end"},
         y=_axis("v", "Attempts that ended (per second)"),
         color=_color(list(kinds), {"range": _OUTCOME_COLORS}),
@@ -189,7 +197,11 @@ def _promises(run: Run) -> Chart | None:
 
 def _lines(points: Points, title: str, order: Sequence[str], **more: Any) -> Chart:
     mark = {"type": "line", "tooltip": True, "point": len(points) <= len(order), **more}
-    return _frame() | _layer(points, mark, x=_axis("t", _TIME), y=_axis("v", title), color=_color(order))
+    return _frame() | _layer(points, mark, x=_time(), y=_axis("v", title), color=_color(order))
+
+
+def _time() -> Chart:
+    return _axis("t", _TIME) | {"scale": {"nice": False}}
 
 
 def _axis(field: str, title: str) -> Chart:

@@ -142,8 +142,8 @@ def release(past: Release, figures: Mapping[str, float | None]) -> str:
     return (
         f"<section><h2>Beside {escape(past.name)}</h2>"
         + table(("figure", f"{past.name}, as it was measured", "this run"), rows)
-        + "<p class=empty>The same number of users, but another machine and another model: it tells how the load felt "
-        "then and now, not which one is faster.</p></section>"
+        + '<p class="empty">The same number of users, but another machine and another model: it tells how the load '
+        "felt then and now, not which one is faster.</p></section>"
     )
 
 
