@@ -55,6 +55,7 @@ def test_no_change_is_lost_when_watches_are_faulty(
         kube.create(model(namespace))
         until_ready(kube, namespace, seconds=120)
 
+        assert (proxy.expired_watches > 0) == (fault is WatchFault.EXPIRED)
         proxy.watch_fault = None
         proxy.cut()
         seen = _watching(proxy.answers)

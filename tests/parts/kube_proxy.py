@@ -45,10 +45,12 @@ class ApiProxy:
         writes: `METHOD path` of every write so far, Events not counted: they change no object.
         calls: How many calls of each kind, `METHOD plural`; a watch counts once.
         faulty_watches: How many watches were hit by a fault.
+        expired_watches: How many watches the API server itself ended with a 410.
         answers: How many calls of each verb and resource got which status, in the words of RBAC.
         delay_seconds: Every answer comes so much later.
         is_undiscoverable: While true, nobody can ask which resources there are, so Kopf cannot begin.
         watch_fault: What goes wrong with watches now.
+        pod_log: What every pod's log says, "" for what the API server answers: fake nodes keep no logs.
     """
 
     def __init__(self, login: Login) -> None:
@@ -64,6 +66,8 @@ class ApiProxy:
         self.is_undiscoverable = False
         self.watch_fault: WatchFault | None = None
         self.faulty_watches = 0
+        self.expired_watches = 0
+        self.pod_log = ""
 
     def kill_after(self, number: int, moment: Moment, kill: Callable[[], None]) -> None:
         """Call `kill` once, at the given write counted from now on."""
@@ -101,6 +105,8 @@ class ApiProxy:
         self.calls[f"{request.method} {_plural(request.path)}"] += 1
         if self.is_undiscoverable and request.path in ("/api", "/apis"):
             return web.json_response({"kind": "Status", "code": 415}, status=415)
+        if self.pod_log and request.path.endswith("/log"):
+            return web.Response(text=self.pod_log)
         if "watch=true" in request.query_string and self.watch_fault is not None:
             self.faulty_watches += 1
             if self.watch_fault in (WatchFault.GONE_STATUS, WatchFault.GONE_EVENT):
@@ -153,6 +159,7 @@ class ApiProxy:
             async for piece in answer.content.iter_any():
                 if self.watch_fault is WatchFault.SILENT:
                     continue
+                self.expired_watches += b'"type":"ERROR"' in piece and b'"code":410' in piece
                 await response.write(piece)
         except ConnectionError:
             pass

@@ -21,9 +21,11 @@ def until_reason(kube: Kube, namespace: str, kind: str, reason: str, seconds: fl
 def until_ready(kube: Kube, namespace: str, sha256: str = GOOD_1, seconds: float = 60) -> None:
     """Return when the Model `demo` is Ready with a revision."""
 
-    def look() -> bool:
-        document = kube.get("Model", namespace, "demo")
-        is_it = document.get("status", {}).get("revision") == revision_of(sha256)
-        return is_it and condition(document, "Ready").get("status") == "True"
+    wait_for(lambda: is_ready(kube, namespace, sha256), seconds, lambda: story(kube.get("Model", namespace, "demo")))
 
-    wait_for(look, seconds, lambda: story(kube.get("Model", namespace, "demo")))
+
+def is_ready(kube: Kube, namespace: str, sha256: str, name: str = "demo") -> bool:
+    """Whether a Model is Ready with a revision."""
+    document = kube.get("Model", namespace, name)
+    is_it = document.get("status", {}).get("revision") == revision_of(sha256)
+    return is_it and condition(document, "Ready").get("status") == "True"
