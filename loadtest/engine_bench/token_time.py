@@ -8,7 +8,7 @@ import re
 import time
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from engine_bench.load.chat import Apart
@@ -16,8 +16,8 @@ from engine_bench.servers.contestants import OURS, Place, command_of
 from engine_bench.servers.process import Server
 
 LOADS: Final = {
-    "decode, 8 rows": Apart(clients=8, prompts=24, prompt_tokens=16, answer_tokens=256),
-    "prefill": Apart(clients=8, prompts=24, prompt_tokens=1500, answer_tokens=1),
+    "decode, 8 rows": Apart(clients=8, prompts=8, prompt_tokens=16, answer_tokens=256),
+    "prefill": Apart(clients=8, prompts=8, prompt_tokens=1000, answer_tokens=1),
 }
 _HEARTBEAT_SECONDS: Final = 1.5
 """The engine's counters reach the metrics once a second."""
@@ -47,7 +47,7 @@ def profile(place: Place) -> str:
 async def _profile(place: Place, name: str, load: Apart) -> str:
     with Server(command_of(OURS, place.sized(load.slots, load.slot_tokens))) as server:
         await server.ready()
-        await load.play(server.port, seed=1)
+        await replace(load, answer_tokens=1, prompt_tokens=64).play(server.port, seed=1)
         await asyncio.sleep(_HEARTBEAT_SECONDS)
         before = _read(server)
         began = time.perf_counter()
