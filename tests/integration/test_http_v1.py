@@ -58,6 +58,14 @@ async def test_streams(tmp_path: Path, with_usage: bool) -> None:
     assert (chunks[-1].usage is not None) is with_usage
 
 
+async def test_a_stream_that_does_not_wait_has_data_lines_only(tmp_path: Path) -> None:
+    body = {"model": "stub", "messages": HELLO, "stream": True}
+    async with running_service(tmp_path) as service, service.client() as client:
+        answer = await client.post("/v1/chat/completions", json=body)
+
+    assert {line[:6] for line in answer.text.splitlines() if line} == {"data: "}
+
+
 async def test_a_waiting_stream_is_kept_by_comments(tmp_path: Path) -> None:
     options = ServiceOptions(generator=StubGenerator(piece_seconds=0.1), slots=1)
     async with running_service(tmp_path, options) as service, openai_client(service) as client:

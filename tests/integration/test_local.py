@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -183,6 +184,58 @@ def test_ctrl_c_before_anything_is_served_is_no_traceback(tmp_path: Path) -> Non
 
     assert ended.returncode in (0, 130)
     assert b"Traceback" not in ended.stdout + ended.stderr
+
+
+INTERRUPTS_ITSELF = """
+import os, signal, sys
+
+left = {moment}
+
+def interrupt(frame, event, argument):
+    global left
+    if event == "call" and {here}:
+        left -= 1
+        if left == 0:
+            sys.setprofile(None)
+            os.kill(os.getpid(), signal.SIGINT)
+
+from chatbot.local import main
+sys.setprofile(interrupt)
+main(["--version"])
+"""
+ANYWHERE = "True"
+IN_A_CALLBACK = "frame.f_code.co_name == 'cb' and 'importlib' in frame.f_code.co_filename"
+
+
+def interrupted(folder: Path, moment: int, here: str) -> subprocess.CompletedProcess[bytes]:
+    """A start that gets Ctrl-C at the moment-th Python call that fits; `main` is the first of all."""
+    script = INTERRUPTS_ITSELF.format(moment=moment, here=here)
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env=environment(folder), capture_output=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("moment", [1, 40, 400])
+def test_ctrl_c_inside_a_callback_of_an_import_is_not_dropped(tmp_path: Path, moment: int) -> None:
+    """Python prints "Exception ignored" there and goes on: how an interrupt was lost before."""
+    ended = interrupted(tmp_path, moment, IN_A_CALLBACK)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+
+
+@pytest.mark.scale
+@pytest.mark.timeout(3000)
+def test_ctrl_c_at_any_call_of_the_imports_ends_at_once(
+    tmp_path: Path, scale: Callable[[int, int], int], figures: Callable[..., None]
+) -> None:
+    count = scale(4, 200)
+    moments = [20 + int(10 ** (5 * (n + 1) / count)) for n in range(count)]  # of more than 200,000 calls
+
+    runs = (interrupted(tmp_path, moment, ANYWHERE) for moment in moments)
+    ends = Counter((ended.returncode, ended.stderr) for ended in runs)
+
+    figures(moments=len(moments), ends=dict(ends))
+    assert set(ends) == {(130, b"")}
 
 
 def test_check_ends_by_itself(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until a signal; see `chatbot.local.start.main`."""
-    # The import takes a second, in which somebody may press Ctrl-C; an exception could get lost in it.
+    # The import takes a second, in which somebody may press Ctrl-C. Python drops what a signal raises inside a weak
+    # reference's callback, and importlib has one for each module: the interrupt would be printed and forgotten.
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     from chatbot.local.start import main as start
 

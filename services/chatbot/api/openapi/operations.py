@@ -85,7 +85,6 @@ _PRODUCT_EVENTS: Final = (
 )
 _V1_STREAM: Final = (
     ": queue position=3 eta=12\n\n"
-    ": queue position=0 eta=0\n\n"
     'data: {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1790000000, "model": "chatbot-demo", '
     '"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": null, '
     '"finish_reason": null}]}\n\n'

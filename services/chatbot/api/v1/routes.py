@@ -132,6 +132,8 @@ class V1Format:
     def event(self, event: Queued | TextPiece | Done) -> bytes:
         """Bytes of one event; the first chunk names the role."""
         if isinstance(event, Queued):
+            if event.position == 0:  # it does not wait: a client that never waited never sees a comment
+                return b""
             return f": queue position={event.position} eta={round(event.eta_seconds)}\n\n".encode()
         first = b"" if self._begun else self._chunk({"role": "assistant", "content": ""})
         self._begun = True

@@ -46,7 +46,7 @@ class AnswerFormat(Protocol):
         """Headers of a stream, besides those of every event stream."""
 
     def event(self, event: Queued | TextPiece | Done) -> bytes:
-        """Bytes of one event; `Done` includes whatever ends the stream."""
+        """Bytes of one event, b"" where it has none; `Done` includes whatever ends the stream."""
 
     def error(self, error: Exception, context: RequestContext) -> bytes:
         """Bytes that tell of an error after the status line."""
@@ -125,7 +125,8 @@ class AnswerResponse(Response):
             async for event in answer.events():
                 if isinstance(event, Done):
                     outcome = "ok"
-                yield self._shape.event(event)
+                if frame := self._shape.event(event):
+                    yield frame
         except ChatError as exc:
             outcome = "error"
             yield self._shape.error(exc, context)
