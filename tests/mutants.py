@@ -203,6 +203,82 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
+        "the first failure makes its series",
+        "tests/unit/test_telemetry.py::test_every_end_of_a_request_has_its_series_from_the_start",
+        (
+            Edit(
+                "services/chatbot/server/observe/telemetry.py",
+                "        return _request_labels()\n",
+                '        return product(ROUTES, ("200",), ("ok",))\n',
+            ),
+        ),
+    ),
+    Mutant(
+        "an answer that starts at once says nothing of the line",
+        "tests/integration/test_http_chat.py::test_tells_a_waiting_stream_its_place",
+        (Edit(f"{CORE}/waiting/ticket.py", "            yield Place(0, 0.0)\n", "            return\n"),),
+    ),
+    Mutant(
+        "the switch of the file to its write-ahead log is not waited for",
+        "tests/unit/test_history_sqlite.py::test_another_ones_switch_to_the_write_ahead_log_is_waited_for",
+        (Edit(f"{ADAPTERS}/sqlite_tables.py", "or time.monotonic() >= deadline:", "or deadline:"),),
+    ),
+    Mutant(
+        "a damaged file is found out after the running model was let go",
+        "tests/integration/test_model_swap_refused.py::test_running_answers_go_on_when_the_new_file_cannot_be_one",
+        (
+            Edit(
+                f"{LLM}/supervision/life_cycle.py",
+                "        if fault is None and self.child is not None:\n",
+                "        if fault is None and self.child is None:\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "the second backend knows no proxy",
+        "tests/integration/test_openai_proxy.py::test_https_goes_through_the_proxy_as_a_tunnel",
+        (
+            Edit(
+                f"{LLM}/openai/connection.py",
+                "        follow_redirects=False,\n",
+                "        follow_redirects=False,\n        trust_env=False,\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "Ctrl-C inside an import is an exception",
+        "tests/integration/test_local.py::test_ctrl_c_inside_a_callback_of_an_import_is_not_dropped",
+        (
+            Edit(
+                "services/chatbot/local/__init__.py",
+                "    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "a tool's required arguments may be left out",
+        "tests/unit/test_grammar.py::test_required_properties_come_first_and_optional_ones_in_order",
+        (
+            Edit(
+                f"{LLM}/grammar/schema.py",
+                '        required = self._list(schema, "required", path)\n',
+                '        required = self._list(schema, "required", path)[:0]\n',
+            ),
+        ),
+    ),
+    Mutant(
+        "a model may write half characters into a call",
+        "tests/integration/test_grammar_llama.py::test_random_tokens_under_the_grammar_are_always_a_valid_call",
+        (
+            Edit(
+                f"{LLM}/grammar/rules.py",
+                r"[ !#-\x5B\x5D-\uD7FF\uE000-\U0010FFFF] |",
+                r"[^\"\\\x00-\x1F] |",
+            ),
+        ),
+    ),
+    Mutant(
         "an expired key is let in",
         "tests/unit/test_api_callers.py::test_a_key_ends_at_its_moment",
         (Edit(f"{API}/callers.py", "self._now() >= found.expires_at", "self._now() < 0"),),

@@ -2,8 +2,10 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
 from chatbot.adapters import sqlite_tables as tables
@@ -81,3 +83,22 @@ def test_expired_rows_are_deleted_with_their_turns_after_the_grace(connection: s
 
     assert kept == 1
     assert connection.execute("SELECT (SELECT count(*) FROM turns) + count(*) FROM conversations").fetchone()[0] == 0
+
+
+def test_another_ones_switch_to_the_write_ahead_log_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite refuses it at once while another process writes, whatever the timeout."""
+    path, waits = tmp_path / "history.sqlite3", []
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        def ends(seconds: float) -> None:
+            waits.append(seconds)
+            other.execute("ROLLBACK")
+
+        monkeypatch.setattr(tables.time, "sleep", ends)
+        with closing(tables.connect(path)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+    assert len(waits) == 1
