@@ -65,7 +65,7 @@ async def operate(settings: Settings) -> None:
         actor = Actor(api, job_settings(settings.download))
         reconciler = Reconciler(api, Reader(api, pages, _now), actor, metrics, _now)
         queue: WorkQueue[Key] = WorkQueue(reconciler.reconcile, report, random.Random())  # noqa: S311 - jitter
-        tick = Tick(api, queue, heartbeat, namespaces, settings.work.tick_seconds)
+        tick = Tick(api, queue, heartbeat, namespaces, every_seconds=settings.work.tick_seconds, metrics=metrics)
         await stack.enter_async_context(
             endpoints(settings.metrics.host, settings.metrics.port, metrics.registry, heartbeat)
         )

@@ -44,7 +44,12 @@ ROLLOUTS = Described("chatbot_rollouts_total", "counter", "Rollouts that ended."
 ROLLOUT_SECONDS = Described(
     "chatbot_rollout_duration_seconds", "histogram", "Time from a rollout's start to its end, seconds.", _MODEL
 )
-RECONCILE = Described("chatbot_reconcile_seconds", "histogram", "Time of one look at one Model, seconds.", ("outcome",))
+RECONCILE = Described(
+    "chatbot_reconcile_seconds",
+    "histogram",
+    "Time of one look at one Model, or at the list of them where that failed, seconds.",
+    ("outcome",),
+)
 METRICS = (CONDITION, BYTES, BYTES_EXPECTED, FAILURES, ROLLOUTS, ROLLOUT_SECONDS, RECONCILE)
 
 

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Sequence
 
 from chatbot_operator.cluster.api import MODELS, Api, Document
 from chatbot_operator.cluster.faults import ApiFault, Unreachable
 from chatbot_operator.cluster.reader import Key
+from chatbot_operator.metrics import Metrics
 from chatbot_operator.process.heartbeat import Heartbeat
 from chatbot_operator.work_queue import WorkQueue
 
@@ -20,16 +22,25 @@ class Tick:
     Args:
         namespaces: Where to look; none stands for everywhere.
         every_seconds: Time between two ticks, a tenth more or less.
+        metrics: Counts lists that failed: without a list no Model is looked at, and nothing else would tell.
     """
 
     def __init__(
-        self, api: Api, queue: WorkQueue[Key], heartbeat: Heartbeat, namespaces: Sequence[str], every_seconds: float
+        self,
+        api: Api,
+        queue: WorkQueue[Key],
+        heartbeat: Heartbeat,
+        namespaces: Sequence[str],
+        *,
+        every_seconds: float,
+        metrics: Metrics,
     ) -> None:
         self._api = api
         self._queue = queue
         self._heartbeat = heartbeat
         self._namespaces = namespaces
         self._every_seconds = every_seconds
+        self._metrics = metrics
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -48,8 +59,11 @@ class Tick:
 
     async def _models(self, namespace: str) -> list[Document]:
         """An API server that is down, or a right that is missing, is no failure of ours: that it was asked counts."""
+        started = time.monotonic()
         try:
             return await (self._api.find(MODELS, namespace) if namespace else self._api.find_everywhere(MODELS))
         except (ApiFault, Unreachable) as error:
             logger.warning("Models could not be listed: %s", error, extra={"namespace": namespace or "(all)"})
+            outcome = "unreachable" if isinstance(error, Unreachable) else "refused"
+            self._metrics.reconcile_seconds.labels(outcome).observe(time.monotonic() - started)
             return []
