@@ -72,6 +72,17 @@ def test_pieces_are_whole_characters_and_counted(child: EngineChild, toy: Path) 
     assert tokens == end["completion_tokens"]
 
 
+def test_an_answer_follows_its_grammar_and_an_unreadable_one_is_refused_alone(child: EngineChild, toy: Path) -> None:
+    child.load(toy, slots=2)
+    child.generate("bound", "1+1=", grammar='root ::= "{\\"sum\\":" [0-9]{1,3} "}"', max_tokens=50)
+    child.generate("unreadable", "1+1=", grammar="root ::= missing")
+
+    ends = child.answers("bound", "unreadable")
+
+    assert list(json.loads(ends["bound"]["text"])) == ["sum"]
+    assert (ends["unreadable"]["finish"], ends["unreadable"]["completion_tokens"]) == ("grammar", 0)
+
+
 def test_a_cancelled_generation_is_silent_and_frees_its_slot(child: EngineChild, tmp_path: Path) -> None:
     child.load(make_slow_toy(tmp_path / "slow.gguf"), slots=1)
     child.generate("gone", max_tokens=900)

@@ -30,6 +30,7 @@ class Sampling:
             1024, lowered to half of the context and then to what is left.
         stop: Up to 4 strings that end the answer and are not part of it.
         penalty_last_n: How many last tokens the penalties look at.
+        grammar: The only text that may be generated, as llama.cpp's GBNF with the rule `root`; "" allows any.
     """
 
     temperature: float = 0.7
@@ -43,6 +44,7 @@ class Sampling:
     seed: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    grammar: str = ""
 
 
 @dataclass(frozen=True, slots=True)

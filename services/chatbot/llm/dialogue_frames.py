@@ -96,6 +96,7 @@ def _sampling_frame(sampling: Sampling) -> SamplingFrame:
         "seed": sampling.seed,
         "max_tokens": sampling.max_tokens,
         "stop": list(sampling.stop),
+        "grammar": sampling.grammar,
     }
 
 

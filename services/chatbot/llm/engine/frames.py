@@ -41,6 +41,7 @@ class SamplingFrame(TypedDict):
     seed: int | None
     max_tokens: int | None
     stop: list[str]
+    grammar: NotRequired[str]
 
 
 # ---- API process -> engine process
@@ -148,8 +149,8 @@ class StepFrame(TypedDict):
 class StepEvent(TypedDict):
     """New text of one generation and, with `finish`, its end.
 
-    `finish`: stop, length, too_long (nothing was generated; see `too_long`), timeout (no token in time), slow
-    (the reader stalled and its buffer is full) or error.
+    `finish`: stop, length, too_long (nothing was generated; see `too_long`), grammar (nothing was generated: it
+    cannot be read), timeout (no token in time), slow (the reader stalled and its buffer is full) or error.
     """
 
     id: str

@@ -33,6 +33,7 @@ from chatbot.llm.engine.loading import Engine, LoadFailed, load_engine
 from chatbot.llm.engine.native.library import Library
 from chatbot.llm.engine.outbox import Outbox
 from chatbot.llm.engine.sampling.chain import SamplerChain
+from chatbot.llm.engine.sampling.grammar import Grammar, InvalidGrammar
 from chatbot.llm.engine.text.prompt_ids import DialogueTooLong, Prompt
 
 HEARTBEAT_SECONDS = 1.0
@@ -114,18 +115,24 @@ class Dispatcher:
         arrived = time.monotonic()
         try:
             prompt = self._engine.prompts.build(frame["dialogue"], frame["sampling"])
+            chain = self._chain(frame, prompt)
         except DialogueTooLong as exc:
-            self._outbox.text(_too_long(frame["id"], exc))
+            self._outbox.text(_refused(frame["id"], "too_long", exc.prompt_tokens, too_long=exc.field))
+            return
+        except InvalidGrammar:
+            self._outbox.text(_refused(frame["id"], "grammar", len(prompt.ids)))
             return
         stop = tuple(frame["sampling"]["stop"])
         deadline = arrived + frame["timeout_seconds"]
-        self._inbox.put(Order(frame["id"], prompt, self._chain(frame, prompt), stop, arrived, deadline))
+        self._inbox.put(Order(frame["id"], prompt, chain, stop, arrived, deadline))
 
     def _chain(self, frame: GenerateFrame, prompt: Prompt) -> SamplerChain:
         vocabulary = self._engine.vocabulary
         # A penalty on the scaffold would punish the end of the turn and make answers long.
         seen = [token for token in prompt.ids.tolist() if token not in vocabulary.control]
-        return SamplerChain(frame["sampling"], vocabulary.n_tokens, seen)
+        text = frame["sampling"].get("grammar")
+        grammar = Grammar(vocabulary.handle, text) if text else None
+        return SamplerChain(frame["sampling"], vocabulary.n_tokens, seen, grammar=grammar)
 
     def _measure(self, frame: MeasureFrame) -> None:
         too_long: str | None = None
@@ -270,14 +277,14 @@ def _progress(outbox: Outbox, fraction: float) -> None:
     outbox.control({"type": "loading", "fraction": fraction}, replaces=True)
 
 
-def _too_long(request_id: str, problem: DialogueTooLong) -> StepEvent:
+def _refused(request_id: str, finish: str, prompt_tokens: int, too_long: str = "") -> StepEvent:
     return {
         "id": request_id,
         "text": "",
         "tokens": 0,
-        "finish": "too_long",
-        "too_long": problem.field,
-        "prompt_tokens": problem.prompt_tokens,
+        "finish": finish,
+        "too_long": too_long,
+        "prompt_tokens": prompt_tokens,
         "completion_tokens": 0,
     }
 

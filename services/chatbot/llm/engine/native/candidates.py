@@ -19,14 +19,32 @@ class Candidates:
         self._array = llama_cpp.llama_token_data_array()
         self._pointer = self._data.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
 
-    def apply(self, sampler: Any, tokens: NDArray[np.int64], logits: NDArray[np.float32]) -> NDArray[np.void]:
-        """Run a sampler over some tokens; what is left, with the logits that it gave them, in its order.
+    def sample(self, chain: Any, tokens: NDArray[np.integer[Any]], logits: NDArray[np.float32]) -> int:
+        """Choose among some tokens with a chain that ends in a choice, and let it accept the token.
 
         Args:
-            sampler: A sampler or a chain.
+            chain: A chain of samplers.
             tokens: Ids, at least one.
             logits: Of the whole vocabulary.
         """
+        token = self.choose(chain, tokens, logits)
+        llama_cpp.llama_sampler_accept(chain, token)
+        return token
+
+    def choose(self, chain: Any, tokens: NDArray[np.integer[Any]], logits: NDArray[np.float32]) -> int:
+        """As `sample`, but nothing is accepted."""
+        self._apply(chain, tokens, logits)
+        return int(self._data["id"][self._array.selected])
+
+    def allowed(
+        self, grammar: Any, tokens: NDArray[np.integer[Any]], logits: NDArray[np.float32]
+    ) -> NDArray[np.integer[Any]]:
+        """Those of some tokens with which a grammar goes on."""
+        self._apply(grammar, tokens, logits)
+        left = self._data[: self._array.size]
+        return left["id"][left["logit"] > -np.inf].copy()
+
+    def _apply(self, sampler: Any, tokens: NDArray[np.integer[Any]], logits: NDArray[np.float32]) -> None:
         count = len(tokens)
         self._data["id"][:count] = tokens
         self._data["logit"][:count] = logits[tokens]
@@ -35,11 +53,3 @@ class Candidates:
         self._array.selected = -1
         self._array.sorted = False
         llama_cpp.llama_sampler_apply(sampler, ctypes.byref(self._array))
-        return self._data[: self._array.size]
-
-    def sample(self, chain: Any, tokens: NDArray[np.int64], logits: NDArray[np.float32]) -> int:
-        """Choose among some tokens with a chain that ends in a choice, and let it accept the token."""
-        left = self.apply(chain, tokens, logits)
-        token = int(left["id"][self._array.selected])
-        llama_cpp.llama_sampler_accept(chain, token)
-        return token

@@ -8,6 +8,7 @@ from typing import Any
 import llama_cpp
 
 from chatbot.llm.engine.frames import SamplingFrame
+from chatbot.llm.engine.sampling.grammar import Grammar
 
 # top_p sorts what it gets: 11 ms per row of a 128k vocabulary without top_k in front, 0.2 ms behind it.
 _WIDEST_TOP_K = 1024
@@ -20,10 +21,16 @@ class SamplerChain:
     Attributes:
         width: The choice is surely among so many tokens with the highest logits; 0 where it may be any token.
         is_plain: Whether it is the token with the highest logit, always.
+        grammar: What the text must follow; owned by the chain.
     """
 
     def __init__(
-        self, sampling: SamplingFrame, n_vocab: int, seen: Iterable[int] = (), suppressed: Iterable[int] = ()
+        self,
+        sampling: SamplingFrame,
+        n_vocab: int,
+        seen: Iterable[int] = (),
+        suppressed: Iterable[int] = (),
+        grammar: Grammar | None = None,
     ) -> None:
         """Build the chain: bias, penalties, top_k, top_p, min_p, temperature, dist; greedy at temperature 0.
 
@@ -32,7 +39,9 @@ class SamplerChain:
             n_vocab: Tokens of the model.
             seen: End of the prompt, which the penalties look at too.
             suppressed: Tokens that are never chosen.
+            grammar: What the text must follow. It stays outside of the chain, which the penalties show the prompt.
         """
+        self.grammar = grammar
         self.handle: Any = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
         suppressed = list(suppressed)
         self._add_bias(n_vocab, suppressed)
@@ -46,7 +55,7 @@ class SamplerChain:
         lowered = len(suppressed) + (last_n if has_penalties else 0)
         may_raise = has_penalties and (penalties[0] < 1 or min(penalties[1:]) < 0)
         self.width = 0 if may_raise else lowered + (1 if is_greedy else _top_k(sampling))
-        self.is_plain = is_greedy and self.width == 1
+        self.is_plain = is_greedy and self.width == 1 and grammar is None
         if is_greedy:
             self._add(llama_cpp.llama_sampler_init_greedy())
         else:
@@ -54,11 +63,19 @@ class SamplerChain:
         for token in list(seen)[-last_n:] if last_n > 0 else ():
             llama_cpp.llama_sampler_accept(self.handle, token)
 
+    def accept(self, token: int) -> None:
+        """Go on behind a token that was chosen, and that the grammar allows."""
+        llama_cpp.llama_sampler_accept(self.handle, token)
+        if self.grammar is not None:
+            self.grammar.accept(token)
+
     def free(self) -> None:
         """Free the chain; a second call does nothing."""
         if self.handle is not None:
             llama_cpp.llama_sampler_free(self.handle)
             self.handle = None
+        if self.grammar is not None:
+            self.grammar.free()
 
     def _add_random(self, sampling: SamplingFrame) -> None:
         self._add(llama_cpp.llama_sampler_init_top_k(_top_k(sampling)))

@@ -6,6 +6,7 @@ same tokens come out, in a tenth of the time.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +28,10 @@ class Chooser:
         self._context = context
         self._widest = context.n_vocab // (2 * _ROOM) if may_shorten else 0
         self._candidates = Candidates(context.n_vocab)
+        self._all = np.arange(context.n_vocab)
 
     def choose(self, chains: Sequence[SamplerChain], rows: Sequence[int]) -> list[int | None]:
-        """A token per row, accepted by its chain; None where the logits are not numbers."""
+        """A token per row, accepted by its chain; None where the logits are no numbers or a grammar allows nothing."""
         logits = self._context.logits(rows)
         finite = _are_finite(logits)
         widths = [chain.width for chain in chains if not chain.is_plain and 0 < chain.width <= self._widest]
@@ -40,12 +42,27 @@ class Chooser:
                 tokens.append(None)
             elif chain.is_plain:
                 tokens.append(int(logits[place].argmax()))
-            elif floors is None or not 0 < chain.width <= self._widest:
-                tokens.append(self._context.sample(chain.handle, rows[place]))
-            else:
+            elif floors is not None and 0 < chain.width <= self._widest:
                 short = np.flatnonzero(logits[place] >= floors[place])
-                tokens.append(self._candidates.sample(chain.handle, short, logits[place]))
+                tokens.append(self._among(chain, short, logits[place]))
+            elif chain.grammar is not None:
+                tokens.append(self._among(chain, self._all, logits[place]))
+            else:
+                tokens.append(self._context.sample(chain.handle, rows[place]))
         return tokens
+
+    def _among(self, chain: SamplerChain, tokens: NDArray[np.integer[Any]], logits: Logits) -> int | None:
+        """The chain's choice among some tokens; under a grammar among all that it allows, where it forbids that one."""
+        if chain.grammar is None:
+            return self._candidates.sample(chain.handle, tokens, logits)
+        token = self._candidates.choose(chain.handle, tokens, logits)
+        if not len(self._candidates.allowed(chain.grammar.handle, np.array([token]), logits)):
+            allowed = self._candidates.allowed(chain.grammar.handle, self._all, logits)
+            if not len(allowed):
+                return None
+            token = self._candidates.choose(chain.handle, allowed, logits)
+        chain.accept(token)
+        return token
 
 
 def _floors(logits: Logits, width: int) -> Logits:

@@ -21,6 +21,7 @@ class Vocabulary:
     """Tokens of one model. All methods may be called from any thread.
 
     Attributes:
+        handle: llama.cpp's own.
         n_tokens: Size.
         pieces: Bytes of each token; b"" for control tokens. A piece may hold a part of a character.
         ends: Tokens that end a generation.
@@ -30,7 +31,7 @@ class Vocabulary:
     """
 
     def __init__(self, handle: Any) -> None:
-        self._handle = handle
+        self.handle = handle
         self.n_tokens = int(llama_cpp.llama_vocab_n_tokens(handle))
         ids = range(self.n_tokens)
         attributes = [int(llama_cpp.llama_vocab_get_attr(handle, token)) for token in ids]
@@ -73,11 +74,11 @@ class Vocabulary:
         data = text.encode("utf-8", "replace")
         size = len(data) + 2
         buffer = (ctypes.c_int32 * size)()
-        count = int(llama_cpp.llama_tokenize(self._handle, data, len(data), buffer, size, False, False))
+        count = int(llama_cpp.llama_tokenize(self.handle, data, len(data), buffer, size, False, False))
         if count < 0:  # a tokenizer that makes more tokens than there are bytes; it says how many
             size = -count
             buffer = (ctypes.c_int32 * size)()
-            count = int(llama_cpp.llama_tokenize(self._handle, data, len(data), buffer, size, False, False))
+            count = int(llama_cpp.llama_tokenize(self.handle, data, len(data), buffer, size, False, False))
         return list(buffer[: max(0, count)])
 
 
