@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 _MODEL = "small"
 """Name of the model that is asked, as charts/chatbot/ci/cpu-trial.yaml calls it."""
+_PERSONA = {"character_name": "Tester", "greeting": "Hello!", "context": "A patient tester."}
+"""What the character service wants; the office service takes no notice of it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def asking(url: str, clients: int = 4, stream_tokens: int = 200, pause_seconds: 
     """Clients that ask while the context lasts, one of them by long streams; all are waited for at the end.
 
     Args:
-        url: `http://host:port` of an office service.
+        url: `http://host:port` of a service.
         clients: How many ask for whole answers.
         stream_tokens: Most tokens of a stream.
         pause_seconds: Between two questions of one client.
@@ -103,7 +105,8 @@ def _client(load: Load, url: str, number: int, is_stream: bool, tokens: int, pau
 
 def ask(url: str, user: str, timeout_seconds: float = 240, **fields: str) -> str:
     """One whole answer; `ok`, `refused`, or the status."""
-    status, body = _post(url, "/Llama", {"input_data": "Hello!", "user_id": user, **fields}, timeout_seconds)
+    question = {"input_data": "Hello!", "user_id": user, **_PERSONA, **fields}
+    status, body = _post(url, "/Llama", question, timeout_seconds)
     if status == 200:
         return "ok" if isinstance(json.loads(body), str) else "no text"
     return "refused" if status == 429 else str(status)

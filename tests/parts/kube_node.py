@@ -3,14 +3,15 @@
 One per machine, since its addresses are fixed: whoever comes second waits.
 """
 
+import contextlib
 import fcntl
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,6 +135,8 @@ def _can_run() -> None:
 
 
 def _images() -> str:
+    if given := os.environ.get("CHATBOT_TEST_IMAGES"):  # a folder of archives, for one who builds them himself
+        return given
     environment = {**os.environ, "MONGO_SERVER": str(mongo_server())}
     built = subprocess.run(
         [SCRIPTS / "images.sh"], env=environment, capture_output=True, text=True, timeout=_IMAGES_SECONDS
@@ -157,6 +160,23 @@ def _commands(folder: Path, kube: str) -> Path:
 
 
 class _Files(SimpleHTTPRequestHandler):
+    """Files of a folder; besides `/status/<code>/…`, `/stall/…` (goes silent) and `/huge/…` (a petabyte, it says)."""
+
+    def do_GET(self) -> None:
+        kind, code, *_ = [*self.path.split("/")[1:], ""]
+        if kind == "status":
+            self.send_error(int(code))
+        elif kind in ("stall", "huge"):
+            self.send_response(200)
+            self.send_header("Content-Length", str(10**15 if kind == "huge" else 10**6))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"GGUF" + bytes(1000))
+                time.sleep(90)
+            self.close_connection = True
+        else:
+            super().do_GET()
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
@@ -174,8 +194,3 @@ def serving_folder(folder: Path) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join(timeout=5)
-
-
-def json_of(text: str) -> Document:
-    """What `kubectl -o json` said."""
-    return dict(json.loads(text))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,7 +16,7 @@ from parts import kube_load, readme
 from parts.kube_client import Document, wait_for
 from parts.kube_node import HOST, Node, running_node, serving_folder
 from parts.kube_objects import condition, story
-from parts.kube_story import told
+from parts.kube_told import told
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "services/demo-model/chatbot-demo.gguf"
@@ -46,6 +47,11 @@ class Site:
         """Address of the office service."""
         return self.node.address("chatbot-office")
 
+    @property
+    def character(self) -> str:
+        """Address of the character service, whose Deployment is the first to get another model."""
+        return self.node.address("chatbot-character")
+
     def model(self) -> Document:
         return self.node.kube.get("Model", "chatbot", MODEL)
 
@@ -62,15 +68,30 @@ class Site:
         shutil.copy(file, place)
         return {"url": f"hf://tests/models/{digest[:8]}.gguf", "sha256": digest}
 
-    def change(self, source: dict[str, str], **rollout: object) -> str:
+    def change(self, source: dict[str, Any], **rollout: object) -> str:
         """Another model, by the values of the release that has the Model; its revision."""
-        values = yaml.safe_load(self.overrides["chatbot"].read_text())
-        model = values["models"][MODEL]
-        model["source"] = source
-        model["rollout"] |= rollout
-        self.overrides["chatbot"].write_text(yaml.safe_dump(values))
+        model = self.values()["models"][MODEL]
+        self.put(models={MODEL: {**model, "source": source, "rollout": model["rollout"] | rollout}})
         self.upgrade()
-        return source["sha256"][:16]
+        return str(source["sha256"])[:16]
+
+    def rollout(self, **changes: object) -> None:
+        """Change how models are rolled out, from the next upgrade on."""
+        model = self.values()["models"][MODEL]
+        self.put(models={MODEL: {**model, "rollout": model["rollout"] | changes}})
+
+    def values(self) -> Document:
+        """What is installed besides the profile."""
+        return dict(yaml.safe_load(self.overrides["chatbot"].read_text()))
+
+    def put(self, **values: object) -> None:
+        """More values at the top level, from the next upgrade on."""
+        self.overrides["chatbot"].write_text(yaml.safe_dump(self.values() | values))
+
+    def take(self, *names: str) -> None:
+        """Fewer values, from the next upgrade on."""
+        kept = {name: value for name, value in self.values().items() if name not in names}
+        self.overrides["chatbot"].write_text(yaml.safe_dump(kept))
 
     def until_ready(self, revision: str, seconds: float = 180) -> float:
         """Wait until all serve a revision; how long it took."""
@@ -84,11 +105,9 @@ class Site:
 
     def upgrade(self, **values: object) -> str:
         """`helm upgrade` with the values of the install and, from now on, a few more at the top level."""
-        file = self.overrides["chatbot"]
-        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | values))
-        return self.node.say(
-            f"helm upgrade chatbot charts/chatbot -n chatbot -f charts/chatbot/ci/cpu-trial.yaml -f {file}"
-        )
+        self.put(**values)
+        profile, file = "charts/chatbot/ci/cpu-trial.yaml", self.overrides["chatbot"]
+        return self.node.say(f"helm upgrade chatbot charts/chatbot -n chatbot -f {profile} -f {file}")
 
     def until_rolled_out(self, seconds: float = 240) -> None:
         """Wait until every Deployment has what it wants and nothing of before."""
