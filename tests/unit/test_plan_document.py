@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from chatbot_operator.plan import phase, status_from_dict, status_to_dict
+from chatbot_operator.plan.texts import message
 from chatbot_operator.reasons import ConditionType, Reason
 from chatbot_operator.resources import (
     Condition,
@@ -107,3 +108,8 @@ def test_phase_is_one_word_about_ready(reason: Reason, status: str, word: str) -
 
 def test_phase_of_a_model_that_nobody_looked_at() -> None:
     assert phase({}) == "Pending"
+
+
+def test_what_a_pod_says_ends_before_the_remedy_begins() -> None:
+    assert message(Reason.SMOKE_EMPTY, "nothing printable").startswith("nothing printable. Choose")
+    assert message(Reason.SMOKE_EMPTY, "Nothing came.").startswith("Nothing came. Choose")

@@ -191,4 +191,7 @@ def message(reason: Reason, detail: str = "") -> str:
     does no harm.
     """
     text = TEXTS[reason]
-    return " ".join(part for part in (detail or text.meaning, text.remedy) if part)
+    happened = detail or text.meaning
+    if happened[-1] not in ".!?…":  # what a pod says has no full stop
+        happened += "."
+    return " ".join(part for part in (happened, text.remedy) if part)
