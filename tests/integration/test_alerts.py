@@ -81,7 +81,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory, scale: Callable[[int, int], 
             until(lambda: len(prometheus.ask("up == 1")) == len(TROUBLES), lambda: prometheus.ask("up"))
             began_at = time.time()
             time.sleep(10)  # windows without a fault in them
-            events = Events(prometheus, WINDOW, {name: {"namespace": name} for name in TROUBLES})
+            events = Events(
+                prometheus, WINDOW, ("services", "capacity"), {name: {"namespace": name} for name in TROUBLES}
+            )
             with in_trouble(troubles):
                 until(lambda: not _missing(prometheus), lambda: _missing(prometheus), FIRE_SECONDS)
                 events.look_again()

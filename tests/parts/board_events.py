@@ -6,7 +6,7 @@ Each event has a scope of its own, a value of a dashboard's variable, so that se
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from parts.board_picture import Span, picture
@@ -14,14 +14,16 @@ from parts.prometheus import BOARDS as FOLDER
 from parts.prometheus import Prometheus, Sample, panel_queries
 
 POINTS = 160
-BOARDS = ("services", "models", "capacity")
 Values = dict[tuple[str, str], tuple[tuple[str, float], ...]]
 
 
 class Events:
     """What every query returned before the events; `look_again` after them."""
 
-    def __init__(self, prometheus: Prometheus, window: str, scopes: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(
+        self, prometheus: Prometheus, window: str, boards: Sequence[str], scopes: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        self._boards = boards
         self._prometheus = prometheus
         self._window = window
         self._scopes = scopes
@@ -66,7 +68,7 @@ class Events:
 
     def _values(self, name: str) -> Values:
         found: Values = {}
-        for board in BOARDS:
+        for board in self._boards:
             for title, query in panel_queries(board, self._window, **self._scopes[name]):
                 samples = self._prometheus.ask(query)
                 rows = tuple(sorted((str(sorted(s["metric"].items())), float(s["value"][1])) for s in samples))
