@@ -238,6 +238,27 @@ def test_what_the_cluster_lacks_is_left_out_and_said(helm: Helm) -> None:
         assert f"LEFT OUT: {'the ' if kind == 'HTTPRoute' else ''}{kind}" in notes
 
 
+def notes(helm: Helm, *arguments: str) -> str:
+    """What `helm install` says at its end."""
+    told = helm.run("install", "--dry-run=client", "chatbot", CHARTS / "chatbot", "-n", "chatbot", *arguments)
+    assert told.returncode == 0, told.stderr
+    return told.stdout.partition("NOTES:\n")[2]
+
+
+def test_notes_name_the_secrets_the_key_and_each_model_once(helm: Helm) -> None:
+    two_gpus = notes(helm, "-f", str(CHARTS / "chatbot/ci/two-gpus.yaml"))
+    trial = notes(helm, "-f", str(CHARTS / "chatbot/ci/cpu-trial.yaml"))
+    character = notes(helm, *(part for pair in (*CHOSEN, "office.enabled=false") for part in ("--set", pair)))
+
+    assert "  chatbot-keys   # with the key keys" in two_gpus and "  chatbot-mongodb   # with the key uri" in two_gpus
+    assert "Bearer $KEY" in two_gpus and "Bearer" not in trial
+    assert "Secrets" not in trial and trial.count("describe model small") == 1
+    assert "svc/chatbot-character 8003" in character and '"character_name"' in character
+    assert "MISSING: this cluster knows no Models." in character
+    assert "\n\nPods stay" in two_gpus and "\n\nMISSING" in trial
+    assert "\n\n\n" not in two_gpus + trial + character
+
+
 def test_routes_reach_the_services_and_the_rest_the_404_page(helm: Helm) -> None:
     rendered = helm.render("chatbot", values=CHARTS / "chatbot/ci/everything.yaml")
     services, rest = of_kind(rendered, "Ingress")

@@ -119,6 +119,29 @@ def test_a_rule_can_be_left_out_and_the_operators_be_off(helm: Helm) -> None:
     assert not {name for name, _ in names} & {"ChatbotWaitsLong", "ChatbotOperatorMissing", "ChatbotModelNotReady"}
 
 
+def test_the_alert_about_the_operator_knows_it_whatever_the_release_is_called(helm: Helm, spec: dict[str, Any]) -> None:
+    sets = ["serviceMonitor.enabled=true", "fullnameOverride=models"]
+    rendered = helm.render("chatbot-operator", sets=sets, release="blue")
+    (monitor,), (service,) = of_kind(rendered, "ServiceMonitor"), of_kind(rendered, "Service")
+    (rule,) = (rule for rule in alerts(spec) if rule["alert"] == "ChatbotOperatorMissing")
+
+    job = service["metadata"]["labels"][monitor["spec"]["jobLabel"]]
+    pattern = re.search(r'job=~"([^"]+)"', rule["expr"])
+    assert pattern and re.fullmatch(pattern[1], job)
+
+
+def test_claims_that_are_called_otherwise_are_watched_too(helm: Helm) -> None:
+    sets = [*CHOSEN, "monitoring.rules.enabled=true", "office.modelClaim=weights"]
+    (rule,) = of_kind(helm.render("chatbot", sets=sets), "PrometheusRule")
+    (alert,) = (one for one in alerts(rule["spec"]) if one["alert"] == "ChatbotVolumeNearlyFull")
+
+    pattern = re.search(r'persistentvolumeclaim=~"([^"]+)"', alert["expr"])
+    assert pattern
+    for claim in ("model-character", "data-chatbot-mongodb-0", "weights"):
+        assert re.fullmatch(pattern[1], claim)
+    assert not re.fullmatch(pattern[1], "somebody-elses")
+
+
 def test_scraped_labels_win_over_the_targets(helm: Helm) -> None:
     sets = {
         "chatbot": [*CHOSEN, "monitoring.serviceMonitors.enabled=true"],
@@ -127,6 +150,7 @@ def test_scraped_labels_win_over_the_targets(helm: Helm) -> None:
     monitors = [m for chart, chosen in sets.items() for m in of_kind(helm.render(chart, sets=chosen), "ServiceMonitor")]
 
     assert len(monitors) == 3
+    assert [m["spec"]["jobLabel"] for m in monitors if "jobLabel" in m["spec"]] == ["app.kubernetes.io/name"]
     for monitor in monitors:
         (endpoint,) = monitor["spec"]["endpoints"]
         assert endpoint["honorLabels"] is True, "else `service` would be the Kubernetes Service"
