@@ -1,14 +1,13 @@
-"""What those who run the operator rely on: deletion, two at once, foreign changes, metrics, sign of life."""
+"""What those who run the operator rely on: deletion, pause and retry, foreign changes, metrics, sign of life."""
 
 import re
 
 import pytest
 from parts.kube_client import Kube, Refused, wait_for
-from parts.kube_cluster import operator_login
-from parts.kube_objects import GOOD_1, GOOD_2, condition, consumer, model, revision_of, story
-from parts.kube_operator import Operator, running_operator
+from parts.kube_objects import GOOD_1, GOOD_2, GOOD_3, condition, consumer, model, revision_of, story
+from parts.kube_operator import Operator
 from parts.kube_pods import REVISION, FakePods
-from parts.kube_waiting import reason_of, until_ready
+from parts.kube_waiting import reason_of, until_ready, until_reason
 
 
 @pytest.mark.parametrize(
@@ -114,21 +113,6 @@ def test_a_changed_deletion_policy_changes_the_owner(kube: Kube, namespace: str,
     wait_for(lambda: owners() == [])
 
 
-def test_two_operators_do_the_work_of_one(kube: Kube, namespace: str, pods: FakePods, operator: Operator) -> None:
-    with running_operator(operator_login(kube, namespace), namespace, pods.url) as second:
-        kube.create(consumer(namespace))
-        kube.create(model(namespace))
-        until_ready(kube, namespace)
-        kube.patch("Model", namespace, "demo", {"spec": {"source": {"sha256": GOOD_2}}})
-        until_ready(kube, namespace, GOOD_2)
-
-        jobs = kube.find("Job", namespace)
-        events = [event["reason"] for event in kube.find("Event", namespace) if event["type"] == "Normal"]
-        assert len(jobs) == 2
-        assert events.count("Downloaded") == 2
-        assert "Traceback" not in operator.log + second.log
-
-
 def test_an_undone_annotation_is_set_again_and_said(kube: Kube, namespace: str, operator: Operator) -> None:
     kube.create(consumer(namespace))
     kube.create(model(namespace))
@@ -145,6 +129,55 @@ def test_an_undone_annotation_is_set_again_and_said(kube: Kube, namespace: str, 
     until_ready(kube, namespace)
     told = [event for event in kube.find("Event", namespace) if event.get("involvedObject", {}).get("kind") == "Model"]
     assert any(event["type"] == "Warning" for event in told), [event["message"] for event in told]
+
+
+def test_a_paused_model_is_downloaded_and_rolled_out_later(kube: Kube, namespace: str, operator: Operator) -> None:
+    kube.create(consumer(namespace))
+    kube.create(model(namespace))
+    until_ready(kube, namespace)
+
+    kube.patch("Model", namespace, "demo", {"spec": {"source": {"sha256": GOOD_2}, "rollout": {"paused": True}}})
+    until_reason(kube, namespace, "Ready", "Paused")
+    document = kube.get("Model", namespace, "demo")
+    assert condition(document, "Downloaded")["status"] == condition(document, "Available")["status"] == "True"
+    assert document["status"]["consumers"][0]["revision"] == revision_of(GOOD_1)
+
+    kube.patch("Model", namespace, "demo", {"spec": {"rollout": {"paused": False}}})
+    until_ready(kube, namespace, GOOD_2)
+
+
+def test_a_retry_tries_a_revision_again_that_was_taken_back(
+    kube: Kube, namespace: str, pods: FakePods, operator: Operator
+) -> None:
+    kube.create(consumer(namespace))
+    kube.create(model(namespace))
+    until_ready(kube, namespace)
+    pods.bad[revision_of(GOOD_3)] = "OutOfMemory"
+    kube.patch("Model", namespace, "demo", {"spec": {"source": {"sha256": GOOD_3}}})
+    until_reason(kube, namespace, "RolledBack", "OutOfMemory")
+    jobs = len(kube.find("Job", namespace))
+
+    del pods.bad[revision_of(GOOD_3)]
+    kube.patch("Model", namespace, "demo", {"metadata": {"annotations": {"chatbot.ai/retry": "1"}}})
+
+    until_ready(kube, namespace, GOOD_3)
+    assert len(kube.find("Job", namespace)) == jobs, "the file was there"
+
+
+def test_a_retry_downloads_again_what_was_refused_for_good(kube: Kube, namespace: str, operator: Operator) -> None:
+    kube.create(model(namespace, source={"url": "https://models.test/missing.gguf"}))
+    until_reason(kube, namespace, "Downloaded", "NotFound")
+
+    for attempt in (2, 3):
+        kube.patch("Model", namespace, "demo", {"metadata": {"annotations": {"chatbot.ai/retry": str(attempt)}}})
+        wait_for(lambda attempt=attempt: _has_failed(kube, namespace, attempt))  # type: ignore[misc]
+    assert len(kube.find("Job", namespace)) == 3
+
+
+def _has_failed(kube: Kube, namespace: str, attempt: int) -> bool:
+    document = kube.get("Model", namespace, "demo")
+    is_it = document["status"]["download"]["attempt"] == attempt
+    return is_it and condition(document, "Downloaded")["reason"] == "NotFound"
 
 
 def test_in_place_a_pod_changes_the_model_without_being_replaced(

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,13 +22,16 @@ _KINDS = ("Model", "PersistentVolumeClaim", "ConfigMap", "Job", "Deployment")
 
 
 class Stage:
-    """A namespace, a proxy and an operator behind it."""
+    """A namespace, a proxy and an operator behind it, and a second one for those who start it."""
 
     def __init__(self, kube: Kube, namespace: str, pods: FakePods, proxy: ApiProxy) -> None:
         for number in range(3):
             kube.create(volume(namespace, number))
         self.kube, self.namespace, self.proxy = kube, namespace, proxy
-        self.operator = Operator(operator_login(kube, namespace), namespace, pods.url, proxy.url, work_tick_seconds="2")
+        login = operator_login(kube, namespace)
+        self.operator, self.second = (
+            Operator(login, namespace, pods.url, proxy.url, work_tick_seconds="2") for _ in range(2)
+        )
 
     def wait(self, is_over: Callable[[Kube, str], bool], seconds: float = 90) -> None:
         """Return when something is over."""
@@ -62,12 +65,17 @@ def stage(kube: Kube, pods: FakePods) -> Iterator[Stage]:
             yield place
         finally:
             place.operator.remove()
+            place.second.remove()
 
 
-def final_objects(kube: Kube, namespace: str) -> dict[str, Any]:
-    """What is left in the end, without times, UIDs and what Kubernetes' own controllers write."""
+def final_objects(kube: Kube, namespace: str, without: Collection[str] = ()) -> dict[str, Any]:
+    """What is left in the end, without times, UIDs and what Kubernetes' own controllers write.
+
+    Args:
+        without: Kinds that are left out.
+    """
     found: dict[str, Any] = {}
-    for kind in _KINDS:
+    for kind in (kind for kind in _KINDS if kind not in without):
         for document in kube.find(kind, namespace):
             if document["metadata"]["name"] == "kube-root-ca.crt":
                 continue
