@@ -84,9 +84,7 @@ def _run(chosen: argparse.Namespace) -> str:
         "model": str(shape) if chosen.model is None else chosen.model.name,
         "machine": machine,
         "threads": place.threads,
-        "rounds": bench.rounds,
-        "workloads": [str(workload) for workload in workloads],
-        "contestants": bench.contestants,
+        "workloads": [str(workload) for workload in size.workloads],
         "llama_cpp": _about(place.programs),
     }
     journal = Journal(folder, inputs)

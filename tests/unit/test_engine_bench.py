@@ -14,7 +14,7 @@ from engine_bench.model_file import SHAPES, make_model
 from engine_bench.results.figures import percentile
 from engine_bench.results.journal import Journal, OtherBench, Run, read_journal
 from engine_bench.results.ratios import NO_DIFFERENCE, Ratio, best, compare, ratio_of, verdict
-from engine_bench.results.report import goal_rows, rows, write_report
+from engine_bench.results.report import goal_rows, rows, setting_rows, write_report
 from engine_bench.rounds import Bench
 from engine_bench.servers.contestants import TUNED, Place, command_of
 from engine_bench.sizes import SIZES
@@ -227,6 +227,15 @@ def test_the_report_names_the_winner_the_noise_and_what_was_missed(tmp_path: Pat
     }
     assert "**missed**" in text
     assert json.loads((tmp_path / "report.json").read_text())["rows"][0]["theirs"] == 100.0
+
+
+def test_a_setting_is_compared_with_the_same_service_without_it() -> None:
+    slow = "ours CHATBOT_ENGINE_THREADS=1"
+    runs = [run(name, number, speed) for number in range(3) for name, speed in (("ours", 9.0), ("ours again", 9.0))]
+
+    (row,) = setting_rows(runs + [run(slow, number, 4.5) for number in range(3)])
+
+    assert (row["setting"], row["ratio"], row["verdict"]) == ("CHATBOT_ENGINE_THREADS=1", [0.5, 0.5, 0.5], "worse")
 
 
 def test_both_sides_get_the_same_pool_threads_and_slots() -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,13 @@ def write_report(folder: Path) -> str:
     inputs["ceilings"] = json.loads(alone.read_text()) if alone.exists() else []
     text = "\n".join(_page(inputs, runs)) + "\n"
     (folder / "report.md").write_text(text)
-    document = {"inputs": inputs, "rows": rows(runs), "goals": goal_rows(runs), "medians": _medians(runs)}
+    document = {
+        "inputs": inputs,
+        "rows": rows(runs),
+        "goals": goal_rows(runs),
+        "settings": setting_rows(runs),
+        "medians": _medians(runs),
+    }
     (folder / "report.json").write_text(json.dumps(document, indent=1) + "\n")
     return text
 
@@ -62,6 +69,28 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
             }
             if row["ours"] is not None:
                 found.append(row)
+    return found
+
+
+def setting_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Ours with a setting over ours without, beside ours over ours."""
+    names = [name for name in _contestants(runs) if name.startswith(f"{OURS} ") and name != OURS_AGAIN]
+    found = []
+    for workload, name in product(_workloads(runs), names):
+        for figure in FIGURES[workload]:
+            ratio = compare(runs, workload, (name, OURS), figure.name)
+            noise = compare(runs, workload, (OURS_AGAIN, OURS), figure.name)
+            if ratio is not None:
+                found.append(
+                    {
+                        "workload": workload,
+                        "setting": name.removeprefix(f"{OURS} "),
+                        "text": figure.text,
+                        "ratio": [ratio.median, ratio.low, ratio.high],
+                        "noise": noise and [noise.median, noise.low, noise.high],
+                        "verdict": verdict(ratio, noise, more_is_better=figure.more_is_better),
+                    }
+                )
     return found
 
 
@@ -116,6 +145,7 @@ def _page(inputs: Mapping[str, Any], runs: Sequence[Run]) -> Iterable[str]:
         word = "kept" if row["is_kept"] else "**missed**"
         measured = f"{row['measured']:.2f} ({row['low']:.2f}-{row['high']:.2f})"
         yield f"| {row['workload']}: {row['text']} | {row['limit']} | {measured} | {word} |"
+    yield from _settings(runs)
     yield from _details(runs)
     yield from _commands(runs)
     yield ""
@@ -124,6 +154,19 @@ def _page(inputs: Mapping[str, Any], runs: Sequence[Run]) -> Iterable[str]:
     yield f"commit {machine.get('commit')}{dirty}; model: {inputs.get('model')}; "
     yield f"llama.cpp: {json.dumps(inputs.get('llama_cpp', {}))}."
     yield from (f"Without HTTP: {line}." for line in inputs.get("ceilings", []))
+
+
+def _settings(runs: Sequence[Run]) -> Iterable[str]:
+    found = setting_rows(runs)
+    if found:
+        yield ""
+        yield "| workload | setting | figure | with / without (least-greatest round) | ours / ours | verdict |"
+        yield "|---|---|---|---|---|---|"
+    for row in found:
+        yield (
+            f"| {row['workload']} | `{row['setting']}` | {row['text']} | {_range(row['ratio'])} "
+            f"| {_range(row['noise'])} | {row['verdict']} |"
+        )
 
 
 def _details(runs: Sequence[Run]) -> Iterable[str]:
@@ -140,7 +183,7 @@ def _details(runs: Sequence[Run]) -> Iterable[str]:
         yield ""
         yield "| | " + " | ".join(figure.text for figure in _DETAILS) + " | void runs |"
         yield "|---|" + "---|" * (len(_DETAILS) + 1)
-        for name in dict.fromkeys(run.contestant for run in runs if run.workload == workload):
+        for name in _contestants(run for run in runs if run.workload == workload):
             mine = runs_of(runs, workload, name)
             cells = [_number(_scaled(median(mine, figure.name), figure)) for figure in _DETAILS]
             yield f"| {name} | " + " | ".join(cells) + f" | {sum(1 for run in mine if run.void)} |"
@@ -159,11 +202,17 @@ def _commands(runs: Sequence[Run]) -> Iterable[str]:
 
 def _medians(runs: Sequence[Run]) -> dict[str, dict[str, dict[str, float]]]:
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for run in runs:
-        mine = runs_of(runs, run.workload, run.contestant)
-        values = {name: value for name in run.figures if (value := median(mine, name)) is not None}
-        found.setdefault(run.workload, {})[run.contestant] = values
+    for workload, contestant in product(_workloads(runs), _contestants(runs)):
+        mine = runs_of(runs, workload, contestant)
+        names = dict.fromkeys(name for run in mine for name in run.figures)
+        values = {name: value for name in names if (value := median(mine, name)) is not None}
+        if values:
+            found.setdefault(workload, {})[contestant] = values
     return found
+
+
+def _contestants(runs: Iterable[Run]) -> list[str]:
+    return list(dict.fromkeys(run.contestant for run in runs))
 
 
 def _workloads(runs: Iterable[Run]) -> list[str]:

@@ -101,6 +101,7 @@ def _ours(place: Place, settings: dict[str, str]) -> Command:
             "CHATBOT_ENGINE_THREADS": str(place.threads),
             "CHATBOT_HISTORY_SQLITE_PATH": "{folder}/history.sqlite3",
             "CHATBOT_LOG_LEVEL": "warning",
+            "CHATBOT_GENERATION_TIMEOUT_SECONDS": "3600",  # nobody else has one
             **settings,
         },
     )
