@@ -13,7 +13,7 @@ from engine_bench.load.workload import Workload
 from engine_bench.model_file import SHAPES, make_model
 from engine_bench.results.journal import Journal, OtherBench
 from engine_bench.results.machine import describe
-from engine_bench.results.report import write_report
+from engine_bench.results.report import write_into, write_report
 from engine_bench.rounds import Bench, run_all, stop_on_interrupt
 from engine_bench.servers.ceilings import ceilings
 from engine_bench.servers.contestants import OURS, Place
@@ -46,6 +46,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     profiled.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default %(default)s")
     report = commands.add_parser("report", help="write the report of a folder again")
     report.add_argument("folder", type=Path)
+    report.add_argument(
+        "--into", type=Path, nargs="*", default=[], metavar="PAGE", help="put it between a page's marks"
+    )
     return parser.parse_args(arguments)
 
 
@@ -127,7 +130,9 @@ def _about(programs: Path) -> dict[str, Any]:
 
 
 def _report(chosen: argparse.Namespace) -> str:
-    return write_report(chosen.folder)
+    text = write_report(chosen.folder)
+    write_into(chosen.folder, chosen.into)
+    return text
 
 
 _ACTIONS: Final[Mapping[str, Callable[[argparse.Namespace], str]]] = {

@@ -11,7 +11,7 @@ import pytest
 from engine_bench.command_line import DONE, UNUSABLE, main
 from engine_bench.load.chat import Apart
 from engine_bench.results.journal import Journal, read_journal
-from engine_bench.results.report import rows
+from engine_bench.results.rows import rows
 from engine_bench.rounds import MOST_VOID, Bench, run_all
 from engine_bench.servers.contestants import Place
 from engine_bench.servers.process import Command

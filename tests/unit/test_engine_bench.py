@@ -14,7 +14,8 @@ from engine_bench.model_file import SHAPES, make_model
 from engine_bench.results.figures import percentile
 from engine_bench.results.journal import Journal, OtherBench, Run, read_journal
 from engine_bench.results.ratios import NO_DIFFERENCE, Ratio, best, compare, ratio_of, verdict
-from engine_bench.results.report import goal_rows, rows, setting_rows, write_report
+from engine_bench.results.report import BEGIN, END, write_into, write_report
+from engine_bench.results.rows import goal_rows, rows, setting_rows
 from engine_bench.rounds import Bench
 from engine_bench.servers.contestants import TUNED, Place, command_of
 from engine_bench.sizes import SIZES
@@ -227,6 +228,24 @@ def test_the_report_names_the_winner_the_noise_and_what_was_missed(tmp_path: Pat
     }
     assert "**missed**" in text
     assert json.loads((tmp_path / "report.json").read_text())["rows"][0]["theirs"] == 100.0
+
+
+def test_pages_get_the_result_between_their_marks_and_keep_the_rest(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, {"machine": {"cpu": "test", "cores": 2}})
+    for name, speed in (("ours", 90.0), ("ours again", 91.0), ("llama-server a", 100.0)):
+        journal.add(run(name, 0, speed))
+    page, short = tmp_path / "performance.md", tmp_path / "README.md"
+    for file in (page, short):
+        file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+
+    write_into(tmp_path, [page, short])
+
+    assert short.read_text().startswith(f"before\n{BEGIN}\n| goal |")
+    assert page.read_text().endswith(f"{END}\nafter\n")
+    assert "old" not in page.read_text() + short.read_text()
+    short.write_text("no marks")
+    with pytest.raises(ValueError, match="bench: begin"):
+        write_into(tmp_path, [short])
 
 
 def test_a_setting_is_compared_with_the_same_service_without_it() -> None:
