@@ -1,7 +1,15 @@
 """The forecast of the line: measured times, played forward over the slots."""
 
 import pytest
-from chatbot.core.waiting.estimate import INITIAL_SECONDS, WINDOW, ServiceTimes, slots_free_at, start_times
+from chatbot.core.waiting.estimate import (
+    DRIFT_BLOCKS,
+    DRIFT_SHARE,
+    INITIAL_SECONDS,
+    WINDOW,
+    ServiceTimes,
+    slots_free_at,
+    start_times,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,9 +85,21 @@ def test_doubt_grows_with_those_ahead_and_is_shared_by_the_slots() -> None:
         times.add("office", seconds)
 
     assert before == 0.0
-    assert times.doubt("office", 16, 1) == pytest.approx((16 + 16 * 16 / 16) ** 0.5)
+    drift = DRIFT_SHARE * 2.0 * (DRIFT_BLOCKS / (DRIFT_BLOCKS + 2)) ** 0.5  # two blocks of equal means
+    assert times.doubt("office", 16, 1) == pytest.approx((16 + 16 * 16 / 16 + (16 * drift) ** 2) ** 0.5)
     assert times.doubt("office", 16, 8) == pytest.approx(times.doubt("office", 16, 1) / 8)
     assert times.doubt("office", 0, 1) == 0.0
+
+
+def test_times_that_are_long_together_leave_more_doubt_than_the_same_ones_mixed() -> None:
+    mixed, together = ServiceTimes(), ServiceTimes()
+    for seconds in (1.0, 3.0) * 32:
+        mixed.add("office", seconds)
+    for seconds in (*[1.0] * 16, *[3.0] * 16) * 2:
+        together.add("office", seconds)
+
+    assert together.mean("office") == mixed.mean("office")
+    assert together.doubt("office", 40, 4) > 2 * mixed.doubt("office", 40, 4)
 
 
 def test_another_model_is_believed_to_take_what_is_told_until_measured() -> None:
