@@ -56,6 +56,15 @@ def test_every_operation_and_status_is_told() -> None:
     assert {str(row.status) for row in TABLE.values()} <= {*STATUSES, *SERVER_STATUSES}
 
 
+def test_every_operation_stands_under_a_heading_that_says_what_it_is() -> None:
+    whole = described(OFFICE)
+    headings = [tag["name"] for tag in whole["tags"] if tag["description"]]
+
+    used = [tag for path in whole["paths"].values() for one in path.values() for tag in one.get("tags", ["default"])]
+
+    assert list(dict.fromkeys(used)) == headings
+
+
 def test_the_404_page_lists_endpoints_that_exist() -> None:
     paths = described(OFFICE)["paths"]
 

@@ -18,7 +18,7 @@ from chatbot.core.question import Done, Question, Queued
 from chatbot.domain.chat import Caller
 from chatbot.domain.generation import Backend, TextPiece
 
-router = APIRouter()
+router = APIRouter(tags=["chat"])
 
 
 @router.post("/Llama", operation_id="askLlama", summary="Ask the local model")

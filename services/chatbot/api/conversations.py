@@ -17,7 +17,7 @@ from chatbot.api.wire.context import context_of
 from chatbot.domain.chat import Caller, ConversationKey
 from chatbot.domain.errors import ConversationNotFound, Forbidden, InvalidInput
 
-router = APIRouter(prefix="/conversations")
+router = APIRouter(prefix="/conversations", tags=["conversations"])
 USER_HEADER = "X-User-ID"
 
 

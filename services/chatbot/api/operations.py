@@ -16,7 +16,7 @@ from chatbot.domain.errors import Draining, ModelUnavailable
 from chatbot.domain.generation import Backend
 from chatbot.domain.model import ModelStatus
 
-router = APIRouter()
+router = APIRouter(tags=["operations"])
 
 
 class Health(BaseModel):

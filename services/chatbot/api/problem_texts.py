@@ -21,9 +21,9 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         "JSONオブジェクトではありません。{{…}} の形で送ってください。",
     ),
     "problem.nan": (
-        "NaN과 Infinity는 JSON 숫자가 아닙니다.",
+        "NaN과 Infinity는 JSON 숫자가 아닙니다. 빼고 보내 주세요.",
         "NaN and Infinity are not JSON numbers; leave them out.",
-        "NaN と Infinity はJSONの数値ではありません。",
+        "NaN と Infinity はJSONの数値ではありません。取り除いてください。",
     ),
     "problem.surrogate": (
         "짝이 없는 서로게이트 문자가 있습니다. 빼고 보내 주세요.",
@@ -31,9 +31,9 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         "対になっていないサロゲート文字があります。取り除いてください。",
     ),
     "problem.too_deep": (
-        "너무 깊이 중첩되어 있습니다.",
+        "너무 깊이 중첩되어 있습니다. 단계를 줄여 주세요.",
         "It is nested too deeply; flatten it.",
-        "ネストが深すぎます。",
+        "ネストが深すぎます。浅くしてください。",
     ),
     "problem.truncated": (
         "본문이 중간에 끊겼습니다. 끝까지 보내 주세요.",
@@ -55,7 +55,11 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         "Send it without compression.",
         "圧縮せずに送ってください。",
     ),
-    "problem.too_complex": ("JSON 객체가 너무 많습니다.", "It has too many objects.", "JSONオブジェクトが多すぎます。"),
+    "problem.too_complex": (
+        "JSON 객체가 너무 많습니다. 줄여 주세요.",
+        "It has too many objects; send fewer.",
+        "JSONオブジェクトが多すぎます。減らしてください。",
+    ),
     "problem.required": ("필수 값입니다. 함께 보내 주세요.", "is required; send it.", "必須項目です。送ってください。"),
     "problem.not_text": ("문자열로 보내 주세요.", "must be text.", "文字列で送ってください。"),
     "problem.not_boolean": (
@@ -80,7 +84,7 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
     ),
     "problem.too_short": (
         "{minimum}자 이상 입력해 주세요.",
-        "must have at least {minimum} character(s).",
+        "must have {minimum} or more characters.",
         "{minimum}文字以上入力してください。",
     ),
     "problem.too_many": (
@@ -90,7 +94,7 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
     ),
     "problem.too_few": (
         "{minimum}개 이상 보내 주세요.",
-        "must have at least {minimum} item(s).",
+        "must have {minimum} or more items.",
         "{minimum}個以上送ってください。",
     ),
     "problem.too_large": (

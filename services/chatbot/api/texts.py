@@ -79,7 +79,7 @@ TEXTS: Final[dict[str, Texts]] = {
     "detail.forbidden": (
         "API 키 없이는 대화 기록을 같은 컴퓨터에서만 볼 수 있습니다. 운영자에게 키 설정을 요청해 주세요.",
         "Without API keys, conversations are shown on the same machine only. Ask the operator to set up keys.",
-        "APIキーが設定されていない場合、会話は同じコンピューターからのみ見られます。運用者にキーの設定を依頼してください。",
+        "APIキーが設定されていない場合、会話は同じコンピューターからのみ参照できます。運用者にキーの設定を依頼してください。",
     ),
     "title.not_found": ("찾을 수 없습니다", "Not found", "見つかりません"),
     "detail.not_found": (
@@ -117,7 +117,7 @@ TEXTS: Final[dict[str, Texts]] = {
         "Try again in {retry_after} seconds. {queue_size} requests are waiting now.",
         "{retry_after}秒後にもう一度お試しください。現在{queue_size}件が待っています。",
     ),
-    "title.timed_out": ("시간이 초과되었습니다", "The deadline passed", "時間切れです"),
+    "title.timed_out": ("시간이 초과되었습니다", "The deadline passed", "タイムアウトしました"),
     "detail.timed_out_queue": (
         "차례가 오기 전에 대기 시간이 끝났습니다. 잠시 뒤에 다시 시도해 주세요.",
         "The longest wait ended before its turn came. Try again a little later.",

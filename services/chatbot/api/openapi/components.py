@@ -111,7 +111,10 @@ SCHEMAS: Final[Json] = {
 }
 HEADERS: Final[Json] = {
     "X-Request-ID": {"schema": {"type": "string"}, "description": "The caller's where it is sane, else made here."},
-    "X-Backend": {"schema": {"enum": ["llama", "openai"]}, "description": "Which backend answers here."},
+    "X-Backend": {
+        "schema": {"type": "string", "enum": ["llama", "openai"]},
+        "description": "Which backend answers here.",
+    },
     "X-History-Saved": {
         "schema": {"enum": ["true", "false"]},
         "description": "Whether the turn is stored; only with `db_id`.",
@@ -121,7 +124,10 @@ HEADERS: Final[Json] = {
         "description": "`google_access` was asked for; answered without references.",
     },
     "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."},
-    "Content-Language": {"schema": {"enum": list(texts.LANGUAGES)}},
+    "Content-Language": {
+        "schema": {"type": "string", "enum": list(texts.LANGUAGES)},
+        "description": "Language of the texts.",
+    },
 }
 SECURITY_SCHEMES: Final[Json] = {
     "key": {"type": "http", "scheme": "bearer", "description": "Needed where the operator configured keys."}

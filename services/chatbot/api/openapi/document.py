@@ -11,6 +11,12 @@ from chatbot.api.openapi.operations import complete
 from chatbot.api.profiles import Profile
 from chatbot.api.v1.schemas import ChatCompletionRequest
 
+_TAGS = {
+    "chat": "Ask a question. With `Accept: text/event-stream` the answer comes as it is made.",
+    "OpenAI wire format": "For clients of the OpenAI API: `base_url` is this service's address and `/v1`.",
+    "conversations": "What is remembered of a user, to read and to erase.",
+    "operations": "What the service is and how it is doing.",
+}
 _REF = "#/components/schemas/{model}"
 _FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
@@ -23,6 +29,7 @@ def document(app: FastAPI, profile: Profile) -> dict[str, Any]:
         description=app.description,
         routes=app.routes,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
     )
     for path in described["paths"].values():
         for operation in path.values():

@@ -13,6 +13,22 @@ from starlette.responses import FileResponse, HTMLResponse
 from chatbot.domain.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
+# Swagger UI on a phone: its tables of parameters, answers and headers become lists. No operation has links.
+_STYLE = """<style>
+.swagger-ui .response-col_links { display: none }
+.swagger-ui .info { margin: 32px 0 }
+@media (max-width: 640px) {
+  .swagger-ui .wrapper { padding: 0 12px }
+  .swagger-ui .opblock-tag { flex-wrap: wrap }
+  .swagger-ui .opblock-tag small { flex-basis: 100%; order: 3; padding: 4px 0 }
+  .swagger-ui .opblock-body :is(table, tbody, tr, td) {
+    display: block; width: auto; min-width: 0; max-width: 100%; overflow-wrap: anywhere
+  }
+  .swagger-ui .opblock-body thead { display: none }
+  .swagger-ui .opblock-body .parameters-col_name { padding-bottom: 0 }
+  .swagger-ui .opblock-body :is(input, select, textarea) { max-width: 100% }
+}
+</style>"""
 _FILES = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
@@ -24,13 +40,14 @@ _FILES = {
 async def docs(request: Request) -> HTMLResponse:
     """Swagger UI over our own OpenAPI document."""
     root = request.scope.get("root_path", "")
-    return get_swagger_ui_html(
+    page = get_swagger_ui_html(
         openapi_url=f"{root}/openapi.json",
         title=request.app.title,
         swagger_js_url=f"{root}/docs/swagger-ui-bundle.js",
         swagger_css_url=f"{root}/docs/swagger-ui.css",
         swagger_favicon_url=f"{root}/docs/favicon.png",
     )
+    return HTMLResponse(bytes(page.body).decode().replace("</head>", f"{_STYLE}\n    </head>"))
 
 
 @router.get("/docs/{name}")

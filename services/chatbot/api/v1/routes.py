@@ -23,7 +23,7 @@ from chatbot.domain.errors import ModelNotFound, ModelUnavailable
 from chatbot.domain.generation import Backend, Sampling, TextPiece
 from chatbot.domain.model import ModelInfo
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", tags=["OpenAI wire format"])
 
 
 @router.post("/chat/completions", operation_id="createChatCompletion", summary="Chat (OpenAI wire format)")
