@@ -70,6 +70,8 @@ product() { # product IMAGE FOLDER SOURCES...
       BUILD_OPTIONS="--isolation chroot --layers $(wheels)" nice -n 5 "$root/.ci/images"
     "${store[@]}" push "localhost/$image:$version" "docker-archive:$out/$image.new:docker.io/library/$image:$version"
     mv "$out/$image.new" "$out/$image.tar"
+    # of each image the newest three stay
+    find "$cache"/images-*/"$image.tar" -printf '%T@ %h\n' | sort -rn | sed '1,3d; s/^[^ ]* //' | xargs -r rm -rf
   fi
   archives+=("$out/$image.tar")
 }
