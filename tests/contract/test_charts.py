@@ -259,6 +259,15 @@ def test_notes_name_the_secrets_the_key_and_each_model_once(helm: Helm) -> None:
     assert "\n\n\n" not in two_gpus + trial + character
 
 
+def test_notes_say_that_a_gateway_hides_its_callers(helm: Helm) -> None:
+    open_to_all = [part for pair in CHOSEN for part in ("--set", pair)]
+    said = "http.trustedProxies is empty"
+
+    assert said in notes(helm, *open_to_all)
+    assert said not in notes(helm, *open_to_all, "--set", "http.trustedProxies={10.0.0.0/8}")
+    assert said not in notes(helm, "-f", str(CHARTS / "chatbot/ci/two-gpus.yaml")), "keys tell callers apart"
+
+
 def test_routes_reach_the_services_and_the_rest_the_404_page(helm: Helm) -> None:
     rendered = helm.render("chatbot", values=CHARTS / "chatbot/ci/everything.yaml")
     services, rest = of_kind(rendered, "Ingress")
