@@ -120,6 +120,7 @@ def test_pool_stays_right_under_random_operations(
         idle_tokens=200,
         step_tokens=32,
         host_cache_bytes=400_000,
+        cheap_idle_tokens=100,
         is_exact=is_exact,
     )
     asked: dict[str, tuple[list[int], int]] = {}

@@ -11,6 +11,7 @@ from parts.toy_gguf import make_toy
 
 MIB = 1 << 20
 PERSONA = list(range(300, 420))
+PERSONA_TOKENS = len(PERSONA)
 IDLE = 300  # the persona and about one conversation
 
 
@@ -136,3 +137,32 @@ def test_nothing_is_saved_where_nothing_may_be(engine: Callable[..., ToyEngine])
         for number in range(4):
             ask(each, f"c{number}", conversation(number))
         assert each.scheduler.stats()["evictions_host"] == 0
+
+
+def test_what_nobody_comes_back_for_leaves_the_pool_and_those_who_do_are_not_disturbed(
+    engine: Callable[..., ToyEngine],
+) -> None:
+    each = engine(slots=3, kv_tokens=4096, idle_tokens=4096, cheap_idle_tokens=PERSONA_TOKENS, host_cache_bytes=MIB)
+    gone = [ask(each, f"gone{number}", conversation(number))[1] for number in range(2)]
+    each.submit("runs", conversation(7), shared_tokens=len(PERSONA), max_tokens=100)
+    each.step(20)
+    assert each.scheduler.stats()["kv_cells_idle"] > PERSONA_TOKENS, "they may come back soon"
+
+    each.step(40)
+
+    idle = each.scheduler.stats()["kv_cells_idle"]
+    assert idle <= PERSONA_TOKENS
+    each.run()
+    turn = [*conversation(0), *map(int, gone[0].split()), *range(600, 620)]
+    assert ask(each, "back", turn)[0] <= 20 + 1 + 7
+    assert each.scheduler.stats()["host_restores"] == 1
+
+
+def test_nothing_leaves_early_where_it_could_not_come_back(engine: Callable[..., ToyEngine]) -> None:
+    each = engine(slots=3, kv_tokens=4096, idle_tokens=4096, cheap_idle_tokens=0, host_cache_bytes=0)
+    ask(each, "gone", conversation(1))
+    each.submit("runs", conversation(7), max_tokens=100)
+    each.step(60)
+
+    assert each.scheduler.stats()["kv_cells_idle"] >= 100
+    each.run()

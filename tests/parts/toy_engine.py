@@ -14,6 +14,7 @@ from chatbot.llm.engine.native.library import Library
 from chatbot.llm.engine.native.model import Context, Model
 from chatbot.llm.engine.native.sizing import Sizes, Wanted, choose_sizes
 from chatbot.llm.engine.sampling.chain import SamplerChain
+from chatbot.llm.engine.sampling.grammar import Grammar
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
 from chatbot.llm.engine.text.chat_format import find_chat_format
 from chatbot.llm.engine.text.prompt_ids import Prompt, PromptBuilder
@@ -87,7 +88,8 @@ class ToyEngine:
         timeout_seconds = changes.pop("timeout_seconds", 3600.0)
         sampling: SamplingFrame = {**GREEDY, **changes}  # type: ignore[typeddict-item]
         prompt = Prompt(np.array(ids, np.int32), shared_tokens, sampling["max_tokens"] or 16)
-        chain = SamplerChain(sampling, self.vocabulary.n_tokens, ids)
+        grammar = Grammar(self.vocabulary.handle, sampling["grammar"]) if sampling.get("grammar") else None
+        chain = SamplerChain(sampling, self.vocabulary.n_tokens, ids, grammar=grammar)
         now = self.clock()
         order = Order(request_id, prompt, chain, tuple(sampling["stop"]), now, now + timeout_seconds)
         self.answers[request_id] = ""
@@ -165,6 +167,7 @@ def _sizes(wanted: dict[str, int]) -> Sizes:
         sequences=wanted.get("sequences", 3 * slots + 2),
         idle_tokens=wanted.get("idle_tokens", kv_tokens // 4),
         host_cache_bytes=wanted.get("host_cache_bytes", 0),
+        cheap_idle_tokens=wanted.get("cheap_idle_tokens"),
     )
 
 

@@ -182,3 +182,12 @@ def test_more_for_evicted_sequences_than_is_left_is_refused() -> None:
 
 def test_idle_sequences_may_keep_what_was_asked_for() -> None:
     assert [sizes(idle_tokens=tokens).idle_tokens for tokens in (-1, 0, 900)] == [4096, 0, 900]
+
+
+def test_a_small_model_carries_few_idle_cells_along_a_large_one_many() -> None:
+    small = LLAMA_8B | {f"llama.{key}": 8 for key in ("block_count", "attention.head_count", "attention.head_count_kv")}
+    small |= {"llama.embedding_length": 512, "llama.feed_forward_length": 1024}
+
+    assert sizes().cheap_idle_tokens == sizes().idle_tokens == 4096
+    assert 256 <= (sizes(header=GgufHeader(small, GIB, 16_000)).cheap_idle_tokens or 0) < 1024
+    assert sizes(has_gpu=True).cheap_idle_tokens is sizes(idle_tokens=700).cheap_idle_tokens is None

@@ -19,6 +19,7 @@ _MAX_PINNED = 2
 _LEAST_PINNED = 32
 _FIRST_CAPACITY = 256
 _MAY_BE_LOST = 64
+_COOLING_STEPS = 32
 
 
 class Sequence:
@@ -30,13 +31,14 @@ class Sequence:
         active: Whether a generation owns it.
         pinned: Whether it holds a shared beginning and is evicted last.
         used_at: Order of last use.
+        retired_at: Step after which it ran no more.
     """
 
-    __slots__ = ("_cells", "_tokens", "active", "length", "number", "pinned", "used_at")
+    __slots__ = ("_cells", "_tokens", "active", "length", "number", "pinned", "retired_at", "used_at")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.length = self.used_at = 0
+        self.length = self.used_at = self.retired_at = 0
         self.active = self.pinned = False
         self._tokens = np.zeros(_FIRST_CAPACITY, np.int32)
         self._cells = np.zeros(_FIRST_CAPACITY, np.int32)
@@ -99,11 +101,14 @@ class Residents:
         idle_cells: int,
         *,
         can_share: bool = True,
+        cheap_cells: int | None = None,
         host_cache_bytes: int = 0,
     ) -> None:
         self._context = context
         self._sequences = [Sequence(number) for number in range(n_sequences)]
         self._idle_cells = idle_cells
+        self._cheap_cells = idle_cells if cheap_cells is None else cheap_cells
+        self._step = 0
         self.can_share = can_share
         self._clock = itertools.count(1)
         self.ledger = CellLedger(context.n_cells)
@@ -159,6 +164,7 @@ class Residents:
         self.ledger.deactivate(sequence.cells)
         sequence.active = False
         sequence.used_at = next(self._clock)
+        sequence.retired_at = self._step
         while (excess := self.ledger.used - self.ledger.active - self._idle_cells) > 0:
             idle = [each for each in self._sequences if not each.active and not each.pinned and each.length]
             if idle == [sequence]:  # longer than all that may stay: its beginning is worth keeping
@@ -168,6 +174,21 @@ class Residents:
             if not idle:
                 return
             self._evict(idle)
+
+    def cool(self, step: int) -> None:
+        """Before a step: what nobody came back for, beyond what costs little to carry along, goes to main memory."""
+        self._step = step
+        if not self.host.limit_bytes:
+            return
+        while self.ledger.used - self.ledger.active > self._cheap_cells:
+            cold = [
+                each
+                for each in self._sequences
+                if each.length and not each.active and not each.pinned and step - each.retired_at >= _COOLING_STEPS
+            ]
+            if not cold:
+                return
+            self._evict(cold)
 
     def drop(self, sequence: Sequence) -> None:
         """Forget a sequence at once, running or not."""

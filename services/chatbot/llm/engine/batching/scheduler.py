@@ -61,6 +61,7 @@ class Scheduler:
             sizes.sequences,
             sizes.idle_tokens,
             can_share=tuning.can_share,
+            cheap_cells=sizes.cheap_idle_tokens,
             host_cache_bytes=sizes.host_cache_bytes,
         )
         self.step = 0
@@ -114,6 +115,7 @@ class Scheduler:
         began = self._clock()
         self._end_overdue(began)
         self._seating.admit()
+        self.residents.cool(self.step)
         runs = self._fill_within_cells()
         if runs:
             self._compute(runs, began)
