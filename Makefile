@@ -43,7 +43,7 @@ run: .venv/.run  ## start both services on this machine and ask each one questio
 test: .venv/.dev  ## unit, contract, integration and cluster tests; says what was left out and why
 	@$(PYTEST) $(TIERS) --color=auto -q
 
-test-cluster: .venv/.dev  ## only the tests on Kubernetes; the first time it is compiled (11 CPU minutes), then cached
+test-cluster: .venv/.dev  ## only the tests on Kubernetes; the first time it is compiled (20 CPU minutes), then cached
 	@$(PYTEST) tests/cluster --color=auto -q
 
 check: .venv/.dev  ## formatting, lint, types, import directions, lock file, generated files
