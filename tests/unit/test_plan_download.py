@@ -143,6 +143,20 @@ def test_nothing_is_asked_again_after_a_final_failure(reason: Reason) -> None:
         assert later.events == ()
 
 
+def test_retry_is_not_lost_while_the_job_of_a_failed_pod_still_counts_as_running() -> None:
+    failing = job(result={"reason": "NotFound", "message": "The source says no."})
+    model, _ = after(MODEL)
+    model, made = after(model, failing)
+    assert says(made, ConditionType.DOWNLOADED) == "False NotFound"
+
+    model, made = after(replace(model, retry="1"), failing)
+    assert made.status.download.attempt == 2
+    model, made = after(model, failing)
+    assert DeleteJob(failing.name) in made.actions
+    _, made = after(model)
+    assert created(made) == [2]
+
+
 @pytest.mark.parametrize("jobs", [(failed("NotFound"),), ()], ids=["job", "job cleaned up"])
 def test_new_spec_or_retry_makes_the_next_attempt(jobs: tuple[DownloadJob, ...]) -> None:
     model, _ = after(MODEL)

@@ -161,6 +161,9 @@ def _follow(draft: Draft, job: DownloadJob) -> None:
         draft.complain(_DOWNLOADED, *job.problem)
     elif ended.reason is not Reason.DOWNLOADED and job.result is not None and progress.bytes_done is None:
         _blame(draft, ended)
+        if draft.is_new_spec or draft.is_retry:  # asked for before the Job itself is known to have failed
+            _next_attempt(draft)
+            draft.set(_DOWNLOADED, "False", Reason.PENDING)
     else:
         draft.set(_DOWNLOADED, "False", Reason.DOWNLOADING)
         if progress.bytes_done:
