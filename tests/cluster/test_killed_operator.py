@@ -42,7 +42,7 @@ def play(kube: Kube, pods: FakePods, step: str, kill_at: int, moment: Moment) ->
             place.wait_until_quiet()
         first = len(place.proxy.writes)
         if kill_at:
-            place.proxy.kill_after(kill_at, moment, place.kill_and_start_again)
+            place.proxy.kill_after(kill_at, moment, place.operator.restart)
         act(kube, place.namespace)
         place.wait(is_over)
         place.wait_until_quiet()
@@ -95,15 +95,17 @@ def test_a_model_deleted_and_the_operator_killed_at_any_write_leaves_nothing(
 
     def delete_at(point: tuple[int, Moment]) -> None:
         with stage(kube, pods) as place:
+            struck = threading.Event()
 
             def strike() -> None:
                 delete(kube, place.namespace)
-                place.kill_and_start_again()
+                place.operator.restart()
+                struck.set()
 
             place.operator.start()
             place.proxy.kill_after(*point, strike)
             create_to_delete(kube, place.namespace)
-            place.wait(lambda kube, namespace: not kube.is_there("Model", namespace, "demo"))
+            assert struck.wait(90), place.operator.log[-2000:]
             place.wait(gone)
             place.wait_until_quiet()
             place.wait(gone)
@@ -127,7 +129,7 @@ def killer(place: Stage, seed: int, most: int) -> Iterator[Killer]:
 
     def work() -> None:
         while done.kills < most and not over.wait(rng.uniform(0.3, 5.0)):
-            place.kill_and_start_again()
+            place.operator.restart()
             done.kills += 1
 
     thread = threading.Thread(target=work, daemon=True)

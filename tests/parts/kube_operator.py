@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ class Operator:
         }
         self._log = self._folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._changing = threading.Lock()
 
     def start(self) -> None:
         """Start it; returns at once."""
@@ -51,6 +53,12 @@ class Operator:
         if self._process is not None:
             self._process.kill()
             self._process.wait(timeout=10)
+
+    def restart(self) -> None:
+        """SIGKILL, and a new process with the same settings; who asks meanwhile whether it runs waits."""
+        with self._changing:
+            self.kill()
+            self.start()
 
     def stop(self) -> int:
         """Ask it to end with SIGTERM; its exit status."""
@@ -70,7 +78,8 @@ class Operator:
 
     @property
     def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        with self._changing:
+            return self._process is not None and self._process.poll() is None
 
     @property
     def log(self) -> str:

@@ -46,11 +46,6 @@ class Stage:
             if len(self.proxy.writes) != written:
                 written, since = len(self.proxy.writes), time.monotonic()
 
-    def kill_and_start_again(self) -> None:
-        """SIGKILL, and a new process with the same settings."""
-        self.operator.kill()
-        self.operator.start()
-
     def _story(self) -> str:
         models = self.kube.find("Model", self.namespace)
         return "\n".join(map(story, models)) + self.operator.log[-2000:]
