@@ -31,9 +31,11 @@ class Library:
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        # Without a reference the C side would call freed memory.
-        self._log_callback = llama_cpp.llama_log_callback(self._keep_line)
-        llama_cpp.llama_log_set(self._log_callback, ctypes.c_void_p(0))
+        callback = llama_cpp.llama_log_callback(self._keep_line)
+        # llama.cpp keeps the address for ever and logs from any call, while nobody needs this object after the load:
+        # so one reference is never given back.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(callback))
+        llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
 
     def last_words(self) -> str:
