@@ -4,6 +4,7 @@ from typing import Final
 
 from panel import OF_MODELS, Board, Panel, condition
 
+FAILURES: Final = f"chatbot_model_download_failures_total{{{OF_MODELS}}}"
 MODELS: Final = Board(
     "models",
     "ChatBot / Models",
@@ -69,8 +70,9 @@ MODELS: Final = Board(
                     "Downloads of the last hour that ended badly, by reason.",
                     (
                         (
-                            "sum by (model, reason) (increase(chatbot_model_download_failures_total"
-                            f"{{{OF_MODELS}}}[1h]))",
+                            # the first failure makes a new series, which has no increase yet
+                            f"sum by (model, reason) (({FAILURES} unless {FAILURES} offset 1h) "
+                            f"or increase({FAILURES}[1h]))",
                             "{{model}} {{reason}}",
                         ),
                     ),
