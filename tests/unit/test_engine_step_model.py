@@ -53,6 +53,7 @@ def test_a_chunk_keeps_the_step_near_its_target() -> None:
 def test_a_chunk_is_never_below_its_floor() -> None:
     assert fitted(target_seconds=0.001).chunk(8, 1000, 160) == 32
     assert fitted(target_seconds=0.001).chunk(8, 1000, 10) == 10
+    assert fitted(target_seconds=0.033).chunk(8, 1000, 160) == 64, "a row costs less in a chunk of 64"
 
 
 def test_a_prompt_alone_gets_the_whole_step() -> None:

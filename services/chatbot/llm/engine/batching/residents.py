@@ -165,10 +165,11 @@ class Residents:
         sequence.active = False
         sequence.used_at = next(self._clock)
         sequence.retired_at = self._step
+        if self.host.limit_bytes:
+            return  # copying takes time: `cool` does it, one sequence a step
         while (excess := self.ledger.used - self.ledger.active - self._idle_cells) > 0:
             idle = [each for each in self._sequences if not each.active and not each.pinned and each.length]
             if idle == [sequence]:  # longer than all that may stay: its beginning is worth keeping
-                self._save(sequence)
                 self._shorten(sequence, max(0, sequence.length - excess))
                 return
             if not idle:
@@ -176,18 +177,19 @@ class Residents:
             self._evict(idle)
 
     def cool(self, step: int) -> None:
-        """Before a step: what nobody came back for, beyond what costs little to carry along, goes to main memory."""
+        """Before a step: one sequence that nobody came back for goes to main memory.
+
+        Beyond what idle sequences may hold it is the least recently used one, beyond what costs little to carry along
+        one that had a few steps to be asked for again.
+        """
         self._step = step
-        if not self.host.limit_bytes:
+        idle_cells = self.ledger.used - self.ledger.active
+        if not self.host.limit_bytes or idle_cells <= self._cheap_cells:
             return
-        while self.ledger.used - self.ledger.active > self._cheap_cells:
-            cold = [
-                each
-                for each in self._sequences
-                if each.length and not each.active and not each.pinned and step - each.retired_at >= _COOLING_STEPS
-            ]
-            if not cold:
-                return
+        cooled_at = step if idle_cells > self._idle_cells else step - _COOLING_STEPS
+        idle = [each for each in self._sequences if each.length and not each.active and not each.pinned]
+        cold = [each for each in idle if each.retired_at <= cooled_at]
+        if cold:
             self._evict(cold)
 
     def drop(self, sequence: Sequence) -> None:
