@@ -1,14 +1,16 @@
 """The engine bench with real processes: servers that lie, an interruption, and a small run against llama-server."""
 
+import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from engine_bench.command_line import DONE, UNUSABLE, main
+from engine_bench.command_line import DONE, INTERRUPTED, UNUSABLE, main
 from engine_bench.load.chat import Apart
 from engine_bench.results.journal import Journal, read_journal
 from engine_bench.results.rows import rows
@@ -16,10 +18,12 @@ from engine_bench.rounds import MOST_VOID, Bench, run_all
 from engine_bench.servers.contestants import Place
 from engine_bench.servers.process import Command
 from parts.needs import left_out
+from parts.waiting import until
 
 ROOT = Path(__file__).parents[2]
 APART = Apart(clients=2, prompts=6, prompt_tokens=20, answer_tokens=4)
 NOWHERE = Place(Path("/none"), Path("/none"), 1)
+PATIENCE_SECONDS = 120.0
 COLD_SECONDS = 1800
 """Compiling llama-server takes 10-15 CPU minutes the first time; afterwards it is in ~/.cache/chatbot-build."""
 
@@ -90,6 +94,14 @@ def test_a_folder_without_programs_says_how_to_build_them(tmp_path: Path, capsys
     assert ".ci/llama_server.py" in capsys.readouterr().err
 
 
+def has_ended(pid: int) -> bool:
+    """Gone, or dead and waiting for a parent to notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 @pytest.fixture(scope="module")
 def programs() -> Path:
     """llama-server: built where nothing may be left out, else only taken where it was built before."""
@@ -140,3 +152,28 @@ def test_users_who_leave_return_or_grow_many_are_played(
     assert figures["W5"]["answered_share"] == 1
     assert figures["W6"]["restored_of_cold"] > 0
     assert figures["W7"]["freed_decode_p50"] > 0
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+async def test_no_server_is_left_behind_however_the_bench_ends(tmp_path: Path, end: signal.Signals) -> None:
+    (tmp_path / "about.json").write_text("{}")
+    server = tmp_path / "llama-server"
+    server.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    server.chmod(0o755)
+    words = [sys.executable, "-m", "engine_bench", "run", "--size", "try", "--workloads", "W3"]
+    words += ["--contestants", "llama-server a", "--programs", str(tmp_path), "--out", "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "loadtest")}
+    bench = await asyncio.create_subprocess_exec(*words, cwd=tmp_path, env=environment)
+    try:
+        await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip(), PATIENCE_SECONDS)
+        pid = int((tmp_path / "pid").read_text())
+
+        bench.send_signal(end)
+
+        code = await asyncio.wait_for(bench.wait(), PATIENCE_SECONDS)
+        assert code == (-signal.SIGKILL if end == signal.SIGKILL else INTERRUPTED)
+        await until(lambda: has_ended(pid), PATIENCE_SECONDS)
+    finally:
+        if bench.returncode is None:
+            bench.kill()
+            await bench.wait()

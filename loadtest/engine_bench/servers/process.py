@@ -4,6 +4,7 @@ CPU time and memory come from /proc (proc(5)); a server is the process that was 
 """
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from typing import Final, Self
 from engine_bench.load.client import Question, ask
 
 READY_SECONDS: Final = 300.0
+_PR_SET_PDEATHSIG: Final = 1
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAUSE_SECONDS: Final = 0.05
 _LAST_BYTES: Final = 2000
@@ -87,6 +89,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for us; we end it
+                preexec_fn=_die_with_parent,
             )
 
     def __enter__(self) -> Self:
@@ -150,6 +153,11 @@ class Server:
                 continue
         self._process.wait()
         self._folder.cleanup()
+
+
+def _die_with_parent() -> None:
+    """Whatever kills the bench, also without a word, no server is left behind (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _tree(root: int) -> list[Path]:
