@@ -39,6 +39,7 @@ class ServiceOptions:
     slots: int = 4
     policy: AdmissionPolicy = AdmissionPolicy(180.0, 512)
     queue_seconds: float = 180.0
+    generation_seconds: float = 120.0
     keys_file: Path | None = None
     limits: HttpLimits = HttpLimits()
     http: HttpOptions = HttpOptions()
@@ -83,7 +84,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         routes[Backend.OPENAI] = BackendRoute(options.remote, line, PromptTemplates.shipped(name, Backend.OPENAI))
     store = options.store or SqliteConversations.open(folder / "history.sqlite3", HistoryBounds())
     history = History(name, store, meters.of(name), refuses_when_down=options.refuses_when_down)
-    policy = AnswerPolicy(options.queue_seconds, 120.0, Sampling(), options.may_fall_back)
+    policy = AnswerPolicy(options.queue_seconds, options.generation_seconds, Sampling(), options.may_fall_back)
     answerer = Answerer(name, routes, history, policy, meters.of(name))
     gate = Gate(lambda: options.generator.has_model)
     parts = Parts(
