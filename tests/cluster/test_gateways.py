@@ -90,6 +90,14 @@ async def get(way: Way, target: str, **headers: str) -> tuple[RawAnswer, list[Se
     return answer, way.behind.seen[before:]
 
 
+async def test_the_controller_accepts_the_route(columns: Columns, matrix: Matrix) -> None:
+    conditions = columns.route_conditions()
+
+    assert conditions == {"Accepted": "True", "ResolvedRefs": "True"}
+    for name in NAMES:
+        matrix.note(name, "accepted", ", ".join(conditions) if name.startswith("http") else "-")
+
+
 @contextlib.asynccontextmanager
 async def connected(way: Way) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A bare connection, cut at the end."""
@@ -234,13 +242,12 @@ async def test_an_event_is_there_before_the_next_is_made(way: Way, cell: Cell) -
 async def test_a_stream_with_silences_arrives_whole(
     columns: Columns, matrix: Matrix, figures: Callable[..., None], scale: Callable[[int, int], int]
 ) -> None:
-    silence_seconds, times = scale(3, 50), scale(2, 4)
-    silence_seconds += scale(0, 5)
+    silence_seconds, times = scale(3, 55), scale(2, 4)
 
     async def listen(way: Way) -> tuple[str, bool]:
         async with (
             way.client(**STREAM) as client,
-            client.stream("POST", "/office/Llama", json=asking(f"pause {silence_seconds} {times}"), timeout=120) as got,
+            client.stream("POST", "/office/Llama", json=asking(f"pause {silence_seconds} {times}"), timeout=180) as got,
         ):
             heard = [(name, data) async for name, data in events(got)]
         return "".join(data["text"] for name, data in heard if name == "token"), heard[-1][0] == "done"
@@ -471,7 +478,7 @@ async def test_the_routes_own_timeout(
     seconds = scale(0, 40)
     way = columns.columns["httproute-traefik"].second
     async with way.client() as client:
-        answer = await client.post("/office/Llama", json=asking(f"pause {seconds} 1"))
+        answer = await client.post("/office/Llama", json=asking(f"pause {seconds} 1"), timeout=180)
 
     assert "HTTPRouteRequestTimeout" not in columns.features
     assert answer.status_code == 200

@@ -32,7 +32,7 @@ ON_KUBERNETES = ("ingress-traefik", "httproute-traefik", "ingress-nginx")
 NAMES = (*ON_KUBERNETES, "laptop")
 SECOND_HOST = "second.test"
 READ_TIMEOUT_SECONDS = 2
-_READY_SECONDS = 60.0
+_READY_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,14 @@ class Columns:
     def move(self, component: str, port: int | None) -> None:
         """Point a Service of the second install at another port; None takes its pods away."""
         self._point(component, port, self._services[component])
+
+    def route_conditions(self) -> dict[str, str]:
+        """Condition -> status, as the controller says of the chart's HTTPRoutes; the worst of both installs."""
+        said: dict[str, str] = {}
+        for route in self._kube.find("HTTPRoute", self._namespace):
+            for condition in route["status"]["parents"][0]["conditions"]:
+                said[condition["type"]] = min(said.get(condition["type"], "True"), condition["status"])
+        return said
 
     def add_twin(self, port: int | None) -> None:
         """Give office of the second install a second pod; None takes it away."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs/gateways.md"
-COMMAND = "CHATBOT_TEST_GATEWAYS_PAGE=1 .venv/bin/pytest tests/cluster/test_gateways.py"
+COMMAND = "CHATBOT_TEST_SCALE=full CHATBOT_TEST_GATEWAYS_PAGE=1 .venv/bin/pytest tests/cluster/test_gateways.py"
 TITLES = {
     "ingress-traefik": "Ingress, Traefik",
     "httproute-traefik": "HTTPRoute, Traefik",
@@ -12,6 +12,7 @@ TITLES = {
     "laptop": "`make run`",
 }
 CHECKS = {
+    "accepted": "what the controller says of the objects",
     "routes": "every path to its service, everything else to the 404",
     "metrics": "`/metrics` and `/model`, with and without prefix",
     "case": "`/Office/healthz`",
@@ -75,9 +76,12 @@ What follows from it:
 
 - A gateway must not buffer, and must wait as long as the waiting line and the longest answer together. Both renderings
   say so; that Traefik ignores `timeouts.request` does no harm, since it has no limit of its own either.
+- A question is not asked twice when the read timeout strikes: no gateway repeats a POST that it has sent.
 - Believed is only the gateway's own address, until `http.trustedProxies` names its pods' network: till then all callers
   of `/v1` without key and `user` share one place in the waiting line.
 - An HTTPRoute has no limit of the body's size; the services' own (128 KiB, `/v1` 4 MiB) holds.
+- An Ingress with regular expressions has no regard to case, and gateways join slashes and resolve dots before they
+  choose a service. Nothing is reached by that which has no plain address.
 """
 
 

@@ -176,6 +176,7 @@ def install(folder: Path, environments: Mapping[str, Mapping[str, str]]) -> Apps
             profile=profile,
             generator=HeldGenerator(),
             slots=1 if is_narrow else 8,
+            generation_seconds=300.0,  # longer than the longest stream
             policy=AdmissionPolicy(180.0, 0 if is_narrow else 512),
             **_http(environments.get(profile.name, {})),
         )
