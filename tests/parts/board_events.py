@@ -4,6 +4,7 @@ Each event has a scope of its own, a value of a dashboard's variable, so that se
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -14,11 +15,14 @@ from parts.prometheus import BOARDS as FOLDER
 from parts.prometheus import Prometheus, Sample, panel_queries
 
 POINTS = 160
-Values = dict[tuple[str, str], tuple[tuple[str, float], ...]]
+Values = dict[tuple[str, str], dict[str, set[float]]]
 
 
 class Events:
-    """What every query returned before the events; `look_again` after them."""
+    """What every query returned before the events, and while they went on; `look_again` ends them.
+
+    A busy machine misses scrapes, so everything that was seen during the events counts, not only their end.
+    """
 
     def __init__(
         self, prometheus: Prometheus, window: str, boards: Sequence[str], scopes: Mapping[str, Mapping[str, str]]
@@ -27,29 +31,28 @@ class Events:
         self._prometheus = prometheus
         self._window = window
         self._scopes = scopes
-        self._begun_at = time.time()
-        self._before = {name: self._values(name) for name in scopes}
-        self._after: dict[str, Values] = {}
-        self._ended_at = self._begun_at
+        self._begun_at = self._ended_at = time.time()
+        self._before = {name: self._values(name, self._begun_at, self._begun_at) for name in scopes}
+        self._during: dict[str, Values] = {}
 
     def look_again(self) -> None:
         """The events have happened."""
         self._ended_at = time.time()
-        self._after = {name: self._values(name) for name in self._scopes}
+        self._during = {name: self._values(name, self._begun_at + 1, self._ended_at) for name in self._scopes}
 
     def moved(self, board: str, title: str) -> list[str]:
-        """Events after which a panel shows another value than before; that it shows nothing any more does not count."""
+        """Events during which a panel showed another value than before; that it showed nothing does not count."""
         found = []
         for name in self._scopes:
-            before, after = (dict(values[name].get((board, title), ())) for values in (self._before, self._after))
-            if any(value != before.get(series) for series, value in after.items()):
+            before, during = (values[name].get((board, title), {}) for values in (self._before, self._during))
+            if any(values - before.get(series, set()) for series, values in during.items()):
                 found.append(name)
         return found
 
     def is_zero(self, board: str, title: str) -> bool:
-        """Whether a panel has shown nothing but 0, before and after all events."""
-        seen = [*self._before.values(), *self._after.values()]
-        return not any(value for values in seen for _, value in values.get((board, title), ()))
+        """Whether a panel has shown nothing but 0, before and during all events."""
+        seen = [*self._before.values(), *self._during.values()]
+        return not any(any(values) for found in seen for values in found.get((board, title), {}).values())
 
     def draw(self, board: str, began_at: float) -> None:
         """Write the dashboard as a picture, where `CHATBOT_TEST_PICTURES` names a folder."""
@@ -66,13 +69,16 @@ class Events:
         rows = [f"| {title} | {', '.join(events)} |\n" for title, events in moved_by(self, board).items()]
         (Path(folder) / f"{board}.md").write_text("| panel | moved by |\n|---|---|\n" + "".join(rows))
 
-    def _values(self, name: str) -> Values:
+    def _values(self, name: str, begin: float, end: float) -> Values:
         found: Values = {}
         for board in self._boards:
             for title, query in panel_queries(board, self._window, **self._scopes[name]):
-                samples = self._prometheus.ask(query)
-                rows = tuple(sorted((str(sorted(s["metric"].items())), float(s["value"][1])) for s in samples))
-                found[board, title] = (*found.get((board, title), ()), *rows)
+                of_panel = found.setdefault((board, title), {})
+                for sample in self._prometheus.ask_between(query, begin, end, max(1.0, (end - begin) / POINTS)):
+                    values = {float(value) for _, value in sample["values"]}
+                    of_panel.setdefault(f"{query} {sorted(sample['metric'].items())}", set()).update(
+                        value for value in values if math.isfinite(value)
+                    )
         return found
 
 

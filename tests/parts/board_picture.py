@@ -121,7 +121,7 @@ def _panel(panel: dict[str, Any], lines: Sequence[Line], box: Box, span: Span) -
     legend = list(_legend(shown, len(lines) - len(shown), box))
     plot = Box(box.x + 62, box.y + 34, box.width - 76, box.height - 68 - 14 * len(legend))
     unit = panel["fieldConfig"]["defaults"]["unit"]
-    top = _top(max((value for line in shown for _, value in line.points), default=0.0), unit == "s")
+    top = _top(max((value for line in shown for _, value in line.points), default=0.0), unit)
     for share in (0, 0.25, 0.5, 0.75, 1):
         y = plot.y + plot.height * (1 - share)
         yield f'<line class="g" x1="{plot.x:.1f}" x2="{plot.x + plot.width:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
@@ -186,12 +186,12 @@ def _pieces(points: Sequence[tuple[float, float]], longest_gap: float) -> Iterat
     yield piece
 
 
-def _top(value: float, has_minutes: bool) -> float:
-    """The next round number, whose quarters are round too; whole minutes above one."""
+def _top(value: float, unit: str) -> float:
+    """The next round number, whose quarters are round too, of the step of the unit's ladder that it is shown in."""
     if value <= 0:
         return 1.0
-    unit = 60.0 if has_minutes and value > 60 else 1.0
-    power = unit * 10.0 ** math.floor(math.log10(value / unit))
+    size = next((size for size, _ in _LADDERS[unit] if value >= size), 1.0) if unit in ("s", "bytes") else 1.0
+    power = size * 10.0 ** math.floor(math.log10(value / size))
     return next(step * power for step in (1, 1.2, 1.6, 2, 3, 4, 6, 8, 10) if value <= step * power * 1.0001)
 
 
