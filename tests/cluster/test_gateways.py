@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 from parts.gateway_columns import NAMES, READ_TIMEOUT_SECONDS, Column, Columns, Way, running_columns
 from parts.gateway_matrix import PAGE, Matrix
-from parts.gateway_services import PIECES, TWIN, Seen
+from parts.gateway_services import PIECES, Seen
 from parts.kube_client import Kube
 from parts.kube_cluster import free_ports
 from parts.leaving_client import LeavingClient
@@ -511,14 +511,25 @@ async def test_a_service_without_pods_is_said_to_be_unavailable(
 async def test_a_user_stays_with_one_pod(columns: Columns, matrix: Matrix, figures: Callable[..., None]) -> None:
     """nginx only: Traefik takes pods of one address for one pod, and those of the tests have but one address."""
     way = columns.columns["ingress-nginx"].second
-    columns.add_twin(way.behind.ports[TWIN])
-    try:
+    with columns.twin():
         assert await are_users_kept(way, set(way.behind.ports.values()))
-    finally:
-        columns.add_twin(None)
     figures(users=USERS)
     for name in NAMES:
         matrix.note(name, "affinity", {"ingress-nginx": "yes", "laptop": "-"}.get(name, "not tried"))
+
+
+async def test_a_late_question_is_not_sent_to_another_pod_as_well(columns: Columns) -> None:
+    """nginx asks the next pod after a timeout, but not with a POST."""
+    way = columns.columns["ingress-nginx"].second
+    with columns.twin():
+        await are_users_kept(way, set(way.behind.ports.values()))
+        asked = way.behind.stub.asked
+        async with way.client() as client:
+            answer = await client.post("/office/Llama", json=asking("quiet"))
+        await until(lambda: not way.behind.stub.running, LONG_SECONDS)
+
+    assert answer.status_code == 504
+    assert way.behind.stub.asked - asked == 1
 
 
 async def are_users_kept(way: Way, ports: set[int]) -> bool:

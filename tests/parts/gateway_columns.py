@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,9 +109,14 @@ class Columns:
                 said[condition["type"]] = min(said.get(condition["type"], "True"), condition["status"])
         return said
 
-    def add_twin(self, port: int | None) -> None:
-        """Give office of the second install a second pod; None takes it away."""
-        self._point("office", port, TWIN)
+    @contextmanager
+    def twin(self) -> Iterator[None]:
+        """Give office of the second install a second pod for a while."""
+        self._point("office", self.columns["ingress-nginx"].second.behind.ports[TWIN], TWIN)
+        try:
+            yield
+        finally:
+            self._point("office", None, TWIN)
 
     def _point(self, component: str, port: int | None, name: str) -> None:
         if port is None:
