@@ -108,6 +108,7 @@ class Dispatcher:
             self._measure(cast(MeasureFrame, frame))
         elif kind == "cancel":
             self._inbox.put(str(frame["id"]))
+            self._engine.scheduler.interrupt(str(frame["id"]))
         else:
             raise FrameError("unknown type")
 

@@ -13,6 +13,7 @@ class Counters:
         overhead_seconds_sample: Choosing tokens.
         overhead_seconds_deliver: Text, ends and bookkeeping.
         host_restores: Prompts that something came back for from main memory.
+        aborted_steps: Steps that were given up because a prompt they read was cancelled.
         prefix_queried: Prompt tokens that were looked up; `prefix_hit_*` are those found, by how.
     """
 
@@ -30,6 +31,7 @@ class Counters:
     host_restores: int = 0
     preemptions: int = 0
     decode_errors: int = 0
+    aborted_steps: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
 

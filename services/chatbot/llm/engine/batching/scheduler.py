@@ -15,7 +15,14 @@ from chatbot.llm.engine.batching.step_model import StepModel
 from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import StepEvent
 from chatbot.llm.engine.native.batch import Batch
-from chatbot.llm.engine.native.model import DECODE_INVALID, DECODE_NO_CELLS, DECODE_OK, Context, NativeError
+from chatbot.llm.engine.native.model import (
+    DECODE_ABORTED,
+    DECODE_INVALID,
+    DECODE_NO_CELLS,
+    DECODE_OK,
+    Context,
+    NativeError,
+)
 from chatbot.llm.engine.native.sizing import Sizes
 from chatbot.llm.engine.sampling.chooser import Chooser
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
@@ -24,6 +31,7 @@ from chatbot.llm.engine.text.vocabulary import Vocabulary
 _MAX_READING = 3
 _SHORT_TOKENS = 64
 _SHORT_SHARE = 4
+_WORTH_ABORTING_SECONDS = 0.2
 _DEFAULT_TUNING = Tuning()
 
 Run = tuple[Generation, int, int]
@@ -77,6 +85,7 @@ class Scheduler:
         self._chooser = Chooser(context, may_shorten=tuning.may_shorten)
         self._batch = Batch(context.n_rows_max)
         self._may_pin = tuning.may_pin
+        self._readers: frozenset[str] = frozenset()
         self._by_id: dict[str, Generation] = {}
         self._events: list[StepEvent] = []
 
@@ -97,6 +106,16 @@ class Scheduler:
         if generation is not None:
             self._seating.remove(generation)
             generation.chain.free()
+
+    def interrupt(self, request_id: str) -> None:
+        """From another thread, before `cancel`: end a long step that reads this generation's prompt.
+
+        The whole step is lost and computed again without it, so a step that ends soon anyway is left alone.
+        """
+        started = self.step_started
+        left_seconds = started + self.predicted_seconds - self._clock()
+        if started and request_id in self._readers and left_seconds > _WORTH_ABORTING_SECONDS:
+            self._context.abort()
 
     def finish(self, request_id: str, reason: str) -> list[StepEvent]:
         """End a generation between two steps; its last event, none where it had ended already."""
@@ -187,6 +206,7 @@ class Scheduler:
         prompt_rows, used = len(self._batch) - outputs, ledger.used
         self.predicted_seconds = self._step_model.predict(outputs, prompt_rows, used)
         self.step += 1
+        self._readers = frozenset(generation.request_id for generation, _count, _row in runs if generation.is_reading)
         started = self.step_started = self._clock()
         try:
             code = self._context.decode(self._batch)
@@ -240,6 +260,9 @@ class Scheduler:
 
     def _recover(self, code: int, runs: list[Run]) -> None:
         """After a failed decode, which changed nothing."""
+        if code == DECODE_ABORTED:
+            self.counters.aborted_steps += 1
+            return
         self.counters.decode_errors += 1
         if code == DECODE_NO_CELLS:
             if not self.residents.make_room(self.residents.ledger.free + 1):

@@ -18,6 +18,7 @@ from chatbot.llm.engine.native.sizing import Sizes
 _GGML_TYPE_F32 = 0
 DECODE_OK = 0
 DECODE_NO_CELLS = 1
+DECODE_ABORTED = 2
 DECODE_INVALID = -1
 
 
@@ -101,6 +102,11 @@ class Context:
             params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
             params.type_k = params.type_v = _GGML_TYPE_F32
         params.no_perf = True
+        # Asked after every node of the graph, so it must be no Python: the length of a text that is empty or not.
+        self._abort_text = ctypes.create_string_buffer(2)
+        self._abort_callback = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
+        params.abort_callback = self._abort_callback
+        params.abort_callback_data = ctypes.cast(self._abort_text, ctypes.c_void_p)
         self._handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self._handle:
             raise NativeError("llama.cpp cannot allocate the context")
@@ -113,7 +119,7 @@ class Context:
         self.n_rows_max = int(llama_cpp.llama_n_batch(self._handle))
 
     def decode(self, batch: Batch) -> int:
-        """Compute a batch; 0, or llama.cpp's error (1: no cells, nothing changed).
+        """Compute a batch; 0, or llama.cpp's error (1: no cells, 2: aborted; nothing changed).
 
         Raises:
             NativeError: The batch would abort the process: too many rows or outputs, or positions that do not
@@ -124,9 +130,14 @@ class Context:
         for sequence, start in batch.starts():
             if self.last_position(sequence) != start - 1:
                 raise NativeError(f"row at {start} does not continue sequence {sequence}")
+        self._abort_text.value = b""
         code = int(llama_cpp.llama_decode(self._handle, batch.native()))
         llama_cpp.llama_synchronize(self._handle)  # a GPU's decode returns before it is done
         return code
+
+    def abort(self) -> None:
+        """From any thread: let a running `decode` of a CPU end with 2 at its next node; between two it does nothing."""
+        self._abort_text.value = b"x"
 
     def logits(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """Logits of rows that were marked as output: float32 of shape (rows, n_vocab), valid until the next decode.
