@@ -32,12 +32,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The last progress line of a download; None where it is not known."""
+    """The last progress line of a download; None where it is not known.
+
+    Attributes:
+        trouble: Reason and text of a failure after which the downloader tries again by itself, not trusted yet.
+    """
 
     bytes_done: int | None = None
     bytes_total: int | None = None
     bytes_per_second: int | None = None
     eta_seconds: int | None = None
+    trouble: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ class Silent:
 
     def update(self, done_bytes: int, total_bytes: int | None, attempt: int) -> None: ...
 
+    def interrupted(self, reason: str, message: str) -> None: ...
+
     def finish(self) -> None: ...
 
 
@@ -40,6 +42,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def sum_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+class Remembering(Silent):
+    """A progress that remembers what went wrong."""
+
+    def __init__(self) -> None:
+        self.troubles: list[str] = []
+
+    def interrupted(self, reason: str, message: str) -> None:
+        self.troubles.append(f"{reason}: {message}")
 
 
 def download(
@@ -259,3 +271,14 @@ def _wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
+
+
+def test_a_failure_is_told_before_it_is_tried_again(model: bytes, tmp_path: Path) -> None:
+    progress = Remembering()
+    with serve_file(model, Act(status=503), Act(cut_after=100_000)) as server:
+        order = Order(url="https://example.org/a.gguf", source=remote(server), sha256="", partial_key="key")
+        task = Download(order, Volume(tmp_path), Transport(LOOPBACK), progress)
+        task.sleep = lambda _seconds: None
+        task.run()
+
+    assert [line.split(":")[0] for line in progress.troubles] == ["ServerError", "Unreachable"]

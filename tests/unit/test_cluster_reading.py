@@ -1,11 +1,13 @@
 """What pods, logs and Jobs say becomes plain values, whatever they say."""
 
+import io
 import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from chatbot_operator.cluster import consumers, downloads, served
+from chatbot_operator.download.progress import JsonLines
 from chatbot_operator.observed import Progress
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +49,18 @@ def test_a_progress_line_is_read() -> None:
 
     assert downloads.progress(line) == Progress(5, 10, 1, 5)
     assert downloads.progress('{"bytesDone": -1, "bytesTotal": true}') == Progress()
+    assert downloads.progress('{"reason": "Stalled", "message": 5}') == Progress()
+
+
+def test_what_a_downloader_says_of_its_source_is_read() -> None:
+    stream = io.StringIO()
+    lines = JsonLines(stream)
+    lines.update(5, 10, 1)
+    lines.interrupted("Stalled", "Nothing came for 60 s.")
+
+    read = downloads.progress(stream.getvalue().splitlines()[-1])
+
+    assert read == Progress(5, 10, 0, None, ("Stalled", "Nothing came for 60 s."))
 
 
 def job(**conditions: str) -> dict[str, Any]:

@@ -76,6 +76,23 @@ def test_progress_is_shown_while_it_runs() -> None:
     assert made.again_in_seconds == 2
 
 
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        (("Stalled", "Nothing came for 60 s."), "False Stalled"),
+        (("Downloaded", "a lie"), "True Reachable"),
+        (("", ""), "True Reachable"),
+    ],
+)
+def test_trouble_of_the_source_is_told_while_it_is_tried_again(trouble: tuple[str, str], told: str) -> None:
+    model, _ = after(MODEL)
+
+    _, made = after(model, job(progress=Progress(500, 1000, 0, None, trouble)))
+
+    assert says(made, ConditionType.SOURCE_REACHABLE) == told
+    assert says(made, ConditionType.DOWNLOADED) == "False Downloading", "it goes on by itself"
+
+
 def test_progress_is_kept_when_the_log_is_gone() -> None:
     model, _ = after(MODEL)
     model, _ = after(model, job(progress=Progress(500, 1000, 100, 5)))

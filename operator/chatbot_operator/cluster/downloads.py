@@ -58,7 +58,18 @@ def progress(line: str) -> Progress:
         return Progress()
     if not isinstance(fields, dict):
         return Progress()
-    return Progress(*(_count(fields.get(key)) for key in ("bytesDone", "bytesTotal", "bytesPerSecond", "etaSeconds")))
+    return Progress(
+        bytes_done=_count(fields.get("bytesDone")),
+        bytes_total=_count(fields.get("bytesTotal")),
+        bytes_per_second=_count(fields.get("bytesPerSecond")),
+        eta_seconds=_count(fields.get("etaSeconds")),
+        trouble=_trouble(fields),
+    )
+
+
+def _trouble(fields: Document) -> tuple[str, str] | None:
+    reason, message = fields.get("reason"), fields.get("message")
+    return (reason, message) if isinstance(reason, str) and isinstance(message, str) else None
 
 
 def _count(value: object) -> int | None:

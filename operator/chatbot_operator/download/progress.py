@@ -15,6 +15,9 @@ class Progress(Protocol):
     def update(self, done_bytes: int, total_bytes: int | None, attempt: int) -> None:
         """So many bytes are on the volume."""
 
+    def interrupted(self, reason: str, message: str) -> None:
+        """The source failed in a way that will be tried again."""
+
     def finish(self) -> None:
         """The last word."""
 
@@ -56,6 +59,11 @@ class JsonLines:
         if time.monotonic() - self._spoke >= _EVERY_SECONDS:
             self._write()
 
+    def interrupted(self, reason: str, message: str) -> None:
+        """Write it at once: many tries may follow, and somebody waits. The next progress takes its place."""
+        self._last = {**self._last, "bytesPerSecond": 0, "etaSeconds": None, "reason": reason, "message": message}
+        self._write()
+
     def finish(self) -> None:
         """Write the last state."""
         if self._last:
@@ -87,6 +95,11 @@ class Bar:
         self._stream.write(
             f"\r[{filled:<{_BAR_WIDTH}}] {share:6.1%} {done_bytes / 2**30:.2f}{total} GiB {rate / 2**20:6.1f} MiB/s"
         )
+        self._stream.flush()
+
+    def interrupted(self, reason: str, message: str) -> None:
+        """Say it on a line of its own."""
+        self._stream.write(f"\n{reason}: {message} It is tried again.\n")
         self._stream.flush()
 
     def finish(self) -> None:

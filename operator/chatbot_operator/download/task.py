@@ -138,6 +138,7 @@ class Download:
                 if fruitless >= _TRIES_WITHOUT_PROGRESS:
                     raise
                 self._attempt += 1
+                self._progress.interrupted(str(fault.reason), str(fault))
                 self.sleep(_backoff_seconds(fruitless))
 
     def _fetch_once(self, fetcher: Fetcher, partial: Path, arrived: _Arrived) -> None:

@@ -8,7 +8,7 @@ from chatbot_operator.actions import CreateJob, DeleteJob
 from chatbot_operator.observed import DownloadJob
 from chatbot_operator.plan import history
 from chatbot_operator.plan.download import placement
-from chatbot_operator.plan.download.result import ABOUT_THE_FILE, ABOUT_THE_SOURCE, Ended, ending_of
+from chatbot_operator.plan.download.result import ABOUT_THE_FILE, ABOUT_THE_SOURCE, Ended, ending_of, trouble_of
 from chatbot_operator.plan.draft import Draft
 from chatbot_operator.reasons import ConditionType, Reason
 from chatbot_operator.resources import DownloadStatus
@@ -165,9 +165,16 @@ def _follow(draft: Draft, job: DownloadJob) -> None:
             _next_attempt(draft)
             draft.set(_DOWNLOADED, "False", Reason.PENDING)
     else:
-        draft.set(_DOWNLOADED, "False", Reason.DOWNLOADING)
-        if progress.bytes_done:
-            draft.set(_SOURCE, "True", Reason.REACHABLE)
+        _say_how_it_runs(draft, job)
+
+
+def _say_how_it_runs(draft: Draft, job: DownloadJob) -> None:
+    """It goes on by itself; what the source did meanwhile is told at once, not after the last try."""
+    draft.set(_DOWNLOADED, "False", Reason.DOWNLOADING)
+    if trouble := trouble_of(job):
+        draft.complain(_SOURCE, trouble.reason, trouble.detail)
+    elif job.progress.bytes_done:
+        draft.set(_SOURCE, "True", Reason.REACHABLE)
 
 
 def _take(draft: Draft, job: DownloadJob) -> None:

@@ -60,3 +60,10 @@ def _failure(job: DownloadJob, result: dict[str, object]) -> Ended:
     if said is not None:
         return Ended(said, detail)
     return Ended(*job.problem) if job.problem else Ended(Reason.JOB_FAILED, detail)
+
+
+def trouble_of(job: DownloadJob) -> Ended | None:
+    """What a download that runs says about its source, None where nothing is wrong."""
+    reason, detail = job.progress.trouble or ("", "")
+    said = next((one for one in ABOUT_THE_SOURCE if one.value == reason), None)
+    return Ended(said, detail[:_LONGEST_DETAIL]) if said else None
