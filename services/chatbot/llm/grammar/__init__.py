@@ -1,4 +1,4 @@
-"""JSON Schemas of tools -> a grammar that a generation cannot leave. Pure code; the engine takes the text (ADR 0010)."""
+"""JSON Schemas of tools -> a grammar that a generation cannot leave (ADR 0010)."""
 
 from chatbot.llm.grammar.calls import Calls, call_grammar, decision_grammar
 from chatbot.llm.grammar.refusal import SchemaRefused
