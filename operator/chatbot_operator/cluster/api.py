@@ -4,6 +4,7 @@ The client library gives credentials, TLS and transport. Its typed models are le
 fields of many objects, and a document passes through unchanged.
 """
 
+import asyncio
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,18 +44,22 @@ EVENTS = Kind("api/v1", "events")
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+_MOST_CALLS_AT_ONCE = 20
+_PAGE_OBJECTS = 250
 _APPLY = "application/apply-patch+yaml"
 
 
 class Api:
     """The API server.
 
-    Every call raises `ApiFault` where it is refused and `Unreachable` where no answer comes in time.
+    Every call raises `ApiFault` where it is refused and `Unreachable` where no answer comes in time. A few are under
+    way at once, the others wait here: what all Models want together would otherwise pass its deadlines over there.
     """
 
     def __init__(self, api_client: client.ApiClient, timeout_seconds: float) -> None:
         self._client = api_client
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._slots = asyncio.Semaphore(_MOST_CALLS_AT_ONCE)
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None, timeout_seconds: float) -> Self:
@@ -92,15 +97,11 @@ class Api:
 
     async def find(self, kind: Kind, namespace: str, selector: str = "") -> list[Document]:
         """Read all objects of a namespace, or those that a label selector names."""
-        answer = await self._call("GET", kind.path(namespace), {"labelSelector": selector} if selector else {})
-        items: list[Document] = answer.get("items", [])
-        return items
+        return await self._list(kind.path(namespace), {"labelSelector": selector} if selector else {})
 
     async def find_everywhere(self, kind: Kind) -> list[Document]:
         """Read all objects of all namespaces."""
-        answer = await self._call("GET", f"/{kind.prefix}/{kind.plural}")
-        items: list[Document] = answer.get("items", [])
-        return items
+        return await self._list(f"/{kind.prefix}/{kind.plural}", {})
 
     async def create(self, kind: Kind, document: Document) -> Document:
         """Create an object; `Conflict` where one of that name exists."""
@@ -135,6 +136,20 @@ class Api:
             raise _refused(status, text)
         return text
 
+    async def _list(self, path: str, query: dict[str, str]) -> list[Document]:
+        """All pages, which show one moment; the deadline is for a page, however many there are.
+
+        Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+        """
+        found: list[Document] = []
+        token = ""
+        while True:
+            page = await self._call("GET", path, {**query, "limit": str(_PAGE_OBJECTS), "continue": token})
+            found += page.get("items", [])
+            token = page.get("metadata", {}).get("continue", "")
+            if not token:
+                return found
+
     async def _call(
         self, method: str, path: str, query: dict[str, str] | None = None, body: Any = None, flavour: str = ""
     ) -> Document:
@@ -150,8 +165,9 @@ class Api:
             method, url, headers, body, _ = await self._client.param_serialize(
                 method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
             )
-            answer = await self._client.call_api(method, url, headers, body, _request_timeout=self._timeout)
-            return answer.status, (await answer.read()).decode(errors="replace")
+            async with self._slots:  # the deadline is for the API server, not for our own line
+                answer = await self._client.call_api(method, url, headers, body, _request_timeout=self._timeout)
+                return answer.status, (await answer.read()).decode(errors="replace")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(f"{method} {path.partition('?')[0]}: {type(error).__name__}") from error
 

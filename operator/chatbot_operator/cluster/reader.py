@@ -1,6 +1,7 @@
 """From a Model's key to what planning needs. Keys that are due together are read together."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -25,7 +26,8 @@ class Reader:
     """Reads Models with their surroundings.
 
     A read never begins before it was asked for, so what is returned is at least as new as the event that caused it.
-    1,000 Models that are due at once cost the calls of one.
+    1,000 Models that are due at once cost the calls of one. A namespace is read once at a time: who comes meanwhile
+    waits for the next read and shares it, so a slow API server is asked less often, not more.
     """
 
     def __init__(self, api: Api, pages: ModelPages, now: Callable[[], datetime]) -> None:
@@ -33,6 +35,7 @@ class Reader:
         self._pages = pages
         self._now = now
         self._gathering: dict[str, tuple[set[str], asyncio.Task[Snapshot]]] = {}
+        self._reading: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def read(self, key: Key) -> tuple[Model, Observed] | None:
         """A Model and what the cluster shows about it; None where there is no such Model.
@@ -64,9 +67,10 @@ class Reader:
         return await asyncio.shield(task)
 
     async def _take(self, namespace: str, wanted: set[str]) -> Snapshot:
-        await asyncio.sleep(_GATHERING_SECONDS)
-        del self._gathering[namespace]  # who comes from now on gets the next one
-        return await snapshot.take(self._api, namespace, frozenset(wanted))
+        async with self._reading[namespace]:
+            await asyncio.sleep(_GATHERING_SECONDS)
+            del self._gathering[namespace]  # who comes from now on gets the next one
+            return await snapshot.take(self._api, namespace, frozenset(wanted))
 
     async def _observed(self, model: Model, seen: Snapshot) -> Observed:
         now = self._now()
