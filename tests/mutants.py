@@ -162,6 +162,39 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
     ),
+    Mutant(
+        "a saved sequence goes behind a beginning that is not there",
+        "tests/unit/test_engine_host_cache.py::test_a_state_whose_beginning_is_not_resident_is_of_no_use",
+        (
+            Edit(
+                f"{LLM}/engine/batching/host_cache.py",
+                "if cut - WORTH_MOVING > resident or cut >= len(tokens):",
+                "if cut >= len(tokens):",
+            ),
+        ),
+    ),
+    Mutant(
+        "tokens that a penalty makes room for are left out",
+        "tests/integration/test_engine_chooser.py::test_the_same_tokens_are_chosen",
+        (
+            Edit(
+                f"{LLM}/engine/sampling/chain.py",
+                "lowered = len(suppressed) + (last_n if has_penalties else 0)",
+                "lowered = len(suppressed)",
+            ),
+        ),
+    ),
+    Mutant(
+        "a grammar is not asked",
+        "tests/integration/test_engine_grammar.py::test_every_answer_is_in_the_language",
+        (
+            Edit(
+                f"{LLM}/engine/sampling/chooser.py",
+                "        if chain.grammar is None:\n            return self",
+                "        if True:\n            return self",
+            ),
+        ),
+    ),
     # ---- the second backend
     Mutant(
         "breaker never opens",

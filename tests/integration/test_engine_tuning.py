@@ -1,0 +1,110 @@
+"""What can be left out to measure it is really left out, and the answers stay the same."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from chatbot.llm.engine.batching.tuning import Tuning
+from chatbot.llm.engine.frames import LoadFrame
+from chatbot.llm.engine.native.model import Model
+from parts.engine_child import LOAD
+from parts.toy_engine import ToyEngine, load_toy, open_library
+from parts.toy_gguf import make_toy
+
+PREFIX = list(range(300, 500))
+LONG = list(range(300, 700))
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    library = open_library()
+    yield load_toy(make_toy(tmp_path_factory.mktemp("toy") / "toy.gguf"))
+    assert library.last_words() is not None
+
+
+@pytest.fixture
+def engine(toy: Model) -> Iterator[Callable[..., ToyEngine]]:
+    opened: list[ToyEngine] = []
+
+    def open_engine(without: str = "", **wanted: Any) -> ToyEngine:
+        frame: LoadFrame = {**LOAD, "without": without.split(",")}  # type: ignore[typeddict-item]
+        tuning = Tuning.of(frame, can_share=True)
+        opened.append(ToyEngine(toy, tuning=tuning, is_exact=True, slots=4, kv_tokens=4096, **wanted))
+        return opened[-1]
+
+    yield open_engine
+    for each in opened:
+        each.check_books()
+        each.close()
+
+
+def burst(each: ToyEngine) -> tuple[int, dict[str, str]]:
+    """Rows that a burst with one new prefix took, and its answers."""
+    for number in range(4):
+        each.submit(f"b{number}", [*PREFIX, 800 + number], shared_tokens=len(PREFIX), max_tokens=8, repeat_penalty=1.1)
+    each.run()
+    return each.scheduler.counters.rows, each.answers
+
+
+def test_without_following_everybody_computes_the_prefix(engine: Callable[..., ToyEngine]) -> None:
+    shared, answers = burst(engine())
+    alone, same = burst(engine("following"))
+
+    assert shared < 1.3 * len(PREFIX) + 4 * 9
+    assert alone > 1.5 * shared
+    assert same == answers
+
+
+def test_without_sharing_nothing_is_found(engine: Callable[..., ToyEngine]) -> None:
+    each = engine("sharing,pinning")
+    rows, answers = burst(each)
+
+    assert rows >= 4 * len(PREFIX)
+    assert each.scheduler.counters.prefix_hit_follower == each.scheduler.counters.prefix_hit_fork == 0
+    assert answers == burst(engine())[1]
+
+
+def test_without_pinning_no_sequence_of_its_own_holds_the_system_prompt(engine: Callable[..., ToyEngine]) -> None:
+    pinned, free = engine(), engine("pinning")
+    burst(pinned)
+    burst(free)
+
+    assert [any(sequence.pinned for sequence in each.scheduler.residents) for each in (pinned, free)] == [True, False]
+
+
+def test_without_the_short_list_every_choice_is_llama_cpps_own(engine: Callable[..., ToyEngine]) -> None:
+    short, whole = engine(), engine("shortlist")
+    asked: dict[str, int] = {}
+    for name, each in (("short", short), ("whole", whole)):
+        sample = each.context.sample
+
+        def count(chain: Any, row: int, name: str = name, sample: Any = sample) -> int:
+            asked[name] = asked.get(name, 0) + 1
+            return int(sample(chain, row))
+
+        each.context.sample = count  # type: ignore[method-assign]
+
+    assert burst(short)[1] == burst(whole)[1]
+    assert asked == {"whole": 4 * 8}
+
+
+def test_a_shorter_step_makes_smaller_pieces_of_a_prompt(toy: Model) -> None:
+    def steps_of_a_long_prompt(step_seconds: float) -> int:
+        each = ToyEngine(toy, tuning=Tuning(step_seconds=step_seconds), step_tokens=256)
+        model = each.scheduler._step_model
+        for rows in (64, 128, 192, 256) * 20:
+            model.observe(1, rows, 100, 0.010 + 0.001 * rows)
+        model.observe = lambda *_: None  # type: ignore[method-assign]
+        each.submit("runs", LONG[:10], max_tokens=100)
+        each.step(2)
+        before = each.scheduler.counters.steps
+        each.submit("reads", LONG[::-1], max_tokens=1)
+        while "reads" not in each.finishes:
+            each.step()
+        steps = each.scheduler.counters.steps - before
+        each.close()
+        return steps
+
+    few, many = (steps_of_a_long_prompt(seconds) for seconds in (10.0, 0.08))
+
+    assert (few, many) == (2, 6)
