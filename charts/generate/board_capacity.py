@@ -85,6 +85,20 @@ CAPACITY: Final = Board(
                     ((gauge("chatbot_engine_kv_cells"), SERVICE),),
                 ),
                 Panel(
+                    "Put back and dropped",
+                    "ops",
+                    "Generations put back because the pool was full, and sequences that left it.",
+                    (
+                        (rate("chatbot_engine_preemptions_total"), "{{service}} put back"),
+                        (rate("chatbot_engine_evictions_total", "", "service, to"), "{{service}} to {{to}}"),
+                    ),
+                ),
+            ),
+        ),
+        (
+            "Main memory",
+            (
+                Panel(
                     "Main memory of conversations that left the pool",
                     "bytes",
                     "Bytes of sequences that were evicted and can be copied back, over all pods.",
@@ -99,15 +113,6 @@ CAPACITY: Final = Board(
                             rate("chatbot_engine_host_cache_restores_total", "", "service, outcome"),
                             "{{service}} {{outcome}}",
                         ),
-                    ),
-                ),
-                Panel(
-                    "Put back and dropped",
-                    "ops",
-                    "Generations put back because the pool was full, and sequences that left it.",
-                    (
-                        (rate("chatbot_engine_preemptions_total"), "{{service}} put back"),
-                        (rate("chatbot_engine_evictions_total", "", "service, to"), "{{service}} to {{to}}"),
                     ),
                 ),
             ),

@@ -174,6 +174,15 @@ def test_every_panel_says_what_it_shows_of_metrics_that_exist(file: Path) -> Non
             assert target["legendFormat"], panel["title"]
 
 
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_every_row_of_panels_is_as_wide_as_the_page(file: Path) -> None:
+    widths: dict[int, int] = {}
+    for panel in json.loads(file.read_text())["panels"]:
+        widths[panel["gridPos"]["y"]] = widths.get(panel["gridPos"]["y"], 0) + panel["gridPos"]["w"]
+
+    assert set(widths.values()) == {24}
+
+
 def test_every_metric_is_on_a_dashboard() -> None:
     text = " ".join(file.read_text() for file in DASHBOARDS)
 

@@ -127,7 +127,7 @@ def _panel(panel: dict[str, Any], lines: Sequence[Line], box: Box, span: Span) -
         yield f'<line class="g" x1="{plot.x:.1f}" x2="{plot.x + plot.width:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
         label = _told(top * share, unit)
         yield f'<text class="a" text-anchor="end" x="{plot.x - 6:.1f}" y="{y + 3:.1f}">{label}</text>'
-    for at in _moments(seconds):
+    for at in _moments(seconds, plot.width):
         x = plot.x + plot.width * at / seconds
         yield (
             f'<text class="a" text-anchor="middle" x="{x:.1f}" y="{plot.y + plot.height + 14:.1f}">'
@@ -195,9 +195,9 @@ def _top(value: float, unit: str) -> float:
     return next(step * power for step in (1, 1.2, 1.6, 2, 3, 4, 6, 8, 10) if value <= step * power * 1.0001)
 
 
-def _moments(seconds: float) -> list[float]:
-    """Times of the axis, at most nine."""
-    step = next(one for one in (10, 15, 30, 60, 120, 300, 600, 1800, 3600) if seconds / one <= 8)
+def _moments(seconds: float, width: float) -> list[float]:
+    """Times of the axis, as many as have room."""
+    step = next(one for one in (10, 15, 30, 60, 120, 300, 600, 1800, 3600) if 40 * seconds / one <= width)
     return [float(at) for at in range(0, int(seconds) + 1, step)]
 
 
