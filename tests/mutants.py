@@ -175,7 +175,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "tokens that a penalty makes room for are left out",
-        "tests/integration/test_engine_chooser.py::test_the_same_tokens_are_chosen",
+        "tests/integration/test_engine_chooser.py::test_a_penalty_brings_up_tokens_from_below_all_that_it_pushes_down",
         (
             Edit(
                 f"{LLM}/engine/sampling/chain.py",

@@ -74,6 +74,26 @@ def test_the_same_tokens_are_chosen(shape: str) -> None:
         chain.free()
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_a_penalty_brings_up_tokens_from_below_all_that_it_pushes_down(temperature: float) -> None:
+    rng = np.random.default_rng(7)
+    seen = rng.choice(N_VOCAB, 64, replace=False).tolist()
+    sampling: Any = {**GREEDY, "temperature": temperature, "repeat_penalty": 30.0, "top_k": 5}
+    for _ in range(20):
+        logits = rng.standard_normal((1, N_VOCAB), np.float32)
+        logits[:, seen] += 20  # the 64 highest; one thirtieth of it is below the rest's best
+        short, whole = (SamplerChain(sampling, N_VOCAB, seen) for _ in range(2))
+        context = FakeContext(logits)
+
+        tokens = Chooser(context).choose([short], [0])  # type: ignore[arg-type]
+
+        assert context.whole == 0
+        assert tokens == Chooser(context, may_shorten=False).choose([whole], [0])  # type: ignore[arg-type]
+        assert tokens[0] not in seen
+        short.free()
+        whole.free()
+
+
 def test_only_a_chain_that_may_raise_a_token_or_is_wide_looks_at_all() -> None:
     chains = [SamplerChain({**GREEDY, **each}, N_VOCAB) for each in SETTINGS]  # type: ignore[typeddict-item]
     context = FakeContext(np.random.default_rng(1).standard_normal((len(chains), N_VOCAB), np.float32))
