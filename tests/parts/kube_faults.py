@@ -256,7 +256,7 @@ FAULTS = [
         Reason.SECRET_MISSING,
     ),
     Fault("the model says nothing", _file(lambda p: make_toy(p, seed=4, mute=True)), "RolledBack", Reason.SMOKE_EMPTY),
-    Fault("an unknown architecture", _file(_other_architecture), "RolledBack", Reason.MODEL_INVALID),
+    Fault("an unknown architecture", _file(_other_architecture), "RolledBack", Reason.LOAD_FAILED),
     Fault(
         "slower than minTokensPerSecond",
         _file(lambda p: make_toy(p, seed=11), minTokensPerSecond=1_000_000),
