@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from chatbot.api.not_found import NotFoundApp
 from chatbot.api.service import HttpLimits
+from chatbot.core.admission import AdmissionPolicy
 from chatbot.server.gateway import Gateway
 from parts.http_service import Service, ServiceOptions, build, serving
 from parts.leaving_client import LeavingClient
@@ -19,6 +20,7 @@ from parts.stub_generator import StubGenerator
 from parts.waiting import until
 
 FREED_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 86_400.0
 LONG = ["word "] * 100_000
 STREAM = "text/event-stream"
 REQUESTS = "chatbot_requests_total"
@@ -70,7 +72,13 @@ CASES = {
 
 @asynccontextmanager
 async def one_port(folder: Path, generator: StubGenerator, slots: int) -> AsyncIterator[Service]:
-    app, service = build(folder, ServiceOptions(generator=generator, slots=max(1, slots)))
+    # Nobody is refused by estimate: it grows with the time that the one who holds the slot has run already, so behind
+    # it a hundred fit into three minutes on a quick machine only.
+    policy = AdmissionPolicy(LONGEST_WAIT_SECONDS, 512)
+    options = ServiceOptions(
+        generator=generator, slots=max(1, slots), policy=policy, queue_seconds=LONGEST_WAIT_SECONDS
+    )
+    app, service = build(folder, options)
     async with serving(Gateway({"office": app}, NotFoundApp()), service.gate) as (port,):
         service.port, service.url = port, f"http://127.0.0.1:{port}"
         yield service
