@@ -16,7 +16,6 @@ from parts.gateway_objects import (
     components,
     environments,
     gateway_api,
-    own_address,
     point,
     rendered,
     withdraw,
@@ -27,6 +26,7 @@ from parts.helm import Document, neighbour_kinds
 from parts.kube_client import Kube
 from parts.kube_cluster import free_ports, scratch_namespace
 from parts.needs import left_out
+from parts.pods_host import pods_host
 
 ON_KUBERNETES = ("ingress-traefik", "httproute-traefik", "ingress-nginx")
 NAMES = (*ON_KUBERNETES, "laptop")
@@ -132,37 +132,38 @@ async def running_columns(kube: Kube, folder: Path) -> AsyncIterator[Columns]:
     if not kube.login.token:
         left_out("the kubeconfig has no token, which Traefik needs; get it: a ServiceAccount's token")
     nginx_program()
-    address, program = own_address(), traefik()
+    program = traefik()
     ingress_port, route_port, nginx_port = free_ports(3)
     with ExitStack() as stack:
+        host = stack.enter_context(pods_host())
         stack.enter_context(gateway_api(kube, neighbour_kinds()))
         namespace = stack.enter_context(scratch_namespace(kube))
-        releases = [rendered("chatbot", namespace, ()), rendered("second", namespace, _second(address))]
+        releases = [rendered("chatbot", namespace, ()), rendered("second", namespace, _second(host.near))]
         installs = [install(folder / str(number), environments(each)) for number, each in enumerate(releases)]
         laptop = install(folder / "laptop", {})
-        async with behind_gateways(installs, laptop, address) as laptop_port:
+        async with behind_gateways(installs, laptop, host) as laptop_port:
             for documents, apps in zip(releases, installs, strict=True):
-                _tell(kube, namespace, address, documents, apps)
+                _tell(kube, namespace, host.address, documents, apps)
             stack.enter_context(classes(kube, namespace, CONTROLLER, route_port))
             nginx = stack.enter_context(running_nginx(folder / "nginx", nginx_port, kube, namespace))
             said = stack.enter_context(
                 running_traefik(folder / "traefik", program, kube.login, namespace, (ingress_port, route_port))
             )
             ports = dict(zip(ON_KUBERNETES, (ingress_port, route_port, nginx_port), strict=True))
-            columns = {name: _column(name, port, installs, address) for name, port in ports.items()}
+            columns = {name: _column(name, port, installs, host.near) for name, port in ports.items()}
             way = Way(laptop_port, "chat.test", laptop.behind, None)
             columns["laptop"] = Column("laptop", way, way)
             await _ready([way for each in columns.values() for way in (each.main, each.second)], said)
             gateway_class = kube.get("GatewayClass", "", namespace)
             features = [each["name"] for each in gateway_class["status"]["supportedFeatures"]]
-            yield Columns(columns, features, kube, namespace, nginx, components(releases[1]), address)
+            yield Columns(columns, features, kube, namespace, nginx, components(releases[1]), host.address)
 
 
-def _second(address: str) -> tuple[str, ...]:
+def _second(gateway: str) -> tuple[str, ...]:
     annotation = f'"nginx.ingress.kubernetes.io/proxy-read-timeout": "{READ_TIMEOUT_SECONDS}"'
     return (
         f'gateway.hosts=["{SECOND_HOST}"]',
-        f'http.trustedProxies=["{address}/32"]',
+        f'http.trustedProxies=["{gateway}/32"]',
         f"gateway.ingress.annotations={{{annotation}}}",
         "gateway.ingress.userAffinity=true",
         "queue.timeoutSeconds=1",
@@ -176,8 +177,8 @@ def _tell(kube: Kube, namespace: str, address: str, documents: Sequence[Document
         point(kube, (namespace, service), address, apps.behind.ports[component])
 
 
-def _column(name: str, port: int, installs: Sequence[Apps], address: str) -> Column:
-    main = Way(port, "chat.test", installs[0].behind, address)
+def _column(name: str, port: int, installs: Sequence[Apps], gateway: str) -> Column:
+    main = Way(port, "chat.test", installs[0].behind, gateway)
     return Column(name, main, Way(port, SECOND_HOST, installs[1].behind, None))
 
 

@@ -4,7 +4,6 @@ The Deployments stay away: slices of the tests' own point the chart's Services a
 all that a gateway looks at.
 """
 
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,21 +12,10 @@ import yaml
 
 from parts.helm import CHARTS, CHOSEN, NEIGHBOURS, Document, environment, helm, pods
 from parts.kube_client import Kube, Refused, wait_for
-from parts.needs import left_out
 
 KINDS = ("Service", "Ingress", "HTTPRoute")
 GATEWAY = "public"
 _SLICE_OWNER = {"endpointslice.kubernetes.io/managed-by": "gateway-suite"}
-
-
-def own_address() -> str:
-    """An address of this machine that is not loopback, which no slice may name. Nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("198.51.100.1", 9))
-        except OSError:
-            left_out("this machine has no address but loopback, which no EndpointSlice may name; get it: a network")
-        return str(probe.getsockname()[0])
 
 
 def rendered(release: str, namespace: str, sets: Sequence[str]) -> list[Document]:

@@ -32,6 +32,7 @@ from chatbot.server.gateway import Gateway
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from parts.http_service import Service, ServiceOptions, build, serving
+from parts.pods_host import PodsHost
 from parts.stub_generator import StubGenerator
 
 PIECES = ("하나 ", "둘 ", "셋")
@@ -208,8 +209,8 @@ def _note_addresses(service: Service, addresses: list[str]) -> None:
 
 
 @asynccontextmanager
-async def behind_gateways(installs: Sequence[Apps], laptop: Apps, address: str) -> AsyncIterator[int]:
-    """Serve installs on an address, and a laptop's own gateway on loopback, whose port is yielded."""
+async def behind_gateways(installs: Sequence[Apps], laptop: Apps, host: PodsHost) -> AsyncIterator[int]:
+    """Serve installs on a host of their own, and a laptop's own gateway on loopback, whose port is yielded."""
     own = {name: app for name, app in laptop.apps.items() if name != "not-found"}
     gateway = Gateway(own, laptop.apps["not-found"])
     gate = laptop.behind.office.gate
@@ -217,7 +218,7 @@ async def behind_gateways(installs: Sequence[Apps], laptop: Apps, address: str) 
     flat += [(each.behind, TWIN, each.apps["office"]) for each in installs]
     async with (
         serving(gateway, gate) as (laptop_port,),
-        serving(flat[0][2], gate, *(app for _, _, app in flat[1:]), host=address) as ports,
+        serving(flat[0][2], gate, *(app for _, _, app in flat[1:]), place=host.bind) as ports,
     ):
         for (behind, name, _), port in zip(flat, ports, strict=True):
             behind.ports[name] = port

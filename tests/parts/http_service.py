@@ -1,7 +1,8 @@
 """A whole service on a free loopback port: the real routes, core and store over a stub generator."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,10 +102,17 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
     return app, Service(app, "", 0, options.generator, admission, answerer, meters, gate)
 
 
+def on_loopback() -> socket.socket:
+    """A socket bound to a free port of this machine alone."""
+    return bind("127.0.0.1", 0)
+
+
 @asynccontextmanager
-async def serving(app: ASGIApp, gate: Gate, *more: ASGIApp, host: str = "127.0.0.1") -> AsyncIterator[Sequence[int]]:
-    """Serve apps on free ports of loopback, or of another address of this machine; the ports are yielded."""
-    listeners = [Listener(one, bind(host, 0)) for one in (app, *more)]
+async def serving(
+    app: ASGIApp, gate: Gate, *more: ASGIApp, place: Callable[[], socket.socket] = on_loopback
+) -> AsyncIterator[Sequence[int]]:
+    """Serve apps, each on a socket of its own, bound by `place`; the ports are yielded."""
+    listeners = [Listener(one, place()) for one in (app, *more)]
     ports = [listener.socket.getsockname()[1] for listener in listeners]
     for listener in listeners:
         listener.socket.listen(2048)

@@ -17,7 +17,7 @@ import yaml
 from parts.kube_client import Login, wait_for
 from parts.kube_cluster import free_ports
 
-_READY_SECONDS = 60
+_READY_SECONDS = 180
 
 
 class Operator:

@@ -33,7 +33,7 @@ class Stage:
             Operator(login, namespace, pods.url, proxy.url, work_tick_seconds="2") for _ in range(2)
         )
 
-    def wait(self, is_over: Callable[[Kube, str], bool], seconds: float = 90) -> None:
+    def wait(self, is_over: Callable[[Kube, str], bool], seconds: float = 300) -> None:
         """Return when something is over."""
         wait_for(lambda: is_over(self.kube, self.namespace), seconds, self._story)
 
