@@ -39,7 +39,13 @@ _ALL: Final = (OURS, _A, _B, _C, TUNED, OURS_AGAIN)
 SETTINGS: Final = (
     "CHATBOT_ENGINE_STEP_TOKENS=64",
     "CHATBOT_ENGINE_STEP_TOKENS=512",
-    "CHATBOT_ENGINE_THREADS=1",
+    "CHATBOT_ENGINE_STEP_SECONDS=10",
+    "CHATBOT_ENGINE_IDLE_TOKENS=0",
+    "CHATBOT_ENGINE_HOST_CACHE_MIB=0",
+    "CHATBOT_ENGINE_WITHOUT=sharing",
+    "CHATBOT_ENGINE_WITHOUT=following",
+    "CHATBOT_ENGINE_WITHOUT=pinning",
+    "CHATBOT_ENGINE_WITHOUT=shortlist",
 )
 """Settings of the engine that are said to matter, for `--settings`."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gguf
 import pytest
+from chatbot.server.environment import names
 from engine_bench.load.chat import Chat
 from engine_bench.load.client import Exchange, Question, read
 from engine_bench.load.mixed import Mixed
@@ -18,7 +19,7 @@ from engine_bench.results.report import BEGIN, END, write_into, write_report
 from engine_bench.results.rows import goal_rows, rows, setting_rows
 from engine_bench.rounds import Bench
 from engine_bench.servers.contestants import TUNED, Place, command_of
-from engine_bench.sizes import SIZES
+from engine_bench.sizes import SETTINGS, SIZES
 
 PLACE = Place(Path("/model.gguf"), Path("/programs"), 2)
 ANSWER = (
@@ -274,6 +275,12 @@ def test_a_setting_is_a_contestant_of_its_own() -> None:
     command = command_of("ours CHATBOT_ENGINE_STEP_TOKENS=512", PLACE)
 
     assert command.environment["CHATBOT_ENGINE_STEP_TOKENS"] == "512"
+
+
+def test_settings_that_are_said_to_matter_exist() -> None:
+    known = set(names())
+
+    assert {setting.partition("=")[0] for setting in SETTINGS} <= known
 
 
 @pytest.mark.parametrize("size", SIZES)
