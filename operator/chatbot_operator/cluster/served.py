@@ -34,10 +34,17 @@ class ModelPages:
         await self._session.close()
 
     async def ask(self, pods: Iterable[Document]) -> dict[str, ServedModel]:
-        """What each pod says, by UID; pods that do not answer are left out."""
+        """What each pod says, by UID; pods that do not answer twice are left out.
+
+        Twice, because silence changes conditions: one lost answer would write a status, and another one soon after.
+        """
         asked = [pod for pod in pods if pod.get("status", {}).get("podIP")]
-        answers = await asyncio.gather(*(self._ask_one(pod) for pod in asked))
-        return {pod["metadata"]["uid"]: served for pod, served in zip(asked, answers, strict=True) if served}
+        found = await self._ask_each(asked)
+        return found | await self._ask_each([pod for pod in asked if pod["metadata"]["uid"] not in found])
+
+    async def _ask_each(self, pods: list[Document]) -> dict[str, ServedModel]:
+        answers = await asyncio.gather(*(self._ask_one(pod) for pod in pods))
+        return {pod["metadata"]["uid"]: served for pod, served in zip(pods, answers, strict=True) if served}
 
     async def _ask_one(self, pod: Document) -> ServedModel | None:
         metadata, ip = pod["metadata"], pod["status"]["podIP"]
