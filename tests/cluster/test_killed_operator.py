@@ -105,7 +105,7 @@ def test_a_model_deleted_and_the_operator_killed_at_any_write_leaves_nothing(
             place.operator.start()
             place.proxy.kill_after(*point, strike)
             create_to_delete(kube, place.namespace)
-            assert struck.wait(90), place.operator.log[-2000:]
+            assert struck.wait(300), place.operator.log[-2000:]
             place.wait(gone)
             place.wait_until_quiet()
             place.wait(gone)
@@ -148,7 +148,7 @@ def tell_story(kube: Kube, pods: FakePods, seed: int, most_kills: int) -> tuple[
         with killer(place, seed, most_kills) as done:
             for act, is_over in STORY:
                 act(kube, place.namespace)
-                place.wait(is_over, 180)
+                place.wait(is_over)
         place.wait_until_quiet()
         objects = final_objects(kube, place.namespace)
         delete(kube, place.namespace)

@@ -12,7 +12,7 @@ def live(place: Stage) -> tuple[dict[str, object], Counter[str]]:
     """The whole story: what there is in the end, and how often each Event about the Model was posted."""
     for act, is_over in STORY:
         act(place.kube, place.namespace)
-        place.wait(is_over, 120)
+        place.wait(is_over)
         place.wait_until_quiet()
     events = place.kube.find("Event", place.namespace)
     told = Counter(str(event["reason"]) for event in events if event["involvedObject"]["kind"] == "Model")
