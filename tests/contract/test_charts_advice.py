@@ -19,7 +19,7 @@ OLDEST, NEWEST = "1.30.0", "1.37.0"
 ACCEPTED = yaml.safe_load((Path(__file__).parent / "accepted_advice.yaml").read_text())
 OK = 10
 """kube-score's grade of a check without a finding."""
-TOOL_SECONDS = 240
+TOOL_SECONDS = 600
 
 
 @dataclass(frozen=True, order=True, slots=True)
