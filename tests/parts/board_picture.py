@@ -216,4 +216,4 @@ def _told(value: float, unit: str) -> str:
     """A value as Grafana would show it."""
     ladder = _LADDERS[unit]
     size, name = next(((size, name) for size, name in ladder if abs(value) >= size), ladder[-1])
-    return f"{value / size:.3g}{name}" if value else "0"
+    return f"{value / size:.4g}{name}" if value else "0"
