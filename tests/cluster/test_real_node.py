@@ -182,6 +182,8 @@ def test_uninstalled_it_leaves_data_and_nothing_else(site: Site) -> None:
     kube, kinds = site.node.kube, "all,configmaps,secrets,networkpolicies,poddisruptionbudgets,ingresses,pvc,models"
     site.node.say("helm uninstall chatbot -n chatbot")
     site.node.say("helm uninstall chatbot-operator -n chatbot-system")
+    # what NOTES say: Helm does not take away what `helm test` made
+    site.node.say("kubectl delete pod,configmap -n chatbot -l app.kubernetes.io/component=test")
 
     wait_for(lambda: kube.find("Pod", "chatbot") == [], 180, lambda: site.node.say("kubectl get pods -n chatbot"))
     left = site.node.say(f"kubectl get {kinds} -n chatbot -o name").split()
