@@ -189,7 +189,7 @@ def _less_rights(site: Site, folder: Path) -> None:
 
 
 def _rights_again(site: Site, folder: Path) -> None:
-    site.node.say(f"kubectl replace -f {folder / 'role.json'} --force=false")
+    site.node.say(f"kubectl replace -f {folder / 'role.json'}")
 
 
 def _as_json(role: Document) -> str:
@@ -197,7 +197,7 @@ def _as_json(role: Document) -> str:
     metadata = {
         key: role["metadata"][key] for key in ("name", "namespace", "labels", "annotations") if key in role["metadata"]
     }
-    return json.dumps({**role, "metadata": metadata})
+    return json.dumps({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", **role, "metadata": metadata})
 
 
 def _another(**storage: str) -> Act:
@@ -259,7 +259,7 @@ FAULTS = [
     Fault("an unknown architecture", _file(_other_architecture), "RolledBack", Reason.LOAD_FAILED),
     Fault(
         "slower than minTokensPerSecond",
-        _file(lambda p: make_toy(p, seed=11), minTokensPerSecond=1_000_000),
+        _file(lambda p: make_toy(p, seed=11), minTokensPerSecond=100_000),
         "RolledBack",
         Reason.TOO_SLOW,
         heal=lambda site, _: site.rollout(minTokensPerSecond=0),
