@@ -46,6 +46,7 @@ def lying(lies: Mapping[str, str]) -> object:
     [
         ("few", "4 told and 3 received of 4"),
         ("counts", "prompt 48 of 49"),
+        ("silent", "prompt None of 49"),
         ("early", "finish stop"),
         ("busy", "status 503"),
         ("stuck", "status 0"),

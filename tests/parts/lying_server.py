@@ -2,7 +2,7 @@
 
     python -m parts.lying_server LIE PORT
 
-LIE: honest, few (a token less than it says), counts (other counts than it gives), early (says that it came to an end),
+LIE: honest, few (a token less than it says), counts (other counts than it gives), silent (none), early (says that it came to an end),
 busy (503 to every second request after the first ones), stuck (ends while it answers).
 """
 
@@ -46,7 +46,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.say({"choices": [{"delta": {"content": "123"}, "finish_reason": None}]})
         self.say({"choices": [{"delta": {}, "finish_reason": "stop" if lie == "early" else "length"}]})
         usage = {"prompt_tokens": prompt - (lie == "counts"), "completion_tokens": count}
-        self.say({"choices": [], "usage": usage})
+        if lie != "silent":
+            self.say({"choices": [], "usage": usage})
         self.wfile.write(b"data: [DONE]\n\n")
 
     def say(self, event: dict[str, object]) -> None:

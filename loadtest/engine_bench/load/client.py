@@ -99,6 +99,11 @@ class Exchange:
         times = [at for at, _ in self.pieces]
         return [(then, then - before) for before, then in zip(times, times[1:], strict=False)]
 
+    def believe(self) -> None:
+        """Of a server that tells no counts: the prompt is believed, the answer is what arrived."""
+        if self.prompt_tokens is None and self.completion_tokens is None:
+            self.prompt_tokens, self.completion_tokens = self.wanted_prompt_tokens, tokens_in(self.text)
+
     def fault(self) -> str | None:
         """What of it is not the work that was asked for, or None."""
         if self.status != 200:

@@ -131,7 +131,10 @@ def _example(place: Place) -> Command:
         },
     }
     script = str(place.programs / "examples-server" / "server.py")
-    return Command((sys.executable, script, "-C", "{folder}/config.json"), _libraries(place), json.dumps(config))
+    # It imports the picture half of the binding too, which has a variable of its own.
+    environment = _libraries(place) | {"MTMD_CPP_LIB": str(place.programs)}
+    words = (sys.executable, script, "-C", "{folder}/config.json")
+    return Command(words, environment, json.dumps(config), tells_counts=False)
 
 
 def _libraries(place: Place) -> dict[str, str]:

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -37,11 +37,13 @@ class Command:
 
     Attributes:
         config: Content of `{folder}/config.json`; "" for none.
+        tells_counts: Whether its streams end with token counts, as was asked for.
     """
 
     words: tuple[str, ...]
     environment: Mapping[str, str]
     config: str = ""
+    tells_counts: bool = True
 
     def filled(self, port: int, other_port: int, folder: Path) -> "Command":
         """With everything filled in."""
@@ -53,7 +55,8 @@ class Command:
             return text
 
         environment = {name: fill(value) for name, value in self.environment.items()}
-        return Command(tuple(fill(word) for word in self.words), environment, fill(self.config))
+        words = tuple(fill(word) for word in self.words)
+        return replace(self, words=words, environment=environment, config=fill(self.config))
 
     def __str__(self) -> str:
         """As one would type it."""
@@ -110,6 +113,8 @@ class Server:
         question = Question("ready", "ready", "ready", ({"role": "user", "content": "000"},), 1)
         while True:
             exchange = await ask(self.port, question, _READY_SECONDS_ONE_TRY)
+            if not self.command.tells_counts:
+                exchange.believe()
             if exchange.fault() is None:
                 return
             if self._process.poll() is not None:
