@@ -2,8 +2,8 @@
 
     python -m parts.lying_server LIE PORT
 
-LIE: honest, few (a token less than it says), counts (other counts than it gives), silent (none), early (says that it came to an end),
-busy (503 to every second request after the first ones), stuck (ends while it answers).
+LIE: honest, few (a token less than it says), counts (other counts than it gives), silent (none), early
+(says that it came to an end), busy (503 to every second request after the first ones), stuck (ends while it answers).
 """
 
 import http.server
