@@ -130,11 +130,13 @@ def refusal(service: Service, name: str) -> str:
 
 def _crowd(service: Service, name: str, size: int) -> str:
     refused: list[tuple[str | None, bytes]] = []
+    statuses: list[int] = []
     seen = threading.Event()
 
     def one() -> None:
         with contextlib.suppress(OSError, http.client.HTTPException):
             response = service.open("POST", "/Llama", question(name), Accept="text/event-stream")
+            statuses.append(response.status)
             if response.status == 429:
                 refused.append((response.headers["Retry-After"], response.read()))
                 seen.set()
@@ -148,6 +150,8 @@ def _crowd(service: Service, name: str, size: int) -> str:
     seen.set()
     for thread in threads:
         thread.join(30)
+    if statuses == [200] * size:
+        raise LeftOut(f"all of {size} requests were answered before the line was full")
     _require(bool(refused), f"one of {size} requests at once is refused with 429")
     header, body = refused[0]
     _require(header == str(json.loads(body)["retry_after"]), "Retry-After and retry_after are the same")
