@@ -125,8 +125,8 @@ class EngineSettings(Section):
 
     idle_tokens: int = Field(-1, ge=-1, le=1 << 24)
     """Cells of the pool that finished conversations may keep for their next turn; every step reads them, so they are
-    not free. -1: a quarter of the pool and at most 4,096 on a CPU, of which those beyond what this model carries cheaply move to
-    main memory after a few steps; half and at most 16,384 on a GPU."""
+    not free. -1: a quarter of the pool and at most 4,096 on a CPU, of which those beyond what this model carries
+    cheaply move to main memory after a few steps; half and at most 16,384 on a GPU."""
 
     host_cache_mib: int = Field(-1, ge=-1, le=1 << 22)
     """Main memory for conversations that had to leave the pool; their next turn is copied back instead of computed.
