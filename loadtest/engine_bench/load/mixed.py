@@ -42,8 +42,15 @@ class Mixed:
         """Streams first; they end after the last long prompt."""
         rng = random.Random(seed)  # noqa: S311 - texts, no secrets
         is_over = asyncio.Event()
-        users = [(f"s{number}", random.Random(rng.random())) for number in range(self.streams)]  # noqa: S311
-        running = [asyncio.create_task(self._streams(port, user, own, is_over)) for user, own in users]
+        begun = [asyncio.Event() for _ in range(self.streams)]
+        running = [
+            asyncio.create_task(self._streams(port, f"s{number}", random.Random(rng.random()), (begins, is_over)))  # noqa: S311
+            for number, begins in enumerate(begun)
+        ]
+        for begins, stream in zip(begun, running, strict=True):
+            sign = asyncio.create_task(begins.wait())
+            await asyncio.wait({sign, stream}, return_when=asyncio.FIRST_COMPLETED)  # one that fails never begins
+            sign.cancel()
         await asyncio.sleep(self.lead_seconds)
         longs = []
         for number in range(self.longs):
@@ -55,12 +62,23 @@ class Mixed:
         is_over.set()
         return [each for task in running for each in await task] + longs
 
-    async def _streams(self, port: int, user: str, rng: random.Random, is_over: asyncio.Event) -> list[Exchange]:
+    async def _streams(
+        self, port: int, user: str, rng: random.Random, signs: tuple[asyncio.Event, asyncio.Event]
+    ) -> list[Exchange]:
         exchanges: list[Exchange] = []
+        begins, is_over = signs
+
+        def notes(pieces: int) -> bool:
+            if pieces:
+                begins.set()
+            return False  # it stays
+
         while not is_over.is_set():
             prompt = fresh(rng, self.stream_prompt_tokens // 2, self.stream_prompt_tokens // 2)
             key, seed = f"{user}.{len(exchanges)}", rng.randrange(2**31)
-            exchanges.append(await ask(port, Question(key, "stream", user, prompt, self.stream_tokens, seed)))
+            looks = None if begins.is_set() else notes
+            question = Question(key, "stream", user, prompt, self.stream_tokens, seed, looks)
+            exchanges.append(await ask(port, question))
             if exchanges[-1].fault() is not None:
                 break  # the run is void; a server that refuses must not be asked without a pause
         return exchanges
