@@ -98,8 +98,9 @@ def test_a_token_is_tested_before_the_whole_vocabulary_is(engine: Callable[..., 
     each.submit("free", PROMPT, grammar="root ::= [^가]*", temperature=1.0, max_tokens=20)
     each.run()
 
-    assert looked_at.count(1) == 20
-    assert looked_at.count(each.vocabulary.n_tokens) < 10
+    alone = looked_at.count(1)
+    assert alone > 10
+    assert 20 - alone <= len(looked_at) - alone < 10  # a control token is refused untested
 
 
 def test_a_grammar_that_is_at_its_end_ends_the_answer(engine: Callable[..., ToyEngine]) -> None:
@@ -107,6 +108,17 @@ def test_a_grammar_that_is_at_its_end_ends_the_answer(engine: Callable[..., ToyE
 
     assert each.answer(PROMPT, grammar='root ::= "yes" | "no"', max_tokens=40) in ("yes", "no")
     assert each.finishes["alone"]["finish"] == "stop"
+
+
+def test_a_control_token_is_never_written_as_text(engine: Callable[..., ToyEngine]) -> None:
+    each = engine(shows_ids=False)
+    header = each.vocabulary.named("<|start_header_id|>")
+    text = 'root ::= "<|start_header_id|>"'
+    assert header is not None and header not in each.vocabulary.ends
+
+    for seed in range(20):
+        answer = each.answer([*PROMPT, seed], grammar=text, temperature=2.0, top_k=0, seed=seed, max_tokens=40)
+        assert answer == "<|start_header_id|>"
 
 
 def test_a_dead_end_is_an_error_and_no_abort(engine: Callable[..., ToyEngine]) -> None:
@@ -137,4 +149,4 @@ def test_a_dead_end_is_an_error_and_no_abort(engine: Callable[..., ToyEngine]) -
 )
 def test_what_cannot_be_read_is_refused(toy: Model, text: str) -> None:
     with pytest.raises(InvalidGrammar):
-        Grammar(toy.vocab, text)
+        Grammar(toy.vocab, text, ())

@@ -9,11 +9,17 @@ from chatbot.api.texts import LANGUAGES, text
 from chatbot.api.v1.schemas import ChatCompletionRequest
 from chatbot.domain.chat import Message
 from chatbot.domain.errors import InvalidInput
+from chatbot.domain.generation import AnswerFormat
 
 OFFICE = {"input_data": "안녕하세요!", "user_id": "test_user"}
 CHARACTER = OFFICE | {"character_name": "AI Assistant", "greeting": "안녕하세요!", "context": "친근한 AI 어시스턴트"}
 V1: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 CANARY = "canary-7f3a"
+SCHEMA_FIELD = "response_format.json_schema.schema"
+
+
+def schema_format(**changes: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}} | changes}
 
 
 def refused(schema: type[Any], body: dict[str, Any]) -> InvalidInput:
@@ -120,7 +126,16 @@ def test_refuses_a_bad_idempotency_key(value: str) -> None:
         ({"tool_choice": "required"}, "tool_choice", "not_supported"),
         ({"functions": [{}]}, "functions", "not_supported"),
         ({"logit_bias": {"1": 5}}, "logit_bias", "not_supported"),
-        ({"response_format": {"type": "json_object"}}, "response_format", "not_supported"),
+        ({"response_format": "json_object"}, "response_format", "not_object"),
+        ({"response_format": {}}, "response_format.type", "required"),
+        ({"response_format": {"type": "grammar"}}, "response_format.type", "wrong_choice"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "required"),
+        ({"response_format": schema_format(name=None)}, "response_format.json_schema.name", "not_text"),
+        ({"response_format": schema_format(name="a b")}, "response_format.json_schema.name", "bad_format_name"),
+        ({"response_format": schema_format(name="x" * 65)}, "response_format.json_schema.name", "bad_format_name"),
+        ({"response_format": schema_format(schema=[])}, "response_format.json_schema.schema", "not_object"),
+        ({"response_format": schema_format(schema={"d": "가" * 11_000})}, SCHEMA_FIELD, "too_many_bytes"),
+        ({"response_format": schema_format(strict="yes")}, "response_format.json_schema.strict", "not_boolean"),
         ({"audio": {}}, "audio", "not_supported"),
         ({"modalities": ["audio"]}, "modalities", "not_supported"),
         ({"temperature": 2.1}, "temperature", "too_large"),
@@ -162,11 +177,27 @@ def test_refuses_what_v1_does_not_do(change: dict[str, Any], field: str, problem
     [
         {"n": 1, "logprobs": False, "tools": [], "tool_choice": "none", "logit_bias": {}, "functions": None},
         {"response_format": {"type": "text"}, "modalities": ["text"], "metadata": {"a": "b"}, "store": True},
+        {"response_format": {"type": "json_object"}},
+        {"response_format": schema_format(strict=None, description="d")},
         {"stop": "\n", "stream": None, "stream_options": None, "temperature": 1, "seed": -1},
     ],
 )
 def test_takes_what_asks_for_nothing_special(change: dict[str, Any]) -> None:
     assert validated(ChatCompletionRequest, V1 | change)
+
+
+def test_turns_a_response_format_into_what_the_answer_must_be() -> None:
+    given = schema_format(schema={"b": "가", "a": 1}, strict=True, description="d")
+    formats = [
+        validated(ChatCompletionRequest, V1 | {"response_format": one}).response_format
+        for one in ({"type": "text"}, {"type": "json_object"}, given)
+    ]
+
+    assert [one.answer_format() for one in formats if one] == [
+        None,
+        AnswerFormat(),
+        AnswerFormat('{"b":"가","a":1}', "n", "d", True),
+    ]
 
 
 def test_turns_messages_into_a_dialogue() -> None:

@@ -153,6 +153,26 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         "is not supported; leave it out.",
         "対応していません。取り除いてください。",
     ),
+    "problem.not_supported_remotely": (
+        "외부 모델이 지원하지 않습니다. 빼고 보내거나 로컬 모델을 사용해 주세요.",
+        "is not supported by the second backend; leave it out, or use the local model.",
+        "外部モデルが対応していません。取り除くか、ローカルモデルをお使いください。",
+    ),
+    "problem.bad_format_name": (
+        "영문자, 숫자, 밑줄, 하이픈만 {maximum}자까지 쓸 수 있습니다.",
+        "has letters, digits, underscore and hyphen only, 1 to {maximum}.",
+        "英数字・アンダースコア・ハイフンのみ、{maximum}文字までです。",
+    ),
+    "problem.too_many_bytes": (
+        "JSON으로 {maximum}바이트 이하로 줄여 주세요.",
+        "must have at most {maximum} bytes as JSON; shorten it.",
+        "JSONで{maximum}バイト以下にしてください。",
+    ),
+    "problem.schema_refused": (
+        "스키마의 {pointer}에 있는 {keyword}를 쓸 수 없습니다 ({reason}). 고치거나 빼고 보내 주세요.",
+        "the schema cannot be used: {keyword} at {pointer} ({reason}); change it or leave it out.",
+        "スキーマの {pointer} にある {keyword} は使えません ({reason})。直すか取り除いてください。",
+    ),
     "problem.local_only": (
         "이 대화는 로컬 모델에서만 답합니다. /Llama를 사용하거나 새 대화를 시작해 주세요.",
         "keeps this conversation on the local model; use /Llama, or start another conversation.",

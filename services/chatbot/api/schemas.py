@@ -180,6 +180,8 @@ _PROBLEMS: Final[Mapping[str, tuple[str, dict[str, str]]]] = {
     "control_characters": ("control_characters", {}),
     "not_supported": ("not_supported", {}),
     "last_not_user": ("last_not_user", {}),
+    "bad_format_name": ("bad_format_name", {"maximum": "maximum"}),
+    "too_many_bytes": ("too_many_bytes", {"maximum": "maximum"}),
 }
 
 

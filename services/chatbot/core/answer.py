@@ -138,6 +138,7 @@ class Answerer:
         """Begin an answer to a dialogue that the caller brought: no history, and no other backend than asked for.
 
         Raises:
+            InvalidInput: Answers cannot be held to the format that was asked for.
             PromptTooLong, Busy, ModelUnavailable, BackendUnavailable, Draining: As `open`.
         """
 

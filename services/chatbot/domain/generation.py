@@ -21,6 +21,23 @@ class Backend(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerFormat:
+    """What the whole answer must be: JSON.
+
+    Attributes:
+        schema: JSON text of the JSON Schema that it follows; "" lets it be any JSON object.
+        name: The schema's name, 1-64 of `[A-Za-z0-9_-]`; "" without a schema.
+        description: What the answer is for; "" where nothing was said.
+        is_strict: As the caller said, None where nothing was. The local model keeps to every schema.
+    """
+
+    schema: str = ""
+    name: str = ""
+    description: str = ""
+    is_strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How tokens are chosen. Names and meaning are llama.cpp's; temperature 0 is greedy.
 
@@ -31,6 +48,7 @@ class Sampling:
         stop: Up to 4 strings that end the answer and are not part of it.
         penalty_last_n: How many last tokens the penalties look at.
         grammar: The only text that may be generated, as llama.cpp's GBNF with the rule `root`; "" allows any.
+        format: What the answer must be, None where it may be any text. Each backend sees to it in its own way.
     """
 
     temperature: float = 0.7
@@ -45,6 +63,7 @@ class Sampling:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     grammar: str = ""
+    format: AnswerFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)

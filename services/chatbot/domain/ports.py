@@ -21,6 +21,7 @@ class TextGenerator(Protocol):
 
         Raises:
             PromptTooLong: It does not fit the context even without history.
+            InvalidInput: Answers cannot be held to the format that was asked for.
             BackendUnavailable: It is known that this backend does not answer now.
         """
 

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from chatbot.domain.errors import ChatError, EngineLost, PromptTooLong, TimedOut, Unavailable
+from chatbot.domain.errors import ChatError, EngineLost, InvalidInput, PromptTooLong, TimedOut, Unavailable
 from chatbot.domain.generation import (
     Backend,
     Finished,
@@ -21,11 +22,13 @@ from chatbot.domain.model import ModelInfo
 from chatbot.llm.dialogue_frames import generate_frame, measure_frame, surely_fits
 from chatbot.llm.engine.frames import StepEvent
 from chatbot.llm.engine_host import EngineHost
+from chatbot.llm.grammar import DocumentGrammars, SchemaRefused
 
 DEADLINE_GRACE_SECONDS = 2.0
 """The engine ends a generation at its deadline by itself, between two steps; later than this it is done here."""
 
 _MEASURE_SECONDS = 5.0
+_SHOWN_POINTER = 200
 
 
 class LlamaCppGenerator:
@@ -36,6 +39,7 @@ class LlamaCppGenerator:
     def __init__(self, host: EngineHost) -> None:
         self._host = host
         self._measures = count(1)
+        self._grammars = DocumentGrammars()
 
     def model(self) -> ModelInfo | None:
         """The model that is served, also while its engine is started again; None before the first."""
@@ -48,7 +52,9 @@ class LlamaCppGenerator:
 
         Raises:
             PromptTooLong: It does not fit even without history.
+            InvalidInput: The schema of the answer is wrong, or more than a grammar holds.
         """
+        self._grammar(request)
         model, child = self._host.model(), self._host.child()
         if model is not None and surely_fits(request, model.context_tokens):
             return
@@ -67,7 +73,7 @@ class LlamaCppGenerator:
     async def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent]:
         """See `TextGenerator`; while no engine serves this waits inside, to the deadline."""
         child = await self._host.serving_child(request.deadline)
-        stream = child.start(request.request_id, generate_frame(request))
+        stream = child.start(request.request_id, generate_frame(self._bound(request)))
         lapse_seconds = request.deadline + DEADLINE_GRACE_SECONDS - time.monotonic()
         lapse = asyncio.get_running_loop().call_later(lapse_seconds, stream.lapse)
         tokens, started = 0, time.monotonic()
@@ -88,6 +94,20 @@ class LlamaCppGenerator:
         finally:
             lapse.cancel()
             child.drop(request.request_id)
+
+    def _bound(self, request: GenerationRequest) -> GenerationRequest:
+        """The request with its format as a grammar."""
+        return replace(request, sampling=replace(request.sampling, grammar=self._grammar(request)))
+
+    def _grammar(self, request: GenerationRequest) -> str:
+        wanted = request.sampling.format
+        if wanted is None:
+            return request.sampling.grammar
+        try:
+            return self._grammars.grammar(wanted.schema)
+        except SchemaRefused as exc:
+            shown = {"pointer": exc.pointer[:_SHOWN_POINTER] or "/", "keyword": exc.keyword, "reason": exc.problem}
+            raise InvalidInput("response_format", "schema_refused", **shown) from None
 
     def _end(self, event: StepEvent) -> Finished:
         finish = event["finish"]

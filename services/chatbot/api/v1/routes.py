@@ -109,7 +109,8 @@ def sampling_of(asked: ChatCompletionRequest, defaults: Sampling) -> Sampling:
     )
     given: dict[str, Any] = {name: value for name in names if (value := getattr(asked, name)) is not None}
     limit = asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
-    return replace(defaults, max_tokens=limit, stop=tuple(asked.stop or ()), **given)
+    wanted = asked.response_format.answer_format() if asked.response_format is not None else None
+    return replace(defaults, max_tokens=limit, stop=tuple(asked.stop or ()), format=wanted, **given)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringC
 from pydantic_core import PydanticCustomError
 
 from chatbot.api.schemas import TextModel, UserId
+from chatbot.api.v1.response_format import ResponseFormat
 from chatbot.domain.chat import Dialogue, Message
 
 MAX_MESSAGES = 100
@@ -100,7 +101,7 @@ class ChatCompletionRequest(TextModel):
     tool_choice: Annotated[Any, _unsupported("none", "auto")] = None
     functions: Annotated[Any, _unsupported([])] = None
     function_call: Annotated[Any, _unsupported("none", "auto")] = None
-    response_format: Annotated[Any, _unsupported({"type": "text"})] = None
+    response_format: ResponseFormat | None = None
     modalities: Annotated[Any, _unsupported(["text"])] = None
     audio: Annotated[Any, _unsupported()] = None
     web_search_options: Annotated[Any, _unsupported()] = None

@@ -16,7 +16,7 @@ from chatbot.api.wire.departure import ClientGone
 from chatbot.domain.errors import BodyTooLarge, MalformedBody
 
 MAX_DEPTH = 32
-"""Nested objects and lists; the deepest valid request has 5."""
+"""Nested objects and lists; the deepest valid request is a schema of twelve levels, which has 28."""
 
 MAX_OBJECTS = 5_000
 """Objects in one body; the largest valid request has under 1,000. Bounds the time that parsing takes."""

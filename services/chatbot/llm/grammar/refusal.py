@@ -5,7 +5,7 @@ class SchemaRefused(Exception):
     """A tool's definition cannot be turned into a grammar.
 
     Args:
-        tool: Name of the tool, or its place (`#3`) where the name itself is wrong.
+        tool: Name of the tool, or its place (`#3`) where the name itself is wrong; "" for an answer's schema.
         pointer: JSON pointer (RFC 6901) to the part of its parameters that is refused, "" for the whole.
         keyword: The keyword that is refused there.
         problem: What is wrong with it, and the bound where there is one; never text of the schema.

@@ -1,9 +1,10 @@
 """One JSON Schema -> rules. A bounded subset is compiled; the rest is checked when the arguments are there.
 
 Compiled: object (required properties first, then optional ones, in order), array, string with its length up to 500,
-integer and number, boolean, null, enum, const, anyOf, oneOf, and `$ref` within the schema. Left for the check
-afterwards: ranges, `pattern`, `format`, `allOf`, `not` and whatever else a validator knows. So a grammar may allow a
-little more than its schema, and orders what JSON does not order; it never writes what is no JSON.
+integer with its range, number, boolean, null, enum, const, anyOf, oneOf, and `$ref` within the schema. Left for the
+check afterwards: ranges of other numbers, `pattern`, `format`, `allOf`, `not` and whatever else a validator knows. So a
+grammar may allow a little more than its schema, and orders what JSON does not order; it never writes what is no JSON.
+Where nobody checks afterwards, what would be left for that is refused (`is_exact`).
 
 Source of the keywords: JSON Schema 2020-12, https://json-schema.org/draft/2020-12/json-schema-validation
 """
@@ -11,6 +12,9 @@ Source of the keywords: JSON Schema 2020-12, https://json-schema.org/draft/2020-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
+from chatbot.llm.grammar.anything import anything, map_of
+from chatbot.llm.grammar.exact import unheld
+from chatbot.llm.grammar.ranges import LARGEST, between, bounds_of
 from chatbot.llm.grammar.refusal import SchemaRefused, escaped
 from chatbot.llm.grammar.rules import SPACE, RuleBook, choice, json_literal, repeated
 
@@ -23,6 +27,8 @@ MAX_STRING: Final = 500
 MAX_ITEMS: Final = 64
 MAX_PARTS: Final = 4096
 """Schemas within one tool after its references are followed: a hundred that each point at a hundred are a billion."""
+MAX_ALTERNATIVES: Final = 1024
+"""Values of enums and options of choices within one tool: llama.cpp follows all that begin at one place at once."""
 _MAX_NESTED: Final = 4
 """How deep a value goes of which the schema says nothing."""
 _Path = tuple[str, ...]
@@ -35,18 +41,21 @@ class SchemaCompiler:
         tool: Its name, for refusals.
         schema: Its parameters; `$ref` points into it.
         rules: Where rules go.
+        is_exact: Refuse what would be left for a check afterwards.
     """
 
-    def __init__(self, tool: str, schema: Mapping[str, Any], rules: RuleBook) -> None:
+    def __init__(self, tool: str, schema: Mapping[str, Any], rules: RuleBook, *, is_exact: bool = False) -> None:
         self._tool = tool
         self._schema = schema
         self._rules = rules
+        self._is_exact = is_exact
         self._parts = 0
+        self._alternatives = 0
         self._by_type: dict[str, Callable[[Mapping[str, Any], _Path, int], str]] = {
             "object": self._object,
             "array": self._array,
             "string": self._string,
-            "integer": lambda schema, path, depth: _integer(schema),
+            "integer": self._integer,
             "number": self._number,
             "boolean": lambda schema, path, depth: "boolean",
             "null": lambda schema, path, depth: "null",
@@ -66,10 +75,18 @@ class SchemaCompiler:
             return self._rules.add("none", '"{}"')
         return self._object(schema, path, 0)
 
+    def document(self) -> str:
+        """The rule of a value of the whole schema.
+
+        Raises:
+            SchemaRefused: As `arguments`.
+        """
+        return self._value(self._schema, (), 0)
+
     def _value(self, schema: Any, path: _Path, depth: int) -> str:
         self._count_part(path, depth)
         if schema is True or schema == {}:
-            return self._anything(_MAX_NESTED)
+            return anything(self._rules, _MAX_NESTED)
         schema, path = self._resolved(schema, path)
         if "const" in schema:
             return self._rules.add("const", self._json(schema["const"], path, "const"))
@@ -80,6 +97,7 @@ class SchemaCompiler:
                 options = self._list(schema, keyword, path)
                 if not options:
                     self._refuse(path, keyword, "it is empty")
+                self._count_alternatives(len(options), path, keyword)
                 return self._rules.add("any", choice(self._options(options, (*path, keyword), depth)))
         return self._typed(schema, path, depth)
 
@@ -90,13 +108,18 @@ class SchemaCompiler:
         if depth > MAX_DEPTH:
             self._refuse(path, "schema", f"deeper than {MAX_DEPTH}")
 
+    def _count_alternatives(self, count: int, path: _Path, keyword: str) -> None:
+        self._alternatives += count
+        if self._alternatives > MAX_ALTERNATIVES:
+            self._refuse(path, keyword, f"more than {MAX_ALTERNATIVES} values and options in all")
+
     def _options(self, options: Sequence[Any], path: _Path, depth: int) -> list[str]:
         return [self._value(option, (*path, str(n)), depth + 1) for n, option in enumerate(options)]
 
     def _typed(self, schema: Mapping[str, Any], path: _Path, depth: int) -> str:
         kinds = schema.get("type", _implied(schema))
         if kinds is None:
-            return self._anything(_MAX_NESTED)
+            return anything(self._rules, _MAX_NESTED)
         kinds = kinds if isinstance(kinds, list) else [kinds]
         if not kinds or not all(_is_text(kind) and kind in self._by_type for kind in kinds):
             self._refuse(path, "type", "one or several of " + ", ".join(self._by_type))
@@ -143,9 +166,7 @@ class SchemaCompiler:
         values = schema.get("additionalProperties", True)
         if values is False:
             return self._rules.add("none", '"{}"')
-        value = self._value(values, (*path, "additionalProperties"), depth + 1)
-        pair = self._rules.add("entry", f'string ":" {SPACE} {value}')
-        return self._rules.add("map", f'"{{" {repeated(pair, 0, None)} "}}"')
+        return map_of(self._rules, self._value(values, (*path, "additionalProperties"), depth + 1))
 
     def _array(self, schema: Mapping[str, Any], path: _Path, depth: int) -> str:
         least, most = self._count(schema, "minItems", path) or 0, self._count(schema, "maxItems", path)
@@ -169,35 +190,47 @@ class SchemaCompiler:
             return self._rules.add("text", rf'"\"" char{{{least},}} "\""')
         return self._rules.add("text", rf'"\"" char{{{least},{most}}} "\""')
 
+    def _integer(self, schema: Mapping[str, Any], path: _Path, depth: int) -> str:
+        try:
+            low, high = bounds_of(schema)
+        except ValueError as exc:
+            self._refuse(path, str(exc), "not a number")
+        if low > high:
+            self._refuse(path, "maximum", "no whole number is between the bounds")
+        if high == LARGEST and low in (0, -LARGEST):
+            return "integer" if low else "natural"
+        return self._rules.add("range", between(low, high))
+
     def _number(self, schema: Mapping[str, Any], path: _Path, depth: int) -> str:
-        return self._rules.add("positive", "natural fraction") if _integer(schema) == "natural" else "number"
+        least = schema.get("minimum", schema.get("exclusiveMinimum"))
+        is_positive = isinstance(least, int | float) and least >= 0
+        return self._rules.add("positive", "natural fraction") if is_positive else "number"
 
     def _enum(self, values: Any, path: _Path) -> str:
         if not isinstance(values, list) or not values:
             self._refuse(path, "enum", "not a list with something in it")
         if len(values) > MAX_ENUM:
             self._refuse(path, "enum", f"more than {MAX_ENUM} values")
+        self._count_alternatives(len(values), path, "enum")
         return self._rules.add("enum", choice(self._json(value, path, "enum") for value in values))
-
-    def _anything(self, levels: int) -> str:
-        """A value of which nothing is known, `levels` deep at most."""
-        names = ["string", "number", "boolean", "null"]
-        if levels:
-            inner = self._anything(levels - 1)
-            entry = self._rules.add("entry", f'string ":" {SPACE} {inner}')
-            names.append(self._rules.add("list", f'"[" {repeated(inner, 0, None)} "]"'))
-            names.append(self._rules.add("map", f'"{{" {repeated(entry, 0, None)} "}}"'))
-        return self._rules.add("value", choice(names))
 
     def _resolved(self, schema: Any, path: _Path) -> tuple[Mapping[str, Any], _Path]:
         """The schema with its `$ref` followed, and the pointer on which it was; a circle of them ends at 8."""
         if not isinstance(schema, Mapping):
             self._refuse(path, "schema", "nothing is valid here" if schema is False else "not an object")
+        self._hold(schema, path)
         while "$ref" in schema:
             if path.count("$ref") >= MAX_REFERENCES:
                 self._refuse(path, "$ref", f"deeper than {MAX_REFERENCES}, or a circle")
             schema, path = self._followed(schema["$ref"], path), (*path, "$ref")
+            self._hold(schema, path)
         return schema, path
+
+    def _hold(self, schema: Mapping[str, Any], path: _Path) -> None:
+        if self._is_exact:
+            found = unheld(schema, is_root=not path, most_text=MAX_STRING, most_items=MAX_ITEMS)
+            if found is not None:
+                self._refuse(path, *found)
 
     def _followed(self, reference: Any, path: _Path) -> Mapping[str, Any]:
         if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
@@ -253,11 +286,6 @@ def _implied(schema: Mapping[str, Any]) -> str | None:
 def _says_more(schema: Mapping[str, Any]) -> bool:
     """Whether a schema with anyOf or oneOf says something itself: then that is compiled, and the rest checked."""
     return _implied(schema) is not None or "type" in schema
-
-
-def _integer(schema: Mapping[str, Any]) -> str:
-    least = schema.get("minimum", schema.get("exclusiveMinimum"))
-    return "natural" if isinstance(least, int | float) and least >= 0 else "integer"
 
 
 def _is_text(value: object) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from openai import AsyncOpenAI, Omit
 
 from chatbot.domain.chat import Dialogue
-from chatbot.domain.errors import BackendUnavailable, ChatError, PromptTooLong, TimedOut
+from chatbot.domain.errors import BackendUnavailable, ChatError, InvalidInput, PromptTooLong, TimedOut
 from chatbot.domain.generation import Backend, GenerationEvent, GenerationRequest
 from chatbot.domain.model import ModelInfo
 from chatbot.llm.openai.call import Call
@@ -225,5 +225,7 @@ def _told(fault: Fault, started: bool) -> ChatError:
         return TimedOut("generation")
     if fault.kind is FaultKind.TOO_LONG:
         return PromptTooLong("question", 0, 0)
+    if fault.kind is FaultKind.REFUSED_REQUEST and (fault.parameter or "").startswith("response_format"):
+        return InvalidInput("response_format", "not_supported_remotely")
     retry_after_seconds = round(fault.pause_seconds) or None
     return BackendUnavailable(fault.message, retry_after_seconds)

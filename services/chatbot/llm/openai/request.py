@@ -7,11 +7,12 @@ as the process lives.
 Source: OpenAI API reference, "Create chat completion"; error codes `unsupported_parameter`, `unsupported_value`.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from chatbot.domain.chat import Dialogue, Message
-from chatbot.domain.generation import Sampling
+from chatbot.domain.generation import AnswerFormat, Sampling
 
 DEFAULT_MAX_TOKENS = 1024
 RENAMED: Mapping[str, str] = {"max_tokens": "max_completion_tokens"}
@@ -55,6 +56,7 @@ class Dialect:
             "frequency_penalty": sampling.frequency_penalty or None,
             "seed": sampling.seed,
             "stop": list(sampling.stop) or None,
+            "response_format": _format(sampling.format),
             "stream_options": {"include_usage": True} if streaming else None,
         }
         taken = {name: value for name, value in wanted.items() if value is not None and name not in self.refused}
@@ -62,6 +64,17 @@ class Dialect:
             if name in self.refused and successor not in self.refused:
                 taken[successor] = wanted[name]
         return taken
+
+
+def _format(wanted: AnswerFormat | None) -> dict[str, object] | None:
+    """The format in the API's words, as the caller gave it."""
+    if wanted is None:
+        return None
+    if not wanted.schema:
+        return {"type": "json_object"}
+    said = {"name": wanted.name, "description": wanted.description or None, "strict": wanted.is_strict}
+    known = {name: value for name, value in said.items() if value is not None}
+    return {"type": "json_schema", "json_schema": known | {"schema": json.loads(wanted.schema)}}
 
 
 def messages(dialogue: Dialogue) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from chatbot.llm.engine.native.candidates import Candidates
 from chatbot.llm.engine.native.model import Context
 from chatbot.llm.engine.sampling.chain import SamplerChain
+from chatbot.llm.engine.sampling.grammar import Grammar
 
 Logits = NDArray[np.float32]
 _DEEPEST_FOLD = 64
@@ -56,13 +57,17 @@ class Chooser:
         if chain.grammar is None:
             return self._candidates.sample(chain.handle, tokens, logits)
         token = self._candidates.choose(chain.handle, tokens, logits)
-        if not len(self._candidates.allowed(chain.grammar.handle, np.array([token]), logits)):
-            allowed = self._candidates.allowed(chain.grammar.handle, self._all, logits)
+        if not len(self._allowed(chain.grammar, np.array([token]), logits)):
+            allowed = self._allowed(chain.grammar, self._all, logits)
             if not len(allowed):
                 return None
             token = self._candidates.choose(chain.handle, allowed, logits)
         chain.accept(token)
         return token
+
+    def _allowed(self, grammar: Grammar, tokens: NDArray[np.integer[Any]], logits: Logits) -> NDArray[np.integer[Any]]:
+        tokens = grammar.without_control(tokens)
+        return self._candidates.allowed(grammar.handle, tokens, logits) if len(tokens) else tokens
 
 
 def _floors(logits: Logits, width: int) -> Logits:

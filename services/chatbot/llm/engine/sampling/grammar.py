@@ -6,9 +6,12 @@ that very token; and the usual choice is tested first, for looking at the whole 
 Source: grammars/README.md of github.com/ggml-org/llama.cpp; the order of the two tests is its common/sampling.cpp's.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
 
 MAX_GRAMMAR_BYTES = 256 * 1024
 
@@ -24,12 +27,14 @@ class Grammar:
         handle: llama.cpp's sampler, None once freed.
     """
 
-    def __init__(self, vocab: Any, text: str) -> None:
+    def __init__(self, vocab: Any, text: str, never: Iterable[int]) -> None:
         """Read a grammar; in any thread.
 
         Args:
             vocab: llama.cpp's vocabulary.
             text: GBNF with a rule `root`.
+            never: Control tokens that end nothing. llama.cpp compares their text like any other's, so a grammar that
+                holds that text would let the token itself through (ADR 0010).
 
         Raises:
             InvalidGrammar: It cannot be read.
@@ -39,6 +44,7 @@ class Grammar:
             raise InvalidGrammar(f"more than {MAX_GRAMMAR_BYTES} bytes")
         if b"\0" in data:
             raise InvalidGrammar("a zero byte")
+        self._never = np.array(sorted(never), np.int32)
         self.handle: Any = llama_cpp.llama_sampler_init_grammar(vocab, data, b"root")
         if not self.handle:  # ctypes gives an object that is false, not None
             raise InvalidGrammar("llama.cpp does not read it")
@@ -46,6 +52,10 @@ class Grammar:
     def accept(self, token: int) -> None:
         """Go on behind a token that was tested."""
         llama_cpp.llama_sampler_accept(self.handle, token)
+
+    def without_control(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Those of some tokens that are text, or an end."""
+        return tokens[~np.isin(tokens, self._never)]
 
     def free(self) -> None:
         """Free it; a second call does nothing."""
