@@ -195,6 +195,39 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
     ),
+    Mutant(
+        "a control token is written where its text fits",
+        "tests/integration/test_engine_grammar.py::test_a_control_token_is_never_written_as_text",
+        (
+            Edit(
+                f"{LLM}/engine/sampling/grammar.py",
+                "        return tokens[~np.isin(tokens, self._never)]\n",
+                "        return tokens\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "the engine process forgets which tokens are control",
+        "tests/integration/test_response_format.py::test_streamed_and_plain_answers_are_the_same_bytes",
+        (
+            Edit(
+                f"{LLM}/engine/process.py",
+                "vocabulary.control - vocabulary.ends) if text",
+                "()) if text",
+            ),
+        ),
+    ),
+    Mutant(
+        "a schema promises what the answer is not held to",
+        "tests/unit/test_grammar_documents.py::test_what_is_not_kept_is_refused_by_pointer_and_keyword",
+        (
+            Edit(
+                f"{LLM}/grammar/exact.py",
+                "        if keyword in _IGNORED and not",
+                "        if keyword not in schema and not",
+            ),
+        ),
+    ),
     # ---- the second backend
     Mutant(
         "breaker never opens",

@@ -9,8 +9,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from chatbot.domain.errors import BackendUnavailable, ChatError, PromptTooLong, TimedOut
-from chatbot.domain.generation import Finished, FinishReason, TextPiece, Usage
+from chatbot.domain.errors import BackendUnavailable, ChatError, InvalidInput, PromptTooLong, TimedOut
+from chatbot.domain.generation import AnswerFormat, Finished, FinishReason, TextPiece, Usage
 from chatbot.llm.openai import OpenAIGenerator, OpenAIOptions
 from chatbot.llm.resilience import BreakerPolicy, CircuitBreaker
 from parts import openai_stub as stub_server
@@ -53,6 +53,46 @@ async def test_streams_text_and_usage(stub: OpenAIStub, generator: OpenAIGenerat
     assert set(asked.body) == {
         *("model", "messages", "stream", "stream_options", "temperature", "top_p", "max_tokens", "seed", "stop"),
     }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sent"),
+    [
+        (AnswerFormat(), {"type": "json_object"}),
+        (
+            AnswerFormat('{"type":"object","pattern":"x"}', "trip", "d", False),
+            {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": "trip",
+                    "description": "d",
+                    "strict": False,
+                    "schema": {"type": "object", "pattern": "x"},
+                },
+            },
+        ),
+        (AnswerFormat("{}", "n"), {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}),
+    ],
+)
+async def test_a_format_is_sent_as_it_came(
+    stub: OpenAIStub, generator: OpenAIGenerator, wanted: AnswerFormat, sent: object
+) -> None:
+    asked = request(format=wanted)
+    await generator.check(asked)
+    _ = [event async for event in generator.generate(asked)]
+
+    assert stub.calls[0].body["response_format"] == sent
+
+
+async def test_a_format_that_the_server_does_not_take_is_told_to_the_caller(
+    stub: OpenAIStub, generator: OpenAIGenerator
+) -> None:
+    stub.then(stub_server.knows_no("response_format"))
+
+    with pytest.raises(InvalidInput) as refused:
+        _ = [event async for event in generator.generate(request(format=AnswerFormat()))]
+
+    assert (refused.value.field, refused.value.problem) == ("response_format", "not_supported_remotely")
 
 
 async def test_no_key_is_sent_when_none_is_configured(stub: OpenAIStub, monkeypatch: pytest.MonkeyPatch) -> None:
