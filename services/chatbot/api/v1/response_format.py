@@ -34,7 +34,9 @@ def _text(schema: dict[str, Any]) -> str:
 class JsonSchemaFormat(TextModel):
     """`json_schema`."""
 
-    name: Annotated[str, AfterValidator(_name)] = Field(description="1-64 of A-Z a-z 0-9 _ -")
+    name: Annotated[str, AfterValidator(_name)] = Field(
+        description="The schema's name.", json_schema_extra={"pattern": "^[A-Za-z0-9_-]{1,64}$"}
+    )
     answer_schema: Annotated[dict[str, Any], AfterValidator(_bounded)] = Field(
         alias="schema",
         description=f"JSON Schema of at most {MAX_SCHEMA_BYTES} bytes; what answers cannot be held to is refused.",
