@@ -155,6 +155,26 @@ async def test_a_schema_that_cannot_be_kept_is_a_400_in_three_languages(
     assert len(seen) == 3
 
 
+async def test_hostile_schemas_are_refused_and_the_next_answer_comes(tmp_path: Path) -> None:
+    deep: dict[str, Any] = {"type": "null"}
+    for _ in range(40):
+        deep = {"type": "array", "items": deep}
+    levels = {f"d{n}": {"properties": {f"p{m}": {"$ref": f"#/$defs/d{n + 1}"} for m in range(60)}} for n in range(6)}
+    hostile = {
+        "malformed_body": deep,
+        "response_format.json_schema.schema": {"enum": ["x" * 300 + str(n) for n in range(120)]},
+        "response_format": {"$ref": "#/$defs/d0", "$defs": levels | {"d6": {"type": "null"}}},
+    }
+    async with real_client(tmp_path) as client:
+        for told, schema in hostile.items():
+            with pytest.raises(openai.BadRequestError) as refused:
+                await client.chat.completions.create(**WILD, response_format=of_schema(schema))
+            assert told in (refused.value.param, refused.value.code)
+        answer = await client.chat.completions.create(**WILD, response_format=of_schema({"const": 1}))
+
+    assert answer.choices[0].message.content == "1"
+
+
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToyEngine]:
     library = open_library()

@@ -16,7 +16,7 @@ from chatbot.llm.engine.frames import (
     encode,
 )
 
-_ENVELOPE_BYTES = 8192  # everything of a frame but the messages
+_ENVELOPE_BYTES = 8192  # everything of a frame but the messages and the grammar
 _MESSAGE_BYTES = 32
 _SCAFFOLD_TOKENS = 16  # at most, per message: header and end of every chat format known here
 
@@ -52,7 +52,7 @@ def generate_frame(request: GenerationRequest) -> bytes:
     try:
         return encode(frame(request.dialogue))
     except FrameError:
-        return encode(frame(_fitting(request.dialogue)))
+        return encode(frame(_fitting(request.dialogue, request.sampling.grammar)))
 
 
 def measure_frame(request: GenerationRequest, measure_id: str) -> bytes:
@@ -69,7 +69,7 @@ def measure_frame(request: GenerationRequest, measure_id: str) -> bytes:
     try:
         return encode(frame(request.dialogue))
     except FrameError:
-        return encode(frame(_fitting(request.dialogue)))
+        return encode(frame(_fitting(request.dialogue, request.sampling.grammar)))
 
 
 def surely_fits(request: GenerationRequest, context_tokens: int) -> bool:
@@ -100,9 +100,10 @@ def _sampling_frame(sampling: Sampling) -> SamplingFrame:
     }
 
 
-def _fitting(dialogue: Dialogue) -> Dialogue:
+def _fitting(dialogue: Dialogue, grammar: str) -> Dialogue:
     """The dialogue with its newest history pairs, as many as one frame carries."""
-    left = MAX_FRAME_BYTES - _ENVELOPE_BYTES - _wire_bytes(Message("system", dialogue.system))
+    left = MAX_FRAME_BYTES - _ENVELOPE_BYTES - len(json.dumps(grammar, ensure_ascii=False).encode())
+    left -= _wire_bytes(Message("system", dialogue.system))
     left -= sum(_wire_bytes(message) for message in (*dialogue.opening, dialogue.question))
     if left < 0 or not dialogue.may_shorten:
         n_bytes = sum(len(message.content.encode()) for message in (*dialogue.history, dialogue.question))

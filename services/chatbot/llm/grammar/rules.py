@@ -4,11 +4,14 @@ The notation is llama.cpp's GBNF: grammars/README.md of github.com/ggml-org/llam
 """
 
 import json
+import os
 from collections.abc import Iterable
 from typing import Any, Final
 
 SPACE: Final = "sp"
 """At most one space, where JSON may have any: what is not bounded, a model may write for ever."""
+
+_DEEPEST_BRANCH: Final = 12
 
 # Control characters only in their escaped form, and no surrogates at all. A class of everything but a few would also
 # take bytes that are no UTF-8: llama.cpp reads 0xF5 as the begin of a character beyond Unicode.
@@ -39,7 +42,34 @@ def literal(text: str) -> str:
 
 def json_literal(value: Any) -> str:
     """The JSON of a value, without spaces, as a literal."""
-    return literal(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    return literal(_json(value))
+
+
+def one_of(values: Iterable[Any]) -> str:
+    """One of several values' JSON. What several begin with is written once: llama.cpp follows each beginning by itself.
+
+    Raises:
+        UnicodeEncodeError, ValueError: As `json_literal`.
+    """
+    return _branches(list(dict.fromkeys(map(_json, values))), _DEEPEST_BRANCH)
+
+
+def _branches(texts: list[str], levels: int) -> str:
+    groups: dict[str, list[str]] = {}
+    for text in texts:
+        groups.setdefault(text[0], []).append(text)
+    options = []
+    for group in groups.values():
+        start = os.path.commonprefix(group)
+        rests = [text[len(start) :] for text in group if text != start]
+        if not rests:
+            options.append(literal(start))
+        elif levels == 0:
+            options += map(literal, group)
+        else:
+            may_end = "?" if len(rests) < len(group) else ""
+            options.append(f"{literal(start)} ({_branches(rests, levels - 1)}){may_end}")
+    return " | ".join(options)
 
 
 def choice(alternatives: Iterable[str]) -> str:
@@ -84,6 +114,10 @@ class RuleBook:
         """The whole grammar with this root."""
         rules = {"root": root} | self._bodies | _BASE
         return "".join(f"{name} ::= {body}\n" for name, body in rules.items())
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _by_number(char: str) -> str:

@@ -16,7 +16,7 @@ from chatbot.llm.grammar.anything import anything, map_of
 from chatbot.llm.grammar.exact import unheld
 from chatbot.llm.grammar.ranges import LARGEST, between, bounds_of
 from chatbot.llm.grammar.refusal import SchemaRefused, escaped
-from chatbot.llm.grammar.rules import SPACE, RuleBook, choice, json_literal, repeated
+from chatbot.llm.grammar.rules import SPACE, RuleBook, choice, json_literal, one_of, repeated
 
 MAX_DEPTH: Final = 12
 MAX_REFERENCES: Final = 8
@@ -27,7 +27,7 @@ MAX_STRING: Final = 500
 MAX_ITEMS: Final = 64
 MAX_PARTS: Final = 4096
 """Schemas within one tool after its references are followed: a hundred that each point at a hundred are a billion."""
-MAX_ALTERNATIVES: Final = 1024
+MAX_ALTERNATIVES: Final = 512
 """Values of enums and options of choices within one tool: llama.cpp follows all that begin at one place at once."""
 _MAX_NESTED: Final = 4
 """How deep a value goes of which the schema says nothing."""
@@ -212,7 +212,10 @@ class SchemaCompiler:
         if len(values) > MAX_ENUM:
             self._refuse(path, "enum", f"more than {MAX_ENUM} values")
         self._count_alternatives(len(values), path, "enum")
-        return self._rules.add("enum", choice(self._json(value, path, "enum") for value in values))
+        try:
+            return self._rules.add("enum", one_of(values))
+        except ValueError:  # UnicodeEncodeError is one
+            self._refuse(path, "enum", "no text that can be written")
 
     def _resolved(self, schema: Any, path: _Path) -> tuple[Mapping[str, Any], _Path]:
         """The schema with its `$ref` followed, and the pointer on which it was; a circle of them ends at 8."""
