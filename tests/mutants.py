@@ -207,14 +207,15 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
-        "the engine process forgets which tokens are control",
-        "tests/integration/test_response_format.py::test_streamed_and_plain_answers_are_the_same_bytes",
+        "an answer under a grammar need be no text",
+        "tests/integration/test_engine_grammar.py::test_the_next_choice_is_taken_where_the_first_is_no_text",
         (
             Edit(
-                f"{LLM}/engine/process.py",
-                "vocabulary.control - vocabulary.ends) if text",
-                "()) if text",
+                f"{LLM}/engine/sampling/grammar.py",
+                "        except UnicodeDecodeError:\n            return False\n",
+                "        except UnicodeDecodeError:\n            self._decoder.reset()\n            return True\n",
             ),
+            Edit(f"{LLM}/engine/sampling/grammar.py", 'decoder("utf-8")()', 'decoder("utf-8")("replace")'),
         ),
     ),
     Mutant(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from chatbot.llm.engine.native.model import Model
 from chatbot.llm.engine.sampling.grammar import MAX_GRAMMAR_BYTES, Grammar, InvalidGrammar
+from chatbot.llm.engine.text.vocabulary import Vocabulary
 from parts.toy_engine import ToyEngine, load_toy, open_library
 from parts.toy_gguf import make_toy
 
@@ -110,6 +111,34 @@ def test_a_grammar_that_is_at_its_end_ends_the_answer(engine: Callable[..., ToyE
     assert each.finishes["alone"]["finish"] == "stop"
 
 
+def test_text_is_utf_8_where_the_grammar_would_take_overlong_forms(engine: Callable[..., ToyEngine]) -> None:
+    each = engine(shows_ids=False)
+    starts, follows = (each.vocabulary.pieces.index(bytes([byte])) for byte in (0xE0, 0x80))
+    grammar = Grammar(each.vocabulary, r"root ::= [\x20-\uD7FF]*")
+
+    assert grammar.is_text(starts)
+    grammar.accept(starts)
+    assert not grammar.is_text(follows)
+    assert grammar.is_text(each.vocabulary.pieces.index(bytes([0xA0])))
+    grammar.free()
+
+
+def test_the_next_choice_is_taken_where_the_first_is_no_text(engine: Callable[..., ToyEngine]) -> None:
+    each = engine(shows_ids=False)
+    for seed in range(30):
+        answer = each.answer(
+            [*PROMPT, seed],
+            grammar=r"root ::= [\u0700-\u0FFF]{30}",
+            temperature=9.0,
+            seed=seed,
+            top_k=0,
+            top_p=1.0,
+            max_tokens=200,
+        )
+        assert each.finishes["alone"]["finish"] == "stop"
+        assert len(answer) == 30 and "\ufffd" not in answer
+
+
 def test_a_control_token_is_never_written_as_text(engine: Callable[..., ToyEngine]) -> None:
     each = engine(shows_ids=False)
     header = each.vocabulary.named("<|start_header_id|>")
@@ -149,4 +178,4 @@ def test_a_dead_end_is_an_error_and_no_abort(engine: Callable[..., ToyEngine]) -
 )
 def test_what_cannot_be_read_is_refused(toy: Model, text: str) -> None:
     with pytest.raises(InvalidGrammar):
-        Grammar(toy.vocab, text, ())
+        Grammar(Vocabulary(toy.vocab), text)

@@ -88,8 +88,7 @@ class ToyEngine:
         timeout_seconds = changes.pop("timeout_seconds", 3600.0)
         sampling: SamplingFrame = {**GREEDY, **changes}  # type: ignore[typeddict-item]
         prompt = Prompt(np.array(ids, np.int32), shared_tokens, sampling["max_tokens"] or 16)
-        words, text = self.vocabulary, sampling.get("grammar")
-        grammar = Grammar(words.handle, text, words.control - words.ends) if text else None
+        grammar = Grammar(self.vocabulary, sampling["grammar"]) if sampling.get("grammar") else None
         chain = SamplerChain(sampling, self.vocabulary.n_tokens, ids, grammar=grammar)
         now = self.clock()
         order = Order(request_id, prompt, chain, tuple(sampling["stop"]), now, now + timeout_seconds)

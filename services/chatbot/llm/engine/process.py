@@ -132,7 +132,7 @@ class Dispatcher:
         # A penalty on the scaffold would punish the end of the turn and make answers long.
         seen = [token for token in prompt.ids.tolist() if token not in vocabulary.control]
         text = frame["sampling"].get("grammar")
-        grammar = Grammar(vocabulary.handle, text, vocabulary.control - vocabulary.ends) if text else None
+        grammar = Grammar(vocabulary, text) if text else None
         return SamplerChain(frame["sampling"], vocabulary.n_tokens, seen, grammar=grammar)
 
     def _measure(self, frame: MeasureFrame) -> None:

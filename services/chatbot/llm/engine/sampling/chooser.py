@@ -57,11 +57,15 @@ class Chooser:
         if chain.grammar is None:
             return self._candidates.sample(chain.handle, tokens, logits)
         token = self._candidates.choose(chain.handle, tokens, logits)
-        if not len(self._allowed(chain.grammar, np.array([token]), logits)):
+        if not chain.grammar.is_text(token) or not len(self._allowed(chain.grammar, np.array([token]), logits)):
             allowed = self._allowed(chain.grammar, self._all, logits)
-            if not len(allowed):
+            while len(allowed):
+                token = self._candidates.choose(chain.handle, allowed, logits)
+                if chain.grammar.is_text(token):
+                    break
+                allowed = allowed[allowed != token]
+            else:
                 return None
-            token = self._candidates.choose(chain.handle, allowed, logits)
         chain.accept(token)
         return token
 

@@ -6,12 +6,14 @@ that very token; and the usual choice is tested first, for looking at the whole 
 Source: grammars/README.md of github.com/ggml-org/llama.cpp; the order of the two tests is its common/sampling.cpp's.
 """
 
-from collections.abc import Iterable
+import codecs
 from typing import Any
 
 import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
+
+from chatbot.llm.engine.text.vocabulary import Vocabulary
 
 MAX_GRAMMAR_BYTES = 256 * 1024
 
@@ -27,14 +29,12 @@ class Grammar:
         handle: llama.cpp's sampler, None once freed.
     """
 
-    def __init__(self, vocab: Any, text: str, never: Iterable[int]) -> None:
+    def __init__(self, vocabulary: Vocabulary, text: str) -> None:
         """Read a grammar; in any thread.
 
         Args:
-            vocab: llama.cpp's vocabulary.
+            vocabulary: Of the model.
             text: GBNF with a rule `root`.
-            never: Control tokens that end nothing. llama.cpp compares their text like any other's, so a grammar that
-                holds that text would let the token itself through (ADR 0010).
 
         Raises:
             InvalidGrammar: It cannot be read.
@@ -44,14 +44,30 @@ class Grammar:
             raise InvalidGrammar(f"more than {MAX_GRAMMAR_BYTES} bytes")
         if b"\0" in data:
             raise InvalidGrammar("a zero byte")
-        self._never = np.array(sorted(never), np.int32)
-        self.handle: Any = llama_cpp.llama_sampler_init_grammar(vocab, data, b"root")
+        # llama.cpp compares the text of control tokens like any other's: a grammar that holds that text would let the
+        # token itself through. Ends are no text to it.
+        self._never = np.array(sorted(vocabulary.control - vocabulary.ends), np.int32)
+        self._pieces = vocabulary.pieces
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self.handle: Any = llama_cpp.llama_sampler_init_grammar(vocabulary.handle, data, b"root")
         if not self.handle:  # ctypes gives an object that is false, not None
             raise InvalidGrammar("llama.cpp does not read it")
 
     def accept(self, token: int) -> None:
         """Go on behind a token that was tested."""
         llama_cpp.llama_sampler_accept(self.handle, token)
+        self._decoder.decode(self._pieces[token])
+
+    def is_text(self, token: int) -> bool:
+        """Whether it goes on in UTF-8: llama.cpp takes overlong forms for the characters that they stand for."""
+        state = self._decoder.getstate()
+        try:
+            self._decoder.decode(self._pieces[token])
+        except UnicodeDecodeError:
+            return False
+        finally:
+            self._decoder.setstate(state)
+        return True
 
     def without_control(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         """Those of some tokens that are text, or an end."""
