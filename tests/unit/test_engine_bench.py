@@ -231,6 +231,17 @@ def test_the_report_names_the_winner_the_noise_and_what_was_missed(tmp_path: Pat
     assert json.loads((tmp_path / "report.json").read_text())["rows"][0]["theirs"] == 100.0
 
 
+def test_commands_in_the_report_name_no_machine(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, {"machine": {"cpu": "test", "cores": 2}})
+    command = f"{Path.home()}/.cache/built/llama-server -m {Path.cwd()}/var/bench/small.gguf"
+    for name in ("ours", "ours again", "llama-server a"):
+        journal.add(Run("W3", 0, name, 0, "", {"tokens_per_second": 1.0}, command))
+
+    text = write_report(tmp_path)
+
+    assert "- W3 llama-server a: `~/.cache/built/llama-server -m var/bench/small.gguf`" in text
+
+
 def test_pages_get_the_result_between_their_marks_and_keep_the_rest(tmp_path: Path) -> None:
     journal = Journal(tmp_path, {"machine": {"cpu": "test", "cores": 2}})
     for name, speed in (("ours", 90.0), ("ours again", 91.0), ("llama-server a", 100.0)):

@@ -146,7 +146,12 @@ def _commands(runs: Sequence[Run]) -> Iterable[str]:
         for name in (OURS, rival):
             command = next((run.command for run in runs_of(runs, workload, name or "")), None)
             if command:
-                yield f"- {workload} {name}: `{command}`"
+                yield f"- {workload} {name}: `{_of_no_machine(command)}`"
+
+
+def _of_no_machine(command: str) -> str:
+    """A command as it works in a checkout anywhere: the page is published."""
+    return command.replace(f"{Path.cwd()}/", "").replace(f"{Path.home()}/", "~/")
 
 
 def _medians(runs: Sequence[Run]) -> dict[str, dict[str, dict[str, float]]]:
