@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from chatbot.llm.engine.native.model import Model
 from parts.engine_child import engine_child
-from parts.toy_engine import ToyEngine, load_toy, open_library
+from parts.toy_engine import ToyEngine, load_toy, open_library, toy_engines
 from parts.toy_gguf import make_slow_toy, make_toy
 
 LONG = list(range(300, 700))
@@ -23,16 +23,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
 
 @pytest.fixture
 def engine(toy: Model) -> Iterator[Callable[..., ToyEngine]]:
-    opened: list[ToyEngine] = []
-
-    def open_engine(**wanted: int) -> ToyEngine:
-        opened.append(ToyEngine(toy, **wanted))
-        return opened[-1]
-
-    yield open_engine
-    for each in opened:
-        each.check_books()
-        each.close()
+    with toy_engines(toy) as open_engine:
+        yield open_engine
 
 
 @pytest.mark.parametrize("is_exact", [True, False], ids=["exact", "as served"])

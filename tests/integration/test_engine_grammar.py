@@ -8,7 +8,7 @@ import pytest
 from chatbot.llm.engine.native.model import Model
 from chatbot.llm.engine.sampling.grammar import MAX_GRAMMAR_BYTES, Grammar, InvalidGrammar
 from chatbot.llm.engine.text.vocabulary import Vocabulary
-from parts.toy_engine import ToyEngine, load_toy, open_library
+from parts.toy_engine import ToyEngine, load_toy, open_library, toy_engines
 from parts.toy_gguf import make_toy
 
 OBJECT = r"""
@@ -35,16 +35,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
 
 @pytest.fixture
 def engine(toy: Model) -> Iterator[Callable[..., ToyEngine]]:
-    opened: list[ToyEngine] = []
-
-    def open_engine(**wanted: Any) -> ToyEngine:
-        opened.append(ToyEngine(toy, **wanted))
-        return opened[-1]
-
-    yield open_engine
-    for each in opened:
-        each.check_books()
-        each.close()
+    with toy_engines(toy) as open_engine:
+        yield open_engine
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=range(len(SETTINGS)))

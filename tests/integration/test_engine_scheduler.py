@@ -9,7 +9,7 @@ from chatbot.llm.engine.loading import Engine
 from chatbot.llm.engine.native.model import Model
 from chatbot.llm.engine.outbox import Outbox
 from chatbot.llm.engine.process import serve
-from parts.toy_engine import ToyEngine, load_toy, open_library
+from parts.toy_engine import ToyEngine, load_toy, open_library, toy_engines
 from parts.toy_gguf import make_toy
 
 LONG = list(range(300, 700))
@@ -25,16 +25,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
 
 @pytest.fixture
 def engine(toy: Model) -> Iterator[Callable[..., ToyEngine]]:
-    opened: list[ToyEngine] = []
-
-    def open_engine(**wanted: int) -> ToyEngine:
-        opened.append(ToyEngine(toy, **wanted))
-        return opened[-1]
-
-    yield open_engine
-    for each in opened:
-        each.check_books()
-        each.close()
+    with toy_engines(toy) as open_engine:
+        yield open_engine
 
 
 def test_cancelled_while_waiting_is_never_computed(engine: Callable[..., ToyEngine]) -> None:

@@ -8,7 +8,7 @@ from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import LoadFrame
 from chatbot.llm.engine.native.model import Model
 from parts.engine_child import LOAD
-from parts.toy_engine import ToyEngine, load_toy, open_library
+from parts.toy_engine import ToyEngine, load_toy, open_library, toy_engines
 from parts.toy_gguf import make_toy
 
 PREFIX = list(range(300, 500))
@@ -24,18 +24,14 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
 
 @pytest.fixture
 def engine(toy: Model) -> Iterator[Callable[..., ToyEngine]]:
-    opened: list[ToyEngine] = []
+    with toy_engines(toy) as open_plain:
 
-    def open_engine(without: str = "", **wanted: Any) -> ToyEngine:
-        frame: LoadFrame = {**LOAD, "without": without.split(",")}  # type: ignore[typeddict-item]
-        tuning = Tuning.of(frame, can_share=True)
-        opened.append(ToyEngine(toy, tuning=tuning, is_exact=True, slots=4, kv_tokens=4096, **wanted))
-        return opened[-1]
+        def open_engine(without: str = "", **wanted: Any) -> ToyEngine:
+            frame: LoadFrame = {**LOAD, "without": without.split(",")}  # type: ignore[typeddict-item]
+            tuning = Tuning.of(frame, can_share=True)
+            return open_plain(tuning=tuning, is_exact=True, slots=4, kv_tokens=4096, **wanted)
 
-    yield open_engine
-    for each in opened:
-        each.check_books()
-        each.close()
+        yield open_engine
 
 
 def burst(each: ToyEngine) -> tuple[int, dict[str, str]]:

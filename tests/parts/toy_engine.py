@@ -1,6 +1,7 @@
 """The engine in this process, step by step: what a test of the scheduler drives instead of a child process."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,21 @@ class ToyEngine:
 
     def close(self) -> None:
         self.context.close()
+
+
+@contextmanager
+def toy_engines(model: Model) -> Iterator[Callable[..., ToyEngine]]:
+    """Open engines on a model, as many as are asked for; in the end the books of each are checked, and it is closed."""
+    opened: list[ToyEngine] = []
+
+    def open_engine(**wanted: Any) -> ToyEngine:
+        opened.append(ToyEngine(model, **wanted))
+        return opened[-1]
+
+    yield open_engine
+    for each in opened:
+        each.check_books()
+        each.close()
 
 
 def load_toy(path: Path) -> Model:
