@@ -288,7 +288,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the switch of the file to its write-ahead log is not waited for",
         "tests/unit/test_history_sqlite.py::test_another_ones_switch_to_the_write_ahead_log_is_waited_for",
-        (Edit(f"{ADAPTERS}/sqlite_tables.py", "or time.monotonic() >= deadline:", "or deadline:"),),
+        (Edit(f"{ADAPTERS}/sqlite_file.py", "or time.monotonic() >= deadline:", "or deadline:"),),
     ),
     Mutant(
         "a damaged file is found out after the running model was let go",

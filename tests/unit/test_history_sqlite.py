@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from chatbot.adapters import sqlite_file
 from chatbot.adapters import sqlite_tables as tables
 from chatbot.adapters.history_bounds import GRACE, TOMBSTONE, HistoryBounds
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, Turn
@@ -97,7 +98,7 @@ def test_another_ones_switch_to_the_write_ahead_log_is_waited_for(
             waits.append(seconds)
             other.execute("ROLLBACK")
 
-        monkeypatch.setattr(tables.time, "sleep", ends)
+        monkeypatch.setattr(sqlite_file.time, "sleep", ends)
         with closing(tables.connect(path)) as connection:
             assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 

@@ -1,22 +1,15 @@
 """Tables and statements of the embedded store: plain functions over one connection, one transaction each."""
 
-import os
 import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from chatbot.adapters import sqlite_file
 from chatbot.adapters.history_bounds import GRACE, TOMBSTONE, HistoryBounds, stored_turn, turn_bytes
+from chatbot.adapters.sqlite_file import Layout, flush, transaction
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.errors import ConversationErased
 
-APPLICATION_ID = 0x43684254
-"""Marks a file as ours (`PRAGMA application_id`), so that another program's database is never written to."""
-
-SCHEMA_VERSION = 1
-BUSY_MILLISECONDS = 2000
 SWEEP_ROWS = 200
 
 _SCHEMA = (
@@ -33,89 +26,24 @@ _SCHEMA = (
         turn_id TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL,
         at INTEGER NOT NULL, bytes INTEGER NOT NULL,
         UNIQUE (conversation, turn_id))""",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+LAYOUT = Layout(0x43684254, 1, _SCHEMA)
 _EPOCH_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class ForeignFile(sqlite3.DatabaseError):
-    """The file is a database, but not one of this version of this program."""
-
-
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the file, make it and its tables where there is none.
-
-    The file is readable by its owner alone: it holds what people said.
+    """Open the file of conversations, make it and its tables where there is none.
 
     Raises:
         OSError: The folder or the file cannot be made.
         sqlite3.Error: It cannot be opened, or is no database of ours.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(path, timeout=BUSY_MILLISECONDS / 1000, isolation_level=None)
-    try:
-        is_empty = _is_empty(connection)
-        if not is_empty:
-            _check(connection)
-        _use_write_ahead_log(connection)
-        # FULL: a turn that was acknowledged survives a power cut; one fsync a turn is nothing beside a generation.
-        for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-        if is_empty:
-            create(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch the file over, waiting for others that do the same: SQLite refuses them at once, whatever the timeout."""
-    deadline = time.monotonic() + BUSY_MILLISECONDS / 1000
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL").fetchall()
-        except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute("SELECT count(*) = 0 FROM sqlite_master").fetchone()[0])
-
-
-def _check(connection: sqlite3.Connection) -> None:
-    owner = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if (owner, version) != (APPLICATION_ID, SCHEMA_VERSION):
-        raise ForeignFile("not a history of this version of the program")
+    return sqlite_file.connect(path, LAYOUT)
 
 
 def create(connection: sqlite3.Connection) -> None:
     """Make the tables, unless another process was faster."""
-    with transaction(connection):
-        if _is_empty(connection):
-            for statement in _SCHEMA:
-                connection.execute(statement)
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, and one writer at a time, also between processes."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # a full disk rolls back by itself
-            connection.execute("ROLLBACK")
-        raise
+    sqlite_file.create(connection, LAYOUT)
 
 
 def load(connection: sqlite3.Connection, key: ConversationKey, now: datetime) -> Conversation:
@@ -229,16 +157,7 @@ def erase(connection: sqlite3.Connection, key: ConversationKey, now: datetime) -
             (*_to_parameters(key), _to_milliseconds(now), _to_milliseconds(now + TOMBSTONE)),
         )
         connection.execute("DELETE FROM turns WHERE conversation = ?", (_id_of(connection, key),))
-    _flush(connection)
-
-
-def _flush(connection: sqlite3.Connection) -> None:
-    """Take erased text out of the write-ahead log too; where somebody reads right now, the next erasure does it."""
-    connection.execute("PRAGMA busy_timeout = 100")
-    try:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    flush(connection)
 
 
 def sweep(connection: sqlite3.Connection, now: datetime) -> None:
