@@ -14,9 +14,10 @@ from chatbot.api.service import parts_of, profile_of
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
 from chatbot.api.wire.streams import AnswerResponse
-from chatbot.core.question import Done, Question, Queued
+from chatbot.core.question import AnswerEvent, Done, Question, Queued
 from chatbot.domain.chat import Caller
 from chatbot.domain.generation import Backend, TextPiece
+from chatbot.domain.tools import ToolCall
 
 router = APIRouter(tags=["chat"])
 
@@ -94,13 +95,15 @@ class ProductFormat:
         """Headers of a stream."""
         return {"X-References": "unavailable"} if self.without_references else {}
 
-    def event(self, event: Queued | TextPiece | Done) -> bytes:
+    def event(self, event: AnswerEvent) -> bytes:
         """One server-sent event."""
         match event:
             case Queued():
                 return _sse("queue", {"position": event.position, "eta_seconds": round(event.eta_seconds, 1)})
             case TextPiece():
                 return _sse("token", {"text": event.text})
+            case ToolCall():
+                return b""  # nobody can bring tools of their own here
             case Done():
                 return _sse("done", _done_fields(event))
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -138,7 +138,7 @@ class Answerer:
         """Begin an answer to a dialogue that the caller brought: no history, and no other backend than asked for.
 
         Raises:
-            InvalidInput: Answers cannot be held to the format that was asked for.
+            InvalidInput: Answers or calls cannot be held to the schema that was asked for.
             PromptTooLong, Busy, ModelUnavailable, BackendUnavailable, Draining: As `open`.
         """
 
@@ -147,6 +147,7 @@ class Answerer:
 
         arrived_at = self._clock()
         request = self._request(exchange, exchange.dialogue, exchange.sampling, arrived_at)
+        request = replace(request, tools=exchange.tools)
         return await self._begin(exchange.backend, request, exchange.caller, arrived_at, _EXCHANGE_FIELDS, nothing)
 
     async def idle(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from chatbot.core.question import AnswerEvent, Done, Queued
 from chatbot.domain.generation import TextPiece
+from chatbot.domain.tools import ToolCall
 
 MAX_UNREAD_BYTES = 256 * 1024
 
@@ -21,11 +22,12 @@ class Outbox:
 
     def __init__(self) -> None:
         self.text_left = False
-        """Whether text was handed to the reader: from then on the answer cannot be started again."""
+        """Whether text or a call was handed to the reader: from then on the answer cannot be started again."""
         self.is_bounded = True
         """False where the reader wants the end alone: then nothing is handed over before it."""
         self._queued: Queued | None = None
         self._texts: list[str] = []
+        self._calls: list[ToolCall] = []
         self._tokens = 0
         self._unread_bytes = 0
         self._end: Done | Exception | None = None
@@ -49,14 +51,21 @@ class Outbox:
         """
         self._texts.append(piece.text)
         self._tokens += piece.tokens
-        self._unread_bytes += len(piece.text.encode())
-        if self._unread_bytes > MAX_UNREAD_BYTES and self.is_bounded:
-            raise ReaderTooSlow
-        self._changed.set()
+        self._grow(len(piece.text.encode()))
+
+    def call(self, call: ToolCall) -> None:
+        """Add a whole call of a tool; it is read behind the text before it.
+
+        Raises:
+            ReaderTooSlow: Too much is unread.
+        """
+        self._calls.append(call)
+        self._grow(len(call.arguments.encode()))
 
     def restart(self) -> None:
-        """Drop the text that nobody has read: the answer begins anew."""
-        self._texts, self._tokens, self._unread_bytes = [], 0, 0
+        """Drop what nobody has read: the answer begins anew."""
+        self._calls = []
+        self._forget_text()
 
     def end(self, end: Done | Exception) -> None:
         """Add the last event; the first one counts."""
@@ -78,7 +87,9 @@ class Outbox:
                 yield event
             if self._texts:
                 yield self._take()
-            if self._end is not None and not self._texts:
+            while self._calls:
+                yield self._take_call()
+            if self._end is not None and not self._texts and not self._calls:
                 yield self._finish(self._end)
                 return
 
@@ -96,9 +107,25 @@ class Outbox:
 
     def _take(self) -> TextPiece:
         piece = TextPiece("".join(self._texts), self._tokens)
-        self.restart()
+        self._forget_text()
         self.text_left = True
         return piece
+
+    def _take_call(self) -> ToolCall:
+        call = self._calls.pop(0)
+        self._unread_bytes -= len(call.arguments.encode())
+        self.text_left = True
+        return call
+
+    def _forget_text(self) -> None:
+        self._texts, self._tokens = [], 0
+        self._unread_bytes = sum(len(call.arguments.encode()) for call in self._calls)
+
+    def _grow(self, n_bytes: int) -> None:
+        self._unread_bytes += n_bytes
+        if self._unread_bytes > MAX_UNREAD_BYTES and self.is_bounded:
+            raise ReaderTooSlow
+        self._changed.set()
 
     def _finish(self, end: Done | Exception) -> Done:
         if isinstance(end, Exception):

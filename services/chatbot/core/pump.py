@@ -10,8 +10,9 @@ from chatbot.core.delivery import Outbox, ReaderTooSlow
 from chatbot.core.question import AnswerEvent, Done, Queued
 from chatbot.core.waiting.ticket import Phase, Ticket
 from chatbot.domain.errors import Draining, EngineLost, PromptTooLong, TimedOut
-from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest
+from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, TextPiece
 from chatbot.domain.ports import Telemetry, TextGenerator
+from chatbot.domain.tools import ToolCall
 
 CLOSE_SECONDS = 1.0
 
@@ -61,6 +62,7 @@ class Pump:
         self._work = work
         self._outbox = outbox
         self._texts: list[str] = []
+        self._calls: list[ToolCall] = []
         self._tokens = 0
         self._last_piece_at: float | None = None
 
@@ -90,7 +92,8 @@ class Pump:
         work.ticket.leave()
         stored = await work.store("".join(self._texts))
         timings = replace(finished.timings, queue_seconds=work.ticket.waited_seconds)
-        return Done(stored.answer, finished.reason, finished.usage, timings, stored.saved)
+        calls = tuple(self._calls)
+        return Done(stored.answer, finished.reason, finished.usage, timings, stored.saved, calls)
 
     async def _counted(self, request: GenerationRequest) -> Finished:
         """Generate, and tell the telemetry once how it ended."""
@@ -118,6 +121,7 @@ class Pump:
                 raise
         self._outbox.restart()
         self._texts.clear()
+        self._calls.clear()
         self._tokens = 0
         return await self._attempt(request)
 
@@ -128,10 +132,17 @@ class Pump:
                 if isinstance(event, Finished):
                     return event
                 self._measure()
-                self._texts.append(event.text)
-                self._tokens += event.tokens
-                self._outbox.text(event)
+                self._take(event)
         raise EngineLost("the generation ended without an end")
+
+    def _take(self, event: TextPiece | ToolCall) -> None:
+        if isinstance(event, ToolCall):
+            self._calls.append(event)
+            self._outbox.call(event)
+            return
+        self._texts.append(event.text)
+        self._tokens += event.tokens
+        self._outbox.text(event)
 
     def _measure(self) -> None:
         work, now = self._work, self._work.clock()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from chatbot.domain.chat import Caller, Dialogue
 from chatbot.domain.generation import Backend, FinishReason, Sampling, TextPiece, Timings, Usage
+from chatbot.domain.tools import ToolCall, ToolUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A dialogue that the caller brings whole (`/v1`): no history, nothing dropped."""
+    """A dialogue that the caller brings whole (`/v1`): no history, nothing dropped.
+
+    Attributes:
+        tools: The caller's own: calls of them are returned, never run.
+    """
 
     request_id: str
     caller: Caller
@@ -43,6 +48,7 @@ class Exchange:
     sampling: Sampling
     backend: Backend
     traceparent: str = ""
+    tools: ToolUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class Done:
     Attributes:
         text: The whole answer.
         history_saved: Whether the turn is stored; None where nothing was to be stored.
+        calls: The caller's tools that the model called, whole and in order.
     """
 
     text: str
@@ -72,6 +79,7 @@ class Done:
     usage: Usage
     timings: Timings
     history_saved: bool | None = None
+    calls: tuple[ToolCall, ...] = ()
 
 
-AnswerEvent = Queued | TextPiece | Done
+AnswerEvent = Queued | TextPiece | ToolCall | Done

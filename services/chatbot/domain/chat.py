@@ -4,15 +4,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-Role = Literal["system", "user", "assistant"]
+from chatbot.domain.tools import ToolCall
+
+Role = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One utterance. `content` is plain text and is never parsed for control tokens."""
+    """One utterance.
+
+    Attributes:
+        content: Plain text, never parsed for control tokens. Of the role tool: the result of a call.
+        calls: What the assistant called here.
+        call_id: Of the role tool: whose result this is.
+    """
 
     role: Role
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,7 @@ class Dialogue:
         opening: Messages that belong to the persona (the greeting); never dropped.
         history: Earlier messages, oldest first, user and assistant in pairs.
         question: The new user message; never dropped.
+        rounds: What came of the question so far: calls of the assistant and their results, in order; never dropped.
         may_shorten: Whether the oldest pairs of `history` may be dropped to fit the context. Where False,
             a dialogue that does not fit is refused.
     """
@@ -95,3 +106,4 @@ class Dialogue:
     history: tuple[Message, ...]
     question: Message
     may_shorten: bool = True
+    rounds: tuple[Message, ...] = ()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chatbot.domain.chat import Dialogue
+from chatbot.domain.tools import ToolCall, ToolUse
 
 
 class FinishReason(StrEnum):
@@ -11,6 +12,7 @@ class FinishReason(StrEnum):
 
     STOP = "stop"
     LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
 
 
 class Backend(StrEnum):
@@ -74,6 +76,8 @@ class GenerationRequest:
         request_id: For logs and frames; unique in the process.
         deadline: `time.monotonic()` seconds; afterwards the answer ends with what there is.
         traceparent: W3C trace context of the caller, for backends that are asked over HTTP; "" where none.
+        tools: Tools that may or must be called instead of an answer in text; they are returned, never run. None: no
+            calls, whatever the dialogue holds.
     """
 
     request_id: str
@@ -81,6 +85,7 @@ class GenerationRequest:
     sampling: Sampling
     deadline: float
     traceparent: str = ""
+    tools: ToolUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +123,4 @@ class Finished:
     timings: Timings
 
 
-GenerationEvent = TextPiece | Finished
+GenerationEvent = TextPiece | ToolCall | Finished

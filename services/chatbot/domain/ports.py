@@ -21,14 +21,15 @@ class TextGenerator(Protocol):
 
         Raises:
             PromptTooLong: It does not fit the context even without history.
-            InvalidInput: Answers cannot be held to the format that was asked for.
+            InvalidInput: Answers or calls cannot be held to the schema that was asked for.
             BackendUnavailable: It is known that this backend does not answer now.
         """
 
     def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent]:
-        """Generate; pieces of text and, last, `Finished`. Closing the iterator cancels within one step.
+        """Generate; pieces of text or whole calls of tools and, last, `Finished`. Closing cancels within one step.
 
-        At the request's deadline the iterator ends with `Finished(LENGTH)` and what there is.
+        At the request's deadline the iterator ends with `Finished(LENGTH)` and what there is. A call that was cut is
+        never told; `Finished(TOOL_CALLS)` is the end of a generation that called and was not cut.
 
         Raises:
             PromptTooLong: As above.

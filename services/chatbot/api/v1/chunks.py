@@ -1,9 +1,11 @@
 """The OpenAI API's answers: the whole completion, the chunks of a stream, the list of models."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chatbot.domain.generation import FinishReason, Usage
+from chatbot.domain.tools import ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +16,12 @@ class Completion:
     created: int
     model: str
 
-    def whole(self, text: str, finish_reason: FinishReason, usage: Usage) -> dict[str, Any]:
-        """The body of an answer that is not streamed."""
-        message = {"role": "assistant", "content": text, "refusal": None}
+    def whole(self, text: str, calls: Sequence[ToolCall], finish_reason: FinishReason, usage: Usage) -> dict[str, Any]:
+        """The body of an answer that is not streamed. Without text, calls have the content null."""
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        if calls:
+            message["content"] = text or None
+            message["tool_calls"] = [call_fields(call) for call in calls]
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": str(finish_reason)}
         return self._common("chat.completion") | {"choices": [choice], "usage": usage_fields(usage)}
 
@@ -35,6 +40,18 @@ class Completion:
 
     def _common(self, kind: str) -> dict[str, Any]:
         return {"id": f"chatcmpl-{self.request_id}", "object": kind, "created": self.created, "model": self.model}
+
+
+def call_fields(call: ToolCall) -> dict[str, Any]:
+    """A whole call; `arguments` is always text."""
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def call_deltas(call: ToolCall, index: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What two chunks say of a call: its id and name, then its arguments."""
+    begun = call_fields(call)
+    begun["function"]["arguments"] = ""
+    return {"index": index} | begun, {"index": index, "function": {"arguments": call.arguments}}
 
 
 def usage_fields(usage: Usage) -> dict[str, Any]:

@@ -12,16 +12,17 @@ from starlette.responses import Response
 from chatbot.api import errors
 from chatbot.api.schemas import count_unknown, validated
 from chatbot.api.service import Parts, parts_of, profile_of
-from chatbot.api.v1.chunks import Completion
+from chatbot.api.v1.chunks import Completion, call_deltas
 from chatbot.api.v1.schemas import ChatCompletionRequest
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
 from chatbot.api.wire.streams import AnswerResponse
-from chatbot.core.question import Done, Exchange, Queued
+from chatbot.core.question import AnswerEvent, Done, Exchange, Queued
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import ModelNotFound, ModelUnavailable
 from chatbot.domain.generation import Backend, Sampling, TextPiece
 from chatbot.domain.model import ModelInfo
+from chatbot.domain.tools import ToolCall
 
 router = APIRouter(prefix="/v1", tags=["OpenAI wire format"])
 
@@ -121,21 +122,24 @@ class V1Format:
     is_stream: bool
     with_usage: bool
     _begun: bool = False
+    _calls: int = 0
 
     def whole(self, done: Done) -> tuple[bytes, Mapping[str, str]]:
         """Body and headers of an answer in one piece."""
-        return _dump(self.completion.whole(done.text, done.finish_reason, done.usage)), {}
+        return _dump(self.completion.whole(done.text, done.calls, done.finish_reason, done.usage)), {}
 
     def stream_headers(self) -> Mapping[str, str]:
         """Headers of a stream."""
         return {}
 
-    def event(self, event: Queued | TextPiece | Done) -> bytes:
+    def event(self, event: AnswerEvent) -> bytes:
         """Bytes of one event; the first chunk names the role."""
         if isinstance(event, Queued):
             if event.position == 0:  # it does not wait: a client that never waited never sees a comment
                 return b""
             return f": queue position={event.position} eta={round(event.eta_seconds)}\n\n".encode()
+        if isinstance(event, ToolCall):
+            return self._called(event)
         first = b"" if self._begun else self._chunk({"role": "assistant", "content": ""})
         self._begun = True
         if isinstance(event, TextPiece):
@@ -145,6 +149,13 @@ class V1Format:
     def error(self, error: Exception, context: RequestContext) -> bytes:
         """An error frame; no `[DONE]` follows."""
         return _data(_dump(errors.describe_v1(error, context.language, context.request_id)))
+
+    def _called(self, call: ToolCall) -> bytes:
+        begun, arguments = call_deltas(call, self._calls)
+        first: dict[str, Any] = {} if self._begun else {"role": "assistant", "content": None}
+        self._begun = True
+        self._calls += 1
+        return self._chunk(first | {"tool_calls": [begun]}) + self._chunk({"tool_calls": [arguments]})
 
     def _chunk(self, delta: dict[str, Any]) -> bytes:
         return _data(_dump(self.completion.chunk(delta, with_usage=self.with_usage)))

@@ -17,9 +17,8 @@ from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.departure import ClientGone, until_departure
 from chatbot.core.answer import Answer
 from chatbot.core.performance import Statistics
-from chatbot.core.question import Done, Queued
+from chatbot.core.question import AnswerEvent, Done
 from chatbot.domain.errors import ChatError
-from chatbot.domain.generation import TextPiece
 
 _LOG = logging.getLogger(__name__)
 ABORT_EXTENSION = "chatbot.abort"
@@ -45,7 +44,7 @@ class AnswerFormat(Protocol):
     def stream_headers(self) -> Mapping[str, str]:
         """Headers of a stream, besides those of every event stream."""
 
-    def event(self, event: Queued | TextPiece | Done) -> bytes:
+    def event(self, event: AnswerEvent) -> bytes:
         """Bytes of one event, b"" where it has none; `Done` includes whatever ends the stream."""
 
     def error(self, error: Exception, context: RequestContext) -> bytes:
