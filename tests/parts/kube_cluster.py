@@ -120,18 +120,24 @@ def operator_login(kube: Kube, namespace: str, *, in_place: bool = True, without
     Args:
         without: `resource:verb` that is left out of the rights.
     """
-    rows = [row for row in yaml.safe_load(RIGHTS_FILE.read_text()) if in_place or "when" not in row]
-    rules = [_less(row, resource, without) for row in rows for resource in row["resources"]]
     name = f"operator-{uuid.uuid4().hex[:6]}"
     metadata = {"name": name, "namespace": namespace}
     rbac = "rbac.authorization.k8s.io"
     subject = {"kind": "ServiceAccount", **metadata}
     role = {"apiGroup": rbac, "kind": "Role", "name": name}
     kube.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-    kube.create({"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": rules})
+    kube.create(
+        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": rules(without, in_place=in_place)}
+    )
     binding = {"kind": "RoleBinding", "metadata": metadata, "subjects": [subject], "roleRef": role}
     kube.create({"apiVersion": f"{rbac}/v1", **binding})
     return Login(kube.login.server, kube.login.ca_file, kube.token(namespace, name))
+
+
+def rules(without: str = "", *, in_place: bool = True) -> list[Document]:
+    """Rules of a Role with the rights that the chart gives, less `resource:verb` where one is named."""
+    rows = [row for row in yaml.safe_load(RIGHTS_FILE.read_text()) if in_place or "when" not in row]
+    return [_less(row, resource, without) for row in rows for resource in row["resources"]]
 
 
 def _less(row: Document, resource: str, without: str) -> Document:

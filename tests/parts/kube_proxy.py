@@ -123,7 +123,10 @@ class ApiProxy:
         async with session.request(
             request.method, url, data=body or None, headers=headers, skip_auto_headers=no_type
         ) as answer:
-            self.answers[*_in_words_of_rbac(request), answer.status] += 1
+            verb, resource = _in_words_of_rbac(request)
+            self.answers[verb, resource, answer.status] += 1
+            if verb == "patch" and answer.status == 201:  # an apply that made the object: asked for both rights
+                self.answers["create", resource, answer.status] += 1
             if "watch=true" in request.query_string:
                 return await self._stream(request, answer)
             content = await answer.read()
@@ -187,12 +190,14 @@ def _gone(fault: WatchFault) -> web.Response:
 
 
 def _in_words_of_rbac(request: web.Request) -> tuple[str, str]:
-    """Verb and resource of a call.
+    """Verb and resource of a call; `discover` is what everybody may do: look which kinds there are.
 
     Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb
     """
     parts = request.path.strip("/").split("/")
-    is_named = "namespaces" in parts and len(parts) > parts.index("namespaces") + 3
+    if "namespaces" not in parts:
+        return "discover", request.path
+    is_named = len(parts) > parts.index("namespaces") + 3
     if request.method == "GET":
         verb = "watch" if "watch=true" in request.query_string else "get" if is_named else "list"
     else:
