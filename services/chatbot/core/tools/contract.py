@@ -1,0 +1,83 @@
+"""What a tool of ours is: arguments in, a small JSON object out, and the same in words for a person."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from chatbot.domain.chat import Caller
+
+JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | Mapping[str, JsonValue]"
+ToolResult: TypeAlias = Mapping[str, JsonValue]
+
+
+class ToolRefused(Exception):
+    """A tool cannot work with these arguments; the model is told why and may ask better.
+
+    Args:
+        problem: One of a closed set of words; never text of a user.
+        details: What helps to ask better (`candidates`, `maximum`…).
+    """
+
+    def __init__(self, problem: str, **details: JsonValue) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.details = details
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """For whom and when a tool works.
+
+    Attributes:
+        language: ko, en or ja: of names and sentences.
+        now: Aware; the moment that counts for the whole answer.
+        zone: IANA name of the zone that is meant where nobody names a place.
+    """
+
+    caller: Caller
+    language: str
+    now: datetime
+    zone: str
+
+
+class Tool(Protocol):
+    """A tool that the services run themselves. Bounded in time and in the size of its result."""
+
+    @property
+    def name(self) -> str:
+        """1-64 of `[A-Za-z0-9_-]`; a label of metrics."""
+
+    @property
+    def description(self) -> str:
+        """For the model, one or two sentences."""
+
+    @property
+    def parameters(self) -> Mapping[str, JsonValue]:
+        """JSON Schema of the arguments, an object."""
+
+    async def run(self, arguments: Mapping[str, JsonValue], context: ToolContext) -> ToolResult:
+        """Work it out.
+
+        Raises:
+            ToolRefused: Not with these arguments.
+        """
+
+    def say(self, result: ToolResult, language: str) -> str:
+        """A result as a sentence for a person, for answers without a model."""
+
+
+def text_argument(arguments: Mapping[str, JsonValue], name: str, maximum: int) -> str:
+    """A text, stripped; "" where it is missing.
+
+    Raises:
+        ToolRefused: It is no text, or longer than `maximum` characters.
+    """
+    value = arguments.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ToolRefused("not_text", argument=name)
+    if len(value) > maximum:
+        raise ToolRefused("too_long", argument=name, maximum=maximum)
+    return value.strip()
