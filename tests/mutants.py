@@ -347,8 +347,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "an expired key is let in",
-        "tests/unit/test_api_callers.py::test_a_key_ends_at_its_moment",
-        (Edit(f"{API}/callers.py", "self._now() >= found.expires_at", "self._now() < 0"),),
+        "tests/unit/test_keys_mounted.py::test_a_key_ends_at_its_moment",
+        (
+            Edit(
+                "services/chatbot/domain/access.py",
+                "return self.expires_at is None or now < self.expires_at",
+                "return True",
+            ),
+        ),
     ),
     Mutant(
         "an error repeats what was sent",

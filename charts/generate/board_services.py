@@ -31,6 +31,12 @@ SERVICES: Final = Board(
                     "Requests by HTTP status, probes included.",
                     ((rate("chatbot_requests_total", "", "service, status"), "{{service}} {{status}}"),),
                 ),
+                Panel(
+                    "Keys",
+                    "reqps",
+                    "Requests to what wants a key, by what was decided; unavailable: the key store does not answer.",
+                    ((rate("chatbot_auth_requests_total", "", "service, outcome"), "{{service}} {{outcome}}"),),
+                ),
             ),
         ),
         (

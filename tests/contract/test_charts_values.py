@@ -55,8 +55,9 @@ def test_a_wrong_value_is_refused_with_its_path(helm: Helm, chart: str, sets: tu
 @pytest.mark.parametrize(
     ("chart", "sets", "sentence"),
     [
-        ("chatbot", ("mongodb.trial.enabled=true",), "Set auth.existingSecret to a Secret with API keys, or"),
-        ("chatbot", (*CHOSEN, "auth.existingSecret=k"), "contradict each other; choose one"),
+        ("chatbot", ("mongodb.trial.enabled=true",), "Set auth.pepperSecret or auth.existingSecret"),
+        ("chatbot", (*CHOSEN, "auth.existingSecret=k"), "auth.allowAnonymous=true contradicts"),
+        ("chatbot", (*CHOSEN, "auth.pepperSecret=p"), "auth.allowAnonymous=true contradicts"),
         ("chatbot", ("auth.allowAnonymous=true",), "conversations have no store"),
         ("chatbot", (*CHOSEN, "mongodb.existingSecret=m"), "contradict each other; choose one"),
         ("chatbot", (*CHOSEN, "office.replicas=2"), "cannot be used on two nodes"),

@@ -5,13 +5,11 @@ import json
 import logging
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
 
 import pytest
 from chatbot.adapters.history_bounds import HistoryBounds
 from chatbot.adapters.sqlite import SqliteConversations
 from chatbot.api.operations import internal_app
-from chatbot.domain.errors import StoreUnavailable
 from chatbot.llm.supervision.status_board import StatusBoard
 from chatbot.server.app import HttpOptions
 from chatbot.server.observe.logs import JsonLines
@@ -142,16 +140,9 @@ async def test_without_keys_conversations_are_for_this_machine(tmp_path: Path) -
     assert outside.json()["code"] == "forbidden"
 
 
-class DownStore(SqliteConversations):
-    """A store that does not answer."""
-
-    async def _call(self, operation: Any) -> Any:
-        raise StoreUnavailable
-
-
 @pytest.mark.parametrize(("refuses", "status", "saved"), [(True, 503, None), (False, 200, "false")])
 async def test_a_store_that_is_down_is_told(tmp_path: Path, refuses: bool, status: int, saved: str | None) -> None:
-    store = DownStore.open(tmp_path / "x", HistoryBounds())
+    store = SqliteConversations.open(tmp_path, HistoryBounds())  # a folder can never be opened as a file
     options = ServiceOptions(store=store, refuses_when_down=refuses)
     async with running_service(tmp_path, options) as service, service.client() as client:
         answer = await client.post("/Llama", json=QUESTION | {"db_id": "d"})

@@ -10,9 +10,10 @@ from pathlib import Path
 import httpx
 from chatbot.adapters.history_bounds import HistoryBounds
 from chatbot.adapters.sqlite import SqliteConversations
-from chatbot.api.callers import KeyRing
 from chatbot.api.profiles import OFFICE, Profile
 from chatbot.api.service import HttpLimits, Parts
+from chatbot.core.accounts.key_check import KeyCheck
+from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
 from chatbot.core.history import History
@@ -42,6 +43,7 @@ class ServiceOptions:
     queue_seconds: float = 180.0
     generation_seconds: float = 120.0
     keys_file: Path | None = None
+    keys: KeyCheck | None = None
     limits: HttpLimits = HttpLimits()
     http: HttpOptions = HttpOptions()
     may_fall_back: bool = False
@@ -94,7 +96,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         history=history,
         generators={backend: route.generator for backend, route in routes.items()},
         gate=gate,
-        keys=KeyRing(options.keys_file),
+        keys=options.keys or KeyCheck(MountedKeys(options.keys_file) if options.keys_file else None),
         telemetry=meters,
         limits=options.limits,
     )

@@ -2,11 +2,12 @@
 
 {{- define "chatbot.checks" -}}
 {{- $v := .Values -}}
-{{- if and (not $v.auth.existingSecret) (not $v.auth.allowAnonymous) -}}
-{{- fail "auth: nobody is asked for a key. Set auth.existingSecret to a Secret with API keys, or auth.allowAnonymous=true to let everybody in." -}}
+{{- $keyed := or $v.auth.existingSecret $v.auth.pepperSecret -}}
+{{- if and (not $keyed) (not $v.auth.allowAnonymous) -}}
+{{- fail "auth: nobody is asked for a key. Set auth.pepperSecret or auth.existingSecret to ask for API keys, or auth.allowAnonymous=true to let everybody in." -}}
 {{- end -}}
-{{- if and $v.auth.existingSecret $v.auth.allowAnonymous -}}
-{{- fail "auth: auth.existingSecret and auth.allowAnonymous=true contradict each other; choose one." -}}
+{{- if and $keyed $v.auth.allowAnonymous -}}
+{{- fail "auth: auth.allowAnonymous=true contradicts auth.existingSecret and auth.pepperSecret; choose one." -}}
 {{- end -}}
 {{- if and (not $v.mongodb.existingSecret) (not $v.mongodb.trial.enabled) -}}
 {{- fail "mongodb: conversations have no store. Set mongodb.existingSecret to a Secret with the key uri, or mongodb.trial.enabled=true for trying out." -}}

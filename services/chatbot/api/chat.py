@@ -9,6 +9,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from chatbot.api import errors
+from chatbot.api.accounts.decisions import check_backend
+from chatbot.api.accounts.users import caller_of, check_claim
 from chatbot.api.schemas import ChatRequest, check_turn_id, count_unknown, validated
 from chatbot.api.service import parts_of, profile_of
 from chatbot.api.wire.context import RequestContext, context_of
@@ -37,12 +39,14 @@ async def openai(request: Request) -> Response:
 async def _answer(request: Request, backend: Backend) -> Response:
     parts, profile, context = parts_of(request), profile_of(request), context_of(request.scope)
     context.backend = backend
-    tenant = parts.keys.tenant(request.headers.get("authorization"))
+    check_backend(context.principal, backend)
     body = await read_object(request.headers, request.receive, parts.limits.body_bytes)
     asked = validated(profile.request, body)
     if unknown := count_unknown(profile.request, body):
         parts.telemetry.unknown_fields(profile.name, unknown)
-    question = _question(asked, context, tenant, backend, request.headers.get("idempotency-key"))
+    check_claim(request, asked.user_id, "user_id")
+    caller = caller_of(request, asked.user_id)
+    question = _question(asked, context, caller, backend, request.headers.get("idempotency-key"))
     return AnswerResponse(
         lambda: parts.answerer.open(question),
         ProductFormat(wants_event_stream(request), asked.wants_references),
@@ -57,7 +61,7 @@ def wants_event_stream(request: Request) -> bool:
 
 
 def _question(
-    asked: ChatRequest, context: RequestContext, tenant: str, backend: Backend, turn_id: str | None
+    asked: ChatRequest, context: RequestContext, caller: Caller, backend: Backend, turn_id: str | None
 ) -> Question:
     if asked.db_id is None:
         turn_id = None  # there is no history that a turn could be found in
@@ -65,12 +69,13 @@ def _question(
         check_turn_id(turn_id)
     return Question(
         request_id=context.work_id,
-        caller=Caller(tenant, asked.user_id),
+        caller=caller,
         text=asked.input_data,
         fields=asked.prompt_fields(),
         db_id=asked.db_id,
         turn_id=turn_id,
-        local_only=asked.local_only,
+        # A key that is not for the second backend must not get there by the fallback either.
+        local_only=asked.local_only or not context.principal.rights.allows_backend(Backend.OPENAI),
         backend=backend,
         language=context.language,
         traceparent=context.traceparent,

@@ -10,12 +10,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from chatbot.api.callers import is_loopback
+from chatbot.api.accounts.users import bound_user, caller_of, check_claim
 from chatbot.api.schemas import check_db_id, check_user_id
 from chatbot.api.service import parts_of, profile_of
-from chatbot.api.wire.context import context_of
 from chatbot.domain.chat import Caller, ConversationKey
-from chatbot.domain.errors import ConversationNotFound, Forbidden, InvalidInput
+from chatbot.domain.errors import ConversationNotFound, InvalidInput
 
 router = APIRouter(prefix="/conversations", tags=["conversations"])
 USER_HEADER = "X-User-ID"
@@ -89,11 +88,12 @@ def _key(request: Request, db_id: str) -> ConversationKey:
 
 
 def _caller(request: Request) -> Caller:
-    keys = parts_of(request).keys
-    tenant = keys.tenant(request.headers.get("authorization"))
-    if keys.is_open and not is_loopback(context_of(request.scope).client):
-        raise Forbidden
-    return Caller(tenant, user_of_header(request))
+    bound = bound_user(request)
+    if bound is not None and USER_HEADER not in request.headers:
+        return caller_of(request, bound)
+    user = user_of_header(request)
+    check_claim(request, user, USER_HEADER)
+    return caller_of(request, user)
 
 
 def user_of_header(request: Request) -> str:

@@ -52,6 +52,11 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     domain.BodyTooLarge: Row(413, "body_too_large", _INVALID),
     domain.Unauthorized: Row(401, "unauthorized", "authentication_error", v1_code="invalid_api_key"),
     domain.Forbidden: Row(403, "forbidden", "permission_error"),
+    domain.ScopeMissing: Row(403, "scope_missing", "permission_error"),
+    domain.ServiceNotAllowed: Row(403, "service_not_allowed", "permission_error"),
+    domain.ModelNotAllowed: Row(403, "model_not_allowed", "permission_error"),
+    domain.AddressNotAllowed: Row(403, "address_not_allowed", "permission_error"),
+    domain.UserMismatch: Row(403, "user_mismatch", "permission_error"),
     domain.NotFound: Row(404, "not_found", _INVALID),
     domain.ConversationNotFound: Row(404, "conversation_not_found", _INVALID),
     domain.ModelNotFound: Row(404, "model_not_found", _INVALID),
@@ -63,6 +68,7 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     domain.ModelUnavailable: Row(503, "model_unavailable"),
     domain.BackendUnavailable: Row(503, "backend_unavailable"),
     domain.StoreUnavailable: Row(503, "store_unavailable"),
+    domain.KeysUnavailable: Row(503, "keys_unavailable"),
     domain.Draining: Row(503, "draining"),
     domain.EngineLost: Row(503, "engine_lost"),
     domain.TimedOut: Row(504, "timed_out"),
@@ -175,6 +181,10 @@ def _detail(error: Exception, row: Row, language: str) -> str:
             values = {"limit_bytes": error.limit_bytes}
         case domain.Busy():
             values = {"retry_after": error.retry_after_seconds, "queue_size": error.queue_size}
+        case domain.ScopeMissing():
+            values = {"scope": error.scope}
+        case domain.UserMismatch():
+            values = {"field": error.field}
         case domain.TimedOut():
             suffix = f"_{error.phase}"
     return texts.text(f"detail.{row.code}{suffix}", language, values)

@@ -68,6 +68,7 @@ class Info(BaseModel):
     model: ModelView | None
     backends: list[str]
     limits: LimitsView
+    keys: bool
     search: bool
 
 
@@ -91,9 +92,7 @@ async def readyz(request: Request) -> Response:
 @router.get("/performance", operation_id="performance", summary="Counts", response_model=PerformanceView)
 async def performance(request: Request) -> Response:
     """Counts of this process since it started."""
-    parts = service.parts_of(request)
-    parts.keys.tenant(request.headers.get("authorization"))
-    return _json(asdict(parts.statistics.snapshot()))
+    return _json(asdict(service.parts_of(request).statistics.snapshot()))
 
 
 @router.get("/info", operation_id="info", summary="Version, model, limits", response_model=Info)
@@ -120,6 +119,7 @@ async def info(request: Request) -> Response:
             queue_timeout_seconds=parts.limits.queue_timeout_seconds,
             max_waiting=parts.limits.max_waiting,
         ),
+        keys=not parts.keys.is_open,
         search=False,
     )
     return Response(view.model_dump_json(), media_type="application/json")

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from starlette.requests import Request
 
-from chatbot.api.callers import KeyRing
 from chatbot.api.profiles import Profile
+from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.answer import Answerer
 from chatbot.core.history import History
 from chatbot.core.performance import Statistics
@@ -20,6 +20,9 @@ class HttpTelemetry(Protocol):
 
     def request_ended(self, service: str, route: str, status: int, outcome: str, seconds: float) -> None:
         """A request ended; `route` is a path of ours or "other", `outcome` is ok, error or client_gone."""
+
+    def key_checked(self, service: str, outcome: str) -> None:
+        """A key was judged: accepted, anonymous (none is asked for), unauthorized, forbidden or unavailable."""
 
     def unknown_fields(self, service: str, count: int) -> None:
         """A body had fields that nobody knows."""
@@ -61,7 +64,7 @@ class Parts:
     history: History
     generators: Mapping[Backend, TextGenerator]
     gate: Gate
-    keys: KeyRing
+    keys: KeyCheck
     telemetry: HttpTelemetry
     limits: HttpLimits = HttpLimits()
     sampling: Sampling = Sampling()

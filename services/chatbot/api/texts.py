@@ -81,6 +81,54 @@ TEXTS: Final[dict[str, Texts]] = {
         "Without API keys, conversations are shown on the same machine only. Ask the operator to set up keys.",
         "APIキーが設定されていない場合、会話は同じコンピューターからのみ参照できます。運用者にキーの設定を依頼してください。",
     ),
+    "title.scope_missing": ("이 키로는 할 수 없습니다", "The key may not do this", "このキーではできません"),
+    "detail.scope_missing": (
+        "이 API 키에는 {scope} 권한이 없습니다. 권한이 있는 키를 운영자에게 요청해 주세요.",
+        "This API key lacks the scope {scope}. Ask the operator for a key that has it.",
+        "このAPIキーには {scope} の権限がありません。権限のあるキーを運用者に依頼してください。",
+    ),
+    "title.service_not_allowed": (
+        "이 서비스용 키가 아닙니다",
+        "The key is for another service",
+        "このサービス用のキーではありません",
+    ),
+    "detail.service_not_allowed": (
+        "이 API 키로는 다른 서비스만 쓸 수 있습니다. GET /key로 확인해 주세요.",
+        "This API key is for another service. GET /key there tells which.",
+        "このAPIキーは別のサービス用です。GET /key でご確認ください。",
+    ),
+    "title.model_not_allowed": (
+        "이 모델용 키가 아닙니다",
+        "The key is for another model",
+        "このモデル用のキーではありません",
+    ),
+    "detail.model_not_allowed": (
+        "이 API 키로는 이 모델을 쓸 수 없습니다. GET /v1/models로 쓸 수 있는 모델을 확인해 주세요.",
+        "This API key is not for this model. GET /v1/models lists those that it is for.",
+        "このAPIキーではこのモデルを使えません。使えるモデルは GET /v1/models でご確認ください。",
+    ),
+    "title.address_not_allowed": ("이 위치에서는 쓸 수 없습니다", "Not from this address", "この場所からは使えません"),
+    "detail.address_not_allowed": (
+        "이 API 키는 정해진 네트워크에서만 쓸 수 있습니다. 운영자에게 문의해 주세요.",
+        "This API key may be used from certain networks only. Ask the operator.",
+        "このAPIキーは決められたネットワークからのみ使えます。運用者にお問い合わせください。",
+    ),
+    "title.user_mismatch": ("다른 사용자의 키입니다", "The key speaks for another user", "別のユーザーのキーです"),
+    "detail.user_mismatch": (
+        "{field}: 이 API 키는 다른 사용자에게 묶여 있습니다. 빼거나 그 사용자를 적어 주세요.",
+        "{field}: this API key is bound to another user. Name that one, or leave the field out where it may be.",
+        "{field}: このAPIキーは別のユーザー専用です。そのユーザーを指定するか、省略してください。",
+    ),
+    "title.keys_unavailable": (
+        "지금은 키를 확인할 수 없습니다",
+        "The key cannot be checked now",
+        "現在キーを確認できません",
+    ),
+    "detail.keys_unavailable": (
+        "키가 거부된 것은 아닙니다. 그대로 두고 잠시 뒤에 다시 시도해 주세요.",
+        "The key was not refused: keep it, and try again a little later.",
+        "キーが拒否されたわけではありません。そのまま、しばらくしてからもう一度お試しください。",
+    ),
     "title.not_found": ("찾을 수 없습니다", "Not found", "見つかりません"),
     "detail.not_found": (
         "이 주소에는 아무것도 없습니다. /docs에서 주소를 확인해 주세요.",

@@ -1,6 +1,6 @@
 """Who talks, and what was said: callers, conversations and the dialogue that a model answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -30,12 +30,14 @@ class Caller:
     """Whose request this is. Fairness, conversations and erasure live inside the tenant.
 
     Attributes:
-        tenant: Name of the API key, or "" where no keys file is configured.
+        tenant: Whose key it is, or "" where no keys are asked for.
         user: `user_id` of the request, 1-128 printable characters.
+        key_id: Which key; no part of the identity, so that a key can be rotated.
     """
 
     tenant: str
     user: str
+    key_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,11 @@ ChatError
 ├── BodyTooLarge            send less
 ├── Unauthorized            send a valid API key
 ├── Forbidden               this is not for this caller
+│   ├── ScopeMissing        the key may not do this
+│   ├── ServiceNotAllowed   the key is for another service
+│   ├── ModelNotAllowed     the key is for another backend
+│   ├── AddressNotAllowed   the key is for other networks
+│   └── UserMismatch        the key speaks for another user
 ├── NotFound                there is nothing at this address
 │   ├── ConversationNotFound
 │   └── ModelNotFound
@@ -18,6 +23,7 @@ ChatError
     ├── ModelUnavailable
     ├── BackendUnavailable  the second backend, or none configured
     ├── StoreUnavailable
+    ├── KeysUnavailable     whether the key is valid cannot be found out now
     ├── Draining            this process is shutting down
     └── EngineLost          the engine process died under this generation
 
@@ -91,6 +97,34 @@ class Forbidden(ChatError):
     """Nobody without an API key may do this here."""
 
 
+class ScopeMissing(Forbidden):
+    """The key is valid and lacks `scope`, one of `chatbot.domain.access.Scope`."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(scope)
+        self.scope = scope
+
+
+class ServiceNotAllowed(Forbidden):
+    """The key is not for this service."""
+
+
+class ModelNotAllowed(Forbidden):
+    """The key is not for this backend's model."""
+
+
+class AddressNotAllowed(Forbidden):
+    """The key may not be used from the caller's address."""
+
+
+class UserMismatch(Forbidden):
+    """The key speaks for one user, and the request's `field` names another."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+
 class NotFound(ChatError):
     """There is nothing at this address."""
 
@@ -151,6 +185,13 @@ class BackendUnavailable(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """The conversation store does not answer."""
+
+
+class KeysUnavailable(Unavailable):
+    """The key store does not answer; the key was not judged, so it is not to be thrown away."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message, retry_after_seconds=5)
 
 
 class Draining(Unavailable):

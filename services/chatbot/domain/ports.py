@@ -1,8 +1,9 @@
 """What the core needs from the outside; the edge implements it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Protocol
 
+from chatbot.domain.access import KeyRecord
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.generation import Backend, FinishReason, GenerationEvent, GenerationRequest
 from chatbot.domain.model import ModelInfo
@@ -68,6 +69,42 @@ class ConversationStore(Protocol):
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` where the store does not answer."""
+
+    async def close(self) -> None:
+        """Give back connections and files."""
+
+
+class KeyStore(Protocol):
+    """Where keys are kept. Every call answers within 3 s or raises `StoreUnavailable`."""
+
+    async def version(self) -> int:
+        """A number that rises after every `add` and `change`, so that replicas see that they must read again."""
+
+    async def find(self, key_ids: Collection[str]) -> Mapping[str, KeyRecord]:
+        """Those of the keys that there are, by id."""
+
+    async def listing(self) -> tuple[KeyRecord, ...]:
+        """All keys, by tenant and age."""
+
+    async def add(self, record: KeyRecord) -> None:
+        """Keep a new key.
+
+        Raises:
+            KeyError: There is one of that id.
+        """
+
+    async def change(self, record: KeyRecord) -> None:
+        """Keep the record's end, `is_disabled` and `replaced_by`; the rest of a key never changes.
+
+        Raises:
+            KeyError: There is none of that id.
+        """
+
+    async def mark_used(self, at: Mapping[str, float]) -> None:
+        """Note when keys were used last, Unix seconds by id; an earlier time than the noted one changes nothing."""
+
+    async def rewrite(self, digests: Mapping[str, tuple[str, bytes]]) -> None:
+        """Put digests under another pepper in place: id -> (id of the pepper, digest)."""
 
     async def close(self) -> None:
         """Give back connections and files."""

@@ -10,7 +10,6 @@ from typing import Final
 import uvloop
 
 from chatbot import __version__
-from chatbot.api.callers import KeysFileError
 from chatbot.api.not_found import NotFoundApp
 from chatbot.api.operations import internal_app
 from chatbot.character import CHARACTER
@@ -31,7 +30,7 @@ from chatbot.server.wiring import Shared, idle, open_service, open_shared, runni
 
 FAILED: Final = 1
 _PROFILES: Final = (OFFICE, CHARACTER)
-_EXPECTED = (NoModel, StartFailed, ports.PortTaken, KeysFileError, PromptFileError, ValueError, OSError)
+_EXPECTED = (NoModel, StartFailed, ports.PortTaken, PromptFileError, ValueError, OSError)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -13,6 +13,8 @@ from starlette.types import ASGIApp
 
 from chatbot import __version__
 from chatbot.api import chat, conversations, errors, operations
+from chatbot.api.accounts import own_key
+from chatbot.api.accounts.decisions import KEY_HEADER, check_decisions, decide
 from chatbot.api.not_found import HTML_HEADERS, VARY, render_not_found
 from chatbot.api.openapi import page
 from chatbot.api.openapi.document import document
@@ -51,7 +53,7 @@ def create_app(profile: Profile, parts: Parts, options: HttpOptions = HttpOption
             wrapped,
             allow_origins=list(options.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-User-ID", "X-Request-ID"],
+            allow_headers=["Authorization", KEY_HEADER, "Content-Type", "Idempotency-Key", "X-User-ID", "X-Request-ID"],
             expose_headers=["X-Request-ID", "X-Backend", "X-History-Saved", "X-References", "Retry-After"],
         )
     front = Front(
@@ -73,12 +75,14 @@ def build_api(profile: Profile) -> FastAPI:
         redirect_slashes=False,  # a redirect would repeat the caller's Host header
         docs_url=None,  # the framework's pages load their scripts from a public CDN
         redoc_url=None,
+        dependencies=[Depends(decide)],
         # What the framework would report by itself could hold text of users.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.profile = profile
-    for router in (chat.router, v1_routes.router, conversations.router, operations.router, page.router):
+    for router in (chat.router, v1_routes.router, conversations.router, own_key.router, operations.router, page.router):
         app.include_router(router)
+    check_decisions(app)
     app.add_exception_handler(ChatError, _tell)
     app.add_exception_handler(HTTPException, _tell_framework)
     app.add_exception_handler(ClientGone, _tell_nobody)

@@ -24,6 +24,7 @@ QUEUE_OUTCOMES = (
     "client_gone",
     "shutdown",
 )
+AUTH_OUTCOMES = ("accepted", "anonymous", "unauthorized", "forbidden", "unavailable")
 REQUEST_OUTCOMES = ("ok", "error", "client_gone")
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 180, 300)
 FIRST_TOKEN_SECONDS = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160)
@@ -73,6 +74,12 @@ METRICS: tuple[Metric, ...] = (
         "Time from a request's first byte to its answer's last, seconds.",
         ("route",),
         SECONDS,
+    ),
+    Metric(
+        "chatbot_auth_requests_total",
+        _COUNTER,
+        "Requests to what wants a key, by what was decided; anonymous: no keys are configured.",
+        ("outcome",),
     ),
     Metric("chatbot_unknown_fields_total", _COUNTER, "Fields of requests that were ignored because nobody knows them."),
     Metric("chatbot_generations_total", _COUNTER, "Generations that ended.", ("finish_reason",)),

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import uvloop
 
 from chatbot import __version__
-from chatbot.api.callers import KeysFileError
 from chatbot.api.operations import internal_app
 from chatbot.api.profiles import Profile
 from chatbot.core.prompt import PromptFileError
@@ -41,7 +40,7 @@ def main(profile: Profile, arguments: Sequence[str] | None = None) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve_one(profile, settings))
-    except (KeysFileError, PromptFileError, ValueError, OSError) as exc:
+    except (PromptFileError, ValueError, OSError) as exc:
         sys.exit(_complain([str(exc)]))
 
 
@@ -49,11 +48,13 @@ async def serve_one(profile: Profile, settings: Settings) -> None:
     """Serve one service on its port, and the internal port beside it, until a signal.
 
     Raises:
-        KeysFileError, PromptFileError, ValueError, OSError: A setting names something that cannot be used.
+        PromptFileError, ValueError, OSError: A setting names something that cannot be used.
     """
     shared = open_shared(settings, [profile])
     if shared.keys.is_open:
-        _LOG.warning("no CHATBOT_AUTH_KEYS_FILE: whoever reaches this port may ask, as any user")
+        _LOG.warning(
+            "no CHATBOT_AUTH_KEYS_FILE and no CHATBOT_AUTH_PEPPER_FILE: whoever reaches this port may ask, as any user"
+        )
     app, answerer = open_service(profile, shared, settings.http.root_path)
     listeners = [
         Listener(app, bind(settings.http.host, settings.http.port or profile.default_port)),

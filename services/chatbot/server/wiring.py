@@ -10,11 +10,9 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from chatbot.adapters.history_bounds import HistoryBounds
-from chatbot.adapters.sqlite import SqliteConversations
-from chatbot.api.callers import KeyRing
 from chatbot.api.profiles import Profile
 from chatbot.api.service import HttpLimits, Parts
+from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
 from chatbot.core.history import History
@@ -31,6 +29,7 @@ from chatbot.server.observe.engine_metrics import EngineReading
 from chatbot.server.observe.telemetry import Meters, Unqueued
 from chatbot.server.serving.gate import Gate
 from chatbot.server.settings import Settings
+from chatbot.server.stores import open_keys, open_store
 
 ModelSource = FixedModel | FollowedModel
 _CLOSE_SECONDS = 5.0
@@ -61,7 +60,7 @@ class Shared:
     settings: Settings
     meters: Meters
     gate: Gate
-    keys: KeyRing
+    keys: KeyCheck
     store: ConversationStore
     engine: Engine
     remote: tuple[TextGenerator, Admission] | None
@@ -75,7 +74,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
         profiles: The services; the first one's prompt file makes the smoke answer.
 
     Raises:
-        KeysFileError, PromptFileError, ValueError, OSError: A file that the settings name cannot be used.
+        PromptFileError, ValueError, OSError: A file that the settings name cannot be used.
     """
     meters = Meters([profile.name for profile in profiles])
     engine = open_engine(settings, profiles[0].name, meters)
@@ -86,7 +85,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
         settings=settings,
         meters=meters,
         gate=Gate(engine.host.ready),
-        keys=KeyRing(settings.auth.keys_file),
+        keys=open_keys(settings),
         store=open_store(settings),
         engine=engine,
         remote=open_remote(settings, meters),
@@ -153,27 +152,6 @@ def open_remote(settings: Settings, meters: Meters) -> tuple[TextGenerator, Admi
     return OpenAIGenerator(options), admission
 
 
-def open_store(settings: Settings) -> ConversationStore:
-    """Where conversations live; it connects when it is first used.
-
-    Raises:
-        ValueError, OSError: The file with the connection string is missing or holds none.
-    """
-    history = settings.history
-    bounds = HistoryBounds(history.max_turns, history.max_bytes, history.ttl_seconds)
-    if history.store == "sqlite":
-        return SqliteConversations.open(history.sqlite_path, bounds)
-    if settings.mongodb.uri_file is None:
-        raise ValueError("CHATBOT_MONGODB_URI_FILE: needed where CHATBOT_HISTORY_STORE=mongodb")
-    from chatbot.adapters.mongo import MongoConversations  # the driver costs 0.3 CPU s and 25 MiB to import
-
-    try:
-        uri = settings.mongodb.uri_file.read_text("utf-8").strip()
-    except OSError as exc:
-        raise ValueError(f"CHATBOT_MONGODB_URI_FILE: cannot be read: {exc.strerror}") from None
-    return MongoConversations.open(uri, settings.mongodb.database, settings.mongodb.driver, bounds)
-
-
 def model_source(settings: Settings) -> ModelSource:
     """Which file is served: a fixed one, or what a folder names."""
     if settings.model.path is not None:
@@ -223,16 +201,17 @@ async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
     """Serve the source's model while the block runs; afterwards engine and store are closed."""
     following = asyncio.create_task(source.follow(shared.engine.host))
     draining = asyncio.create_task(_drain(shared))
+    keys = asyncio.create_task(shared.keys.follow())
     try:
         yield
     finally:
-        for task in (following, draining):
+        for task in (following, draining, keys):
             task.cancel()
-        await asyncio.gather(following, draining, return_exceptions=True)
+        await asyncio.gather(following, draining, keys, return_exceptions=True)
         await shared.engine.host.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
-                await shared.store.close()
+                await asyncio.gather(shared.store.close(), shared.keys.close())
 
 
 async def idle(shared: Shared, answerers: Sequence[Answerer]) -> None:

@@ -34,6 +34,7 @@
 {{- with $v.http.trustedProxies }}{{ $_ := set $env "CHATBOT_HTTP_TRUSTED_PROXIES" (toJson .) }}{{ end -}}
 {{- with $v.http.corsOrigins }}{{ $_ := set $env "CHATBOT_HTTP_CORS_ORIGINS" (toJson .) }}{{ end -}}
 {{- if $v.auth.existingSecret }}{{ $_ := set $env "CHATBOT_AUTH_KEYS_FILE" "/etc/chatbot/auth/keys" }}{{ end -}}
+{{- if $v.auth.pepperSecret }}{{ $_ := set $env "CHATBOT_AUTH_PEPPER_FILE" "/etc/chatbot/pepper/pepper" }}{{ end -}}
 {{- if $s.promptsConfigMap }}{{ $_ := set $env "CHATBOT_PROMPTS_DIR" "/etc/chatbot/prompts" }}{{ end -}}
 {{- if $v.caBundleConfigMap }}{{ $_ := set $env "SSL_CERT_FILE" "/etc/chatbot/ca/ca.crt" }}{{ end -}}
 {{- if $v.openai.enabled -}}

@@ -2,6 +2,7 @@
 {{- define "chatbot.secrets" -}}
 {{- $found := dict "mongodb" (.Values.mongodb.existingSecret | default (include "chatbot.name" (list . "mongodb"))) -}}
 {{- with .Values.auth.existingSecret }}{{ $_ := set $found "auth" . }}{{ end -}}
+{{- with .Values.auth.pepperSecret }}{{ $_ := set $found "pepper" . }}{{ end -}}
 {{- if and .Values.openai.enabled .Values.openai.existingSecret }}{{ $_ := set $found "openai" .Values.openai.existingSecret }}{{ end -}}
 {{- $found | toJson -}}
 {{- end -}}

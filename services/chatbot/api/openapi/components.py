@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from chatbot.api import errors, texts
+from chatbot.api.accounts.decisions import KEY_HEADER
 from chatbot.api.errors import TABLE, Row
 
 Json = dict[str, Any]
@@ -130,7 +131,8 @@ HEADERS: Final[Json] = {
     },
 }
 SECURITY_SCHEMES: Final[Json] = {
-    "key": {"type": "http", "scheme": "bearer", "description": "Needed where the operator configured keys."}
+    "key": {"type": "http", "scheme": "bearer", "description": "Needed where the operator configured keys."},
+    "keyHeader": {"type": "apiKey", "in": "header", "name": KEY_HEADER, "description": "The same key, told otherwise."},
 }
 
 

@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from chatbot.api.accounts.decisions import DECISIONS
 from chatbot.api.openapi.components import error_name, ref
 from chatbot.api.schemas import DB_ID_PATTERN, TURN_ID_PATTERN
 
 Json = dict[str, Any]
 Body = Literal["", "product", "v1"]
 _READING: Final = (400, 408, 413, 500)
-_ANSWERING: Final = (401, 429, 503, 504)
+_ANSWERING: Final = (429, 503, 504)
+_KEYED: Final = (401, 403)
 
 
 def _header(name: str, description: str, schema: Json, *, required: bool = False) -> Json:
@@ -54,7 +56,7 @@ class Operation:
     """One operation.
 
     Attributes:
-        errors: Statuses besides 500.
+        errors: Statuses besides 500, 503 and, where a key is asked for, 401 and 403.
         body: Which request body.
         success: Schema component of the 200 response; "" is a bare JSON string, "-" is none.
         stream_example: Of the event stream, where there is one.
@@ -67,7 +69,6 @@ class Operation:
     headers: tuple[str, ...] = ()
     stream_example: str = ""
     is_v1: bool = False
-    is_open: bool = False
 
 
 _PRODUCT_STREAM: Final = (
@@ -112,17 +113,16 @@ OPERATIONS: Final[dict[str, Operation]] = {
         stream_example=_V1_STREAM,
         is_v1=True,
     ),
-    "listModels": Operation(errors=(401,), success="ModelList", is_v1=True),
-    "retrieveModel": Operation(errors=(401, 404), success="Model", is_v1=True),
-    "listConversations": Operation(errors=(401, 403, 422, 503), success="ConversationPage", parameters=(_USER, *_PAGE)),
-    "readConversation": Operation(
-        errors=(401, 403, 404, 422, 503), success="ConversationView", parameters=(_USER, _DB_ID)
-    ),
-    "eraseConversation": Operation(errors=(401, 403, 404, 422, 503), success="-", parameters=(_USER, _DB_ID)),
-    "performance": Operation(errors=(401,), success="PerformanceView"),
-    "info": Operation(success="Info", is_open=True),
-    "health": Operation(success="Health", is_open=True),
-    "readiness": Operation(errors=(503,), success="Health", is_open=True),
+    "listModels": Operation(success="ModelList", is_v1=True),
+    "retrieveModel": Operation(errors=(404,), success="Model", is_v1=True),
+    "listConversations": Operation(errors=(422,), success="ConversationPage", parameters=(_USER, *_PAGE)),
+    "readConversation": Operation(errors=(404, 422), success="ConversationView", parameters=(_USER, _DB_ID)),
+    "eraseConversation": Operation(errors=(404, 422), success="-", parameters=(_USER, _DB_ID)),
+    "ownKey": Operation(success="KeyView"),
+    "performance": Operation(success="PerformanceView"),
+    "info": Operation(success="Info"),
+    "health": Operation(success="Health"),
+    "readiness": Operation(errors=(503,), success="Health"),
 }
 
 
@@ -136,16 +136,19 @@ def complete(operation: Json, request_schema: str) -> None:
     known = OPERATIONS[operation["operationId"]]
     given = [one for one in operation.get("parameters", []) if one["name"] not in ("db_id",)]
     operation["parameters"] = [*given, *known.parameters, *_COMMON]
-    operation["security"] = [{}] if known.is_open else [{"key": []}, {}]
+    decision = DECISIONS[operation["operationId"]]
+    scopes = [str(decision.scope)] if decision.scope else []
+    operation["security"] = [{}] if decision.is_open else [{"key": scopes}, {"keyHeader": scopes}, {}]
     if known.body:
         name = request_schema if known.body == "product" else "ChatCompletionRequest"
         content = {"application/json": {"schema": ref("schemas", name)}}
         operation["requestBody"] = {"required": True, "content": content}
-    operation["responses"] = _responses(known)
+    operation["responses"] = _responses(known, () if decision.is_open else _KEYED)
 
 
-def _responses(known: Operation) -> Json:
-    failed = {str(s): ref("responses", error_name(s, v1=known.is_v1)) for s in sorted({*known.errors, 500, 503})}
+def _responses(known: Operation, keyed: tuple[int, ...]) -> Json:
+    statuses = sorted({*known.errors, *keyed, 500, 503})
+    failed = {str(status): ref("responses", error_name(status, v1=known.is_v1)) for status in statuses}
     shown = ("X-Request-ID", "X-Backend", *known.headers)
     ended: Json = {"description": "Answered.", "headers": {name: ref("headers", name) for name in shown}}
     if known.success == "-":

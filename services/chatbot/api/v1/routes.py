@@ -10,6 +10,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from chatbot.api import errors
+from chatbot.api.accounts.decisions import check_backend
+from chatbot.api.accounts.users import bound_user, caller_of, check_claim
 from chatbot.api.schemas import count_unknown, validated
 from chatbot.api.service import Parts, parts_of, profile_of
 from chatbot.api.v1.chunks import Completion, call_deltas
@@ -31,15 +33,15 @@ router = APIRouter(prefix="/v1", tags=["OpenAI wire format"])
 async def chat_completions(request: Request) -> Response:
     """As the OpenAI API, streaming or not; text only, one choice."""
     parts, profile, context = parts_of(request), profile_of(request), context_of(request.scope)
-    tenant = parts.keys.tenant(request.headers.get("authorization"))
     body = await read_object(request.headers, request.receive, parts.limits.v1_body_bytes)
     asked = validated(ChatCompletionRequest, body)
     if unknown := count_unknown(ChatCompletionRequest, body):
         parts.telemetry.unknown_fields(profile.name, unknown)
     context.backend = backend_of(asked.model, parts)
+    check_backend(context.principal, context.backend)
     exchange = Exchange(
         request_id=context.work_id,
-        caller=Caller(tenant, asked.safety_identifier or asked.user or tenant or context.client),
+        caller=_caller(request, asked),
         dialogue=asked.dialogue(),
         sampling=sampling_of(asked, parts.sampling),
         backend=context.backend,
@@ -58,20 +60,31 @@ async def chat_completions(request: Request) -> Response:
 @router.get("/models", operation_id="listModels", summary="List models")
 async def models(request: Request) -> Response:
     """The local model first, then the second backend's where it is configured."""
-    parts = parts_of(request)
-    parts.keys.tenant(request.headers.get("authorization"))
-    return _json({"object": "list", "data": [_model(backend, info) for backend, info in served(parts).items()]})
+    return _json({"object": "list", "data": [_model(backend, info) for backend, info in _allowed(request).items()]})
 
 
 @router.get("/models/{model:path}", operation_id="retrieveModel", summary="One model")
 async def model(request: Request, model: str) -> Response:
     """One of the models that the list has."""
-    parts = parts_of(request)
-    parts.keys.tenant(request.headers.get("authorization"))
-    for backend, info in served(parts).items():
+    for backend, info in _allowed(request).items():
         if info.name == model:
             return _json(_model(backend, info))
     raise ModelNotFound
+
+
+def _allowed(request: Request) -> dict[Backend, ModelInfo]:
+    """The models that answer now and that the request's key is for."""
+    rights = context_of(request.scope).principal.rights
+    return {backend: info for backend, info in served(parts_of(request)).items() if rights.allows_backend(backend)}
+
+
+def _caller(request: Request, asked: ChatCompletionRequest) -> Caller:
+    """The named user, else the key's, else the key itself, else the address."""
+    check_claim(request, asked.safety_identifier, "safety_identifier")
+    check_claim(request, asked.user, "user")
+    context = context_of(request.scope)
+    named = asked.safety_identifier or asked.user or bound_user(request)
+    return caller_of(request, named or context.principal.key_id or context.client)
 
 
 def served(parts: Parts) -> dict[Backend, ModelInfo]:

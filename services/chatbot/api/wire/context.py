@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 from starlette.types import Scope
 
+from chatbot.domain.access import ANYBODY, Principal
 from chatbot.domain.generation import Backend
 
 _KEY = "chatbot.context"
@@ -24,6 +25,8 @@ class RequestContext:
         client: Address of the caller, behind trusted proxies only.
         traceparent: W3C trace context as it came, "" where none or malformed.
         backend: Which backend answers, for the header `X-Backend`.
+        principal: Whose key the request has; nobody's until it was checked.
+        pseudonym: Of the user, for the log; "" where he is not known, or there is nothing to make it with.
         outcome: How the body ended, also after a 200; None: by the status.
     """
 
@@ -33,6 +36,8 @@ class RequestContext:
     work_id: str = field(default_factory=partial(token_hex, 12))
     traceparent: str = ""
     backend: Backend = Backend.LLAMA
+    principal: Principal = ANYBODY
+    pseudonym: str = ""
     outcome: Outcome | None = None
 
 

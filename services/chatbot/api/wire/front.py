@@ -74,7 +74,13 @@ class Front:
             "outcome": outcome,
             "seconds": round(seconds, 4),
         }
-        _ACCESS.info("request", extra=fields | ({"traceparent": context.traceparent} if context.traceparent else {}))
+        known = {
+            "tenant": context.principal.tenant,
+            "key": context.principal.key_id,
+            "user": context.pseudonym,
+            "traceparent": context.traceparent,
+        }
+        _ACCESS.info("request", extra=fields | {name: value for name, value in known.items() if value})
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

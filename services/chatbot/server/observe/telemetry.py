@@ -13,7 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from chatbot.core.admission import Line
 from chatbot.domain.generation import FinishReason
-from chatbot.server.metrics import METRICS, QUEUE_OUTCOMES, Kind, Metric
+from chatbot.server.metrics import AUTH_OUTCOMES, METRICS, QUEUE_OUTCOMES, Kind, Metric
 from chatbot.server.observe.engine_metrics import ENGINE_METRICS, EngineCollector, EngineSource
 
 ROUTES: Final = (
@@ -22,6 +22,7 @@ ROUTES: Final = (
     "/v1/chat/completions",
     "/v1/models",
     "/v1/models/{model:path}",
+    "/key",
     "/performance",
     "/conversations",
     "/conversations/{db_id}",
@@ -39,6 +40,7 @@ STORE_OPERATIONS: Final = ("load", "append", "listing", "erase")
 STORE_OUTCOMES: Final = ("ok", "conflict", "unavailable")
 _STATUSES: Final = (*STATUSES, *SERVER_STATUSES, CLIENT_GONE_STATUS)
 _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
+    "chatbot_auth_requests_total": AUTH_OUTCOMES,
     "chatbot_queue_requests_total": QUEUE_OUTCOMES,
     "chatbot_queue_wait_seconds": ("dispatched", "expired", "client_gone"),
     "chatbot_request_duration_seconds": ROUTES,
@@ -93,6 +95,10 @@ class Meters:
         shown = str(status) if str(status) in _STATUSES else "other"
         self._count("chatbot_requests_total", 1, service=service, route=route, status=shown, outcome=outcome)
         self._observe("chatbot_request_duration_seconds", seconds, service=service, route=route)
+
+    def key_checked(self, service: str, outcome: str) -> None:
+        """See `HttpTelemetry`."""
+        self._count("chatbot_auth_requests_total", 1, service=service, outcome=outcome)
 
     def unknown_fields(self, service: str, count: int) -> None:
         """See `HttpTelemetry`."""

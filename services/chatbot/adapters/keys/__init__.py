@@ -1,0 +1,1 @@
+"""Where keys are kept: SQLite on one machine, MongoDB in a cluster. Both implement `KeyStore`."""

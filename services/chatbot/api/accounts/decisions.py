@@ -1,0 +1,147 @@
+"""Whether a request may: one decision for every route, made before the route runs.
+
+An app with a route that has no line here does not start, so nothing is open by being forgotten.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
+
+from chatbot.api.service import Parts, parts_of, profile_of
+from chatbot.api.wire.context import RequestContext, context_of
+from chatbot.domain.access import Principal, Scope
+from chatbot.domain.errors import (
+    AddressNotAllowed,
+    Forbidden,
+    ModelNotAllowed,
+    ScopeMissing,
+    ServiceNotAllowed,
+    Unauthorized,
+)
+from chatbot.domain.generation import Backend
+
+KEY_HEADER: Final = "X-API-Key"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a route wants of its caller.
+
+    Attributes:
+        scope: What the key must have; None: any key will do.
+        is_open: No key is asked for.
+        stays_here: Where no keys are configured, only callers on this machine may.
+    """
+
+    scope: Scope | None = None
+    is_open: bool = False
+    stays_here: bool = False
+
+
+_ANY_KEY: Final = Decision()
+_OPEN: Final = Decision(is_open=True)
+
+DECISIONS: Final[Mapping[str, Decision]] = {
+    "askLlama": Decision(Scope.CHAT),
+    "askOpenAI": Decision(Scope.CHAT),
+    "createChatCompletion": Decision(Scope.CHAT),
+    "listModels": _ANY_KEY,
+    "retrieveModel": _ANY_KEY,
+    "listConversations": Decision(Scope.CONVERSATIONS_READ, stays_here=True),
+    "readConversation": Decision(Scope.CONVERSATIONS_READ, stays_here=True),
+    "eraseConversation": Decision(Scope.CONVERSATIONS_ERASE, stays_here=True),
+    "ownKey": _ANY_KEY,
+    "performance": _ANY_KEY,
+    "info": _OPEN,
+    "health": _OPEN,
+    "readiness": _OPEN,
+}
+"""By operation id."""
+
+OPEN_PAGES: Final = frozenset({"/docs", "/docs/{name}"})
+"""Routes that are no operations."""
+
+
+def check_decisions(app: FastAPI) -> None:
+    """Refuse an app with a route that nobody decided about.
+
+    Raises:
+        RuntimeError: There is one; the message names it.
+    """
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.operation_id not in DECISIONS and route.path not in OPEN_PAGES:
+            raise RuntimeError(f"{route.path}: no line in chatbot.api.accounts.decisions says who may")
+
+
+async def decide(request: Request) -> None:
+    """Let a request pass or refuse it; its context knows the principal afterwards. A dependency of the whole app.
+
+    Raises:
+        Unauthorized: There is no valid key.
+        Forbidden: The key is valid, but not for this.
+        KeysUnavailable: Whether it is valid cannot be found out now.
+    """
+    decision = DECISIONS.get(request.scope["route"].operation_id or "", _OPEN)
+    if decision.is_open:
+        return
+    parts, service, context = parts_of(request), profile_of(request).name, context_of(request.scope)
+    outcome = "unavailable"
+    try:
+        context.principal = await parts.keys.principal(presented(request.headers))
+        outcome = "forbidden"
+        _check(decision, service, parts, context)
+        outcome = "anonymous" if parts.keys.is_open else "accepted"
+    except Unauthorized:
+        outcome = "unauthorized"
+        raise
+    finally:
+        parts.telemetry.key_checked(service, outcome)
+
+
+def presented(headers: Headers) -> str | None:
+    """The key that a request brings: as `Authorization: Bearer`, else as `X-API-Key`; None where there is none.
+
+    Two of a kind are none: which of them a proxy looked at cannot be known.
+    """
+    authorizations, keys = headers.getlist("authorization"), headers.getlist(KEY_HEADER)
+    if len(authorizations) == 1:
+        scheme, _, key = authorizations[0].partition(" ")
+        return key.strip() if scheme.lower() == "bearer" else None
+    return keys[0].strip() if len(keys) == 1 and not authorizations else None
+
+
+def check_backend(principal: Principal, backend: Backend) -> None:
+    """Refuse a backend that the key is not for.
+
+    Raises:
+        ModelNotAllowed: It is not.
+    """
+    if not principal.rights.allows_backend(str(backend)):
+        raise ModelNotAllowed
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_loopback
+
+
+def _check(decision: Decision, service: str, parts: Parts, context: RequestContext) -> None:
+    rights = context.principal.rights
+    if parts.keys.is_open and decision.stays_here and not is_loopback(context.client):
+        raise Forbidden
+    if not rights.allows_service(service):
+        raise ServiceNotAllowed
+    if not rights.allows_address(context.client):
+        raise AddressNotAllowed
+    if decision.scope is not None and decision.scope not in rights.scopes:
+        raise ScopeMissing(decision.scope)

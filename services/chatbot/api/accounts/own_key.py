@@ -1,0 +1,49 @@
+"""`GET /key`: what the owner of a key can see of it."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from chatbot.api.wire.context import context_of
+from chatbot.domain.access import KeyRecord
+
+router = APIRouter(tags=["operations"])
+
+
+class KeyView(BaseModel):
+    """A key, never the key itself. Empty lists of services, backends and networks stand for all."""
+
+    id: str | None
+    tenant: str
+    label: str
+    scopes: list[str]
+    services: list[str]
+    backends: list[str]
+    networks: list[str]
+    user: str | None
+    not_before: datetime | None
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+@router.get("/key", operation_id="ownKey", summary="Your API key", response_model=KeyView)
+async def own_key(request: Request) -> Response:
+    """What the key of this request is and may. `id` is null where no keys are asked for."""
+    principal = context_of(request.scope).principal
+    key = principal.key or KeyRecord("", "", b"")
+    view = KeyView(
+        id=principal.key_id or None,
+        tenant=principal.tenant,
+        label=key.label,
+        not_before=_moment(key.not_before or None),
+        expires_at=_moment(key.expires_at),
+        last_used_at=_moment(key.last_used_at),
+        **principal.rights.fields(),
+    )
+    return Response(view.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _moment(unix_seconds: float | None) -> datetime | None:
+    return None if unix_seconds is None else datetime.fromtimestamp(unix_seconds, UTC)

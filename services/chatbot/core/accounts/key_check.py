@@ -1,0 +1,83 @@
+"""From what a caller presents to who he is: the mounted file first, then the store."""
+
+import time
+from collections.abc import Callable
+
+from chatbot.core.accounts.key_text import MAX_CHARACTERS, parse
+from chatbot.core.accounts.mounted import MountedKeys
+from chatbot.core.accounts.peppers import Peppers
+from chatbot.core.accounts.stored import StoredKeys
+from chatbot.domain.access import ANYBODY, KeyRecord, Principal
+from chatbot.domain.errors import Unauthorized
+
+
+class KeyCheck:
+    """The keys that are valid now; without a file and without a store everybody is the one tenant "".
+
+    Args:
+        mounted: Keys of a file.
+        stored: Keys of a store.
+        peppers: For pseudonyms; None where there is no store.
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        mounted: MountedKeys | None = None,
+        stored: StoredKeys | None = None,
+        peppers: Peppers | None = None,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._mounted = mounted
+        self._stored = stored
+        self._peppers = peppers
+        self._now = now
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no key is asked for."""
+        return self._mounted is None and self._stored is None
+
+    async def principal(self, presented: str | None) -> Principal:
+        """Who presents a key.
+
+        Args:
+            presented: The key, None where there is none.
+
+        Raises:
+            Unauthorized: It is missing, unknown, expired, revoked or not valid yet: nobody is told which.
+            KeysUnavailable: The store does not answer, and the key is not known here.
+        """
+        if self.is_open:
+            return ANYBODY
+        if presented is None or len(presented) > MAX_CHARACTERS:
+            raise Unauthorized
+        record = await self._find(presented)
+        if record is None or not record.is_valid_at(self._now()):
+            raise Unauthorized
+        return Principal(record.tenant, record.id, record.rights, record)
+
+    def pseudonym(self, tenant: str, user: str) -> str:
+        """What stands for a user in logs; "" where there is no pepper to make it with."""
+        return self._peppers.pseudonym(tenant, user) if self._peppers else ""
+
+    async def follow(self) -> None:
+        """Keep the store's keys true, for ever; returns at once where there is no store."""
+        if self._stored is not None:
+            await self._stored.follow()
+
+    async def close(self) -> None:
+        """Give back the store."""
+        if self._stored is not None:
+            await self._stored.close()
+
+    async def _find(self, presented: str) -> KeyRecord | None:
+        key = parse(presented)
+        if self._mounted is not None:
+            record = self._mounted.find(presented, key)
+            if record is not None:
+                return record
+        if key is None or self._stored is None:
+            return None
+        return await self._stored.find(key)
