@@ -107,13 +107,13 @@ async def test_understands_refusals(tmp_path: Path) -> None:
         with pytest.raises(openai.BadRequestError) as two:
             await client.chat.completions.create(model="stub", messages=HELLO, n=2)
         with pytest.raises(openai.BadRequestError) as tools:
-            tool: Any = {"type": "function", "function": {"name": "f"}}
+            tool: Any = {"type": "custom", "custom": {"name": "f"}}
             await client.chat.completions.create(model="stub", messages=HELLO, tools=[tool])
         with pytest.raises(openai.BadRequestError) as deep:
             await client.chat.completions.create(model="stub", messages=HELLO, temperature=3)
 
     assert no_model.value.code == "model_not_found"
-    assert (two.value.param, tools.value.param, deep.value.param) == ("n", "tools", "temperature")
+    assert (two.value.param, tools.value.param, deep.value.param) == ("n", "tools[0].type", "temperature")
     assert two.value.type == "invalid_request_error"
 
 

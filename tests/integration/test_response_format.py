@@ -1,25 +1,19 @@
 """`response_format` with the official openai client on a real engine of random weights: always JSON of the schema."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import jsonschema_rs
 import openai
 import pytest
-from chatbot.api.profiles import OFFICE
 from chatbot.llm.grammar import document_grammar
-from chatbot.llm.model_source import FixedModel
-from chatbot.server.settings import Settings
-from chatbot.server.wiring import open_service, open_shared, running
 from hypothesis import HealthCheck, given, settings
 from parts.answer_schemas import ANSWER_SCHEMAS
-from parts.http_service import serving
+from parts.real_v1 import real_client
 from parts.toy_engine import ToyEngine, load_toy, open_library
 from parts.toy_gguf import make_toy
-from parts.waiting import until
 from pydantic import BaseModel, Field
 
 HELLO: list[Any] = [{"role": "user", "content": "안녕하세요!"}]
@@ -49,26 +43,6 @@ async def in_pieces(client: openai.AsyncOpenAI, asked: dict[str, Any]) -> tuple[
     """A streamed answer put together, and why it ended."""
     choices = [chunk.choices[0] async for chunk in await client.chat.completions.create(**asked, stream=True)]
     return "".join(choice.delta.content or "" for choice in choices), choices[-1].finish_reason
-
-
-@asynccontextmanager
-async def real_client(folder: Path) -> AsyncIterator[openai.AsyncOpenAI]:
-    chosen = Settings.model_validate(
-        {
-            "model": {"name": "toy", "context_tokens": 1024},
-            "engine": {"slots": 4, "kv_tokens": 4096, "threads": 1},
-            "history": {"sqlite_path": folder / "history.sqlite3"},
-        }
-    )
-    shared = open_shared(chosen, [OFFICE])
-    app, _ = open_service(OFFICE, shared, "")
-    async with (
-        running(shared, FixedModel(make_toy(folder / "toy.gguf"))),
-        serving(app, shared.gate) as (port,),
-        openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0) as client,
-    ):
-        await until(lambda: shared.engine.host.child() is not None, 60)
-        yield client.with_options(timeout=60)
 
 
 async def test_answers_are_of_the_schema_streamed_or_not(tmp_path: Path) -> None:

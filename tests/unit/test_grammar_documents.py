@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from chatbot.llm.grammar import DocumentGrammars, SchemaRefused, document_grammar, object_grammar
+from chatbot.llm.grammar import KeptGrammars, SchemaRefused, document_grammar, object_grammar
 from chatbot.llm.grammar.ranges import LARGEST, between
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,13 +178,13 @@ def test_what_values_begin_with_is_written_once() -> None:
 
 
 def test_a_schema_is_compiled_once() -> None:
-    grammars = DocumentGrammars()
+    grammars = KeptGrammars()
     text = json.dumps(REVIEW)
 
-    assert grammars.grammar(text) is grammars.grammar(text)
-    assert grammars.grammar("") == object_grammar()
+    assert grammars.document(text) is grammars.document(text)
+    assert grammars.document("") == object_grammar()
     for number in range(100):
-        grammars.grammar(json.dumps({"const": number}))
+        grammars.document(json.dumps({"const": number}))
     assert len(grammars._kept) == 32
 
 

@@ -179,8 +179,53 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         "この会話はローカルモデル専用です。/Llama を使うか、新しい会話を始めてください。",
     ),
     "problem.last_not_user": (
-        "마지막 메시지의 role은 user여야 합니다.",
-        "must end with a message of the role user.",
-        "最後のメッセージの role は user にしてください。",
+        "마지막 메시지의 role은 user 또는 tool이어야 하고, user 메시지가 있어야 합니다.",
+        "must end with a message of the role user or tool, and have one of the role user.",
+        "最後のメッセージの role は user か tool にし、user のメッセージを含めてください。",
+    ),
+    "problem.tool_refused": (
+        "도구 {tool}의 parameters {pointer}에 있는 {keyword}를 쓸 수 없습니다 ({reason}). 고치거나 빼고 보내 주세요.",
+        "the tool {tool} cannot be used: {keyword} at {pointer} of parameters ({reason}); change it or leave it out.",
+        "ツール {tool} の parameters {pointer} にある {keyword} は使えません ({reason})。直すか取り除いてください。",
+    ),
+    "problem.send_tools": (
+        "지원하지 않습니다. 대신 tools로 보내 주세요.",
+        "is not supported; send tools instead.",
+        "対応していません。代わりに tools で送ってください。",
+    ),
+    "problem.send_tool_choice": (
+        "지원하지 않습니다. 대신 tool_choice로 보내 주세요.",
+        "is not supported; send tool_choice instead.",
+        "対応していません。代わりに tool_choice で送ってください。",
+    ),
+    "problem.named_twice": (
+        "같은 이름의 함수가 두 번 있습니다. 이름을 다르게 해 주세요.",
+        "has two functions of one name; name each its own.",
+        "同じ名前の関数が2つあります。名前を変えてください。",
+    ),
+    "problem.bad_tool_choice": (
+        'none, auto, required, 함수 하나({{"type": "function", …}}) 또는 allowed_tools로 보내 주세요.',
+        'must be none, auto, required, one function ({{"type": "function", …}}) or allowed_tools.',
+        'none、auto、required、関数1つ({{"type": "function", …}})、または allowed_tools で送ってください。',
+    ),
+    "problem.choice_without_tools": (
+        "tools가 없습니다. 함께 보내 주세요.",
+        "needs tools; send them too.",
+        "tools がありません。一緒に送ってください。",
+    ),
+    "problem.choice_unknown": (
+        "tools에 없는 함수입니다. 있는 이름을 보내 주세요.",
+        "names a function that is not in tools; name one that is.",
+        "tools にない関数です。ある名前を送ってください。",
+    ),
+    "problem.result_without_call": (
+        "messages[{index}]: tool_call_id가 바로 앞 assistant의 tool_calls에 없습니다. 맞춰 주세요.",
+        "messages[{index}] has a tool_call_id that no tool_calls before it has; send that call's id.",
+        "messages[{index}]: tool_call_id が直前の tool_calls にありません。その呼び出しの id にしてください。",
+    ),
+    "problem.call_without_result": (
+        "messages[{index}] 앞의 tool_calls마다 role이 tool인 메시지를 하나씩 보내 주세요.",
+        "messages[{index}] comes before each call had its one message of the role tool; send those first.",
+        "messages[{index}] の前に、tool_calls ごとに role が tool のメッセージを1つずつ送ってください。",
     ),
 }

@@ -182,6 +182,14 @@ _PROBLEMS: Final[Mapping[str, tuple[str, dict[str, str]]]] = {
     "last_not_user": ("last_not_user", {}),
     "bad_format_name": ("bad_format_name", {"maximum": "maximum"}),
     "too_many_bytes": ("too_many_bytes", {"maximum": "maximum"}),
+    "send_tools": ("send_tools", {}),
+    "send_tool_choice": ("send_tool_choice", {}),
+    "named_twice": ("named_twice", {}),
+    "bad_tool_choice": ("bad_tool_choice", {}),
+    "choice_without_tools": ("choice_without_tools", {}),
+    "choice_unknown": ("choice_unknown", {}),
+    "result_without_call": ("result_without_call", {"index": "index"}),
+    "call_without_result": ("call_without_result", {"index": "index"}),
 }
 
 

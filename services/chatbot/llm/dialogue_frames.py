@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import dataclass, replace
 
 from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.errors import PromptTooLong
@@ -21,30 +22,45 @@ _MESSAGE_BYTES = 32
 _SCAFFOLD_TOKENS = 16  # at most, per message: header and end of every chat format known here
 
 
-def dialogue_frame(dialogue: Dialogue) -> DialogueFrame:
-    """A dialogue as the wire has it."""
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is said of one generation beside its request.
+
+    Attributes:
+        text: What the answer begins with: a part of the prompt, not generated.
+        most_tokens: After so many it is cut, whatever room the prompt was made for. None: that room.
+    """
+
+    text: str = ""
+    most_tokens: int | None = None
+
+
+def dialogue_frame(dialogue: Dialogue, answer_start: str = "") -> DialogueFrame:
+    """A dialogue of plain messages as the wire has it; `answer_start` is set before what is generated."""
     return {
         "system": dialogue.system,
         "opening": [(message.role, message.content) for message in dialogue.opening],
         "history": [(message.role, message.content) for message in dialogue.history],
         "question": (dialogue.question.role, dialogue.question.content),
         "may_shorten": dialogue.may_shorten,
+        "rounds": [(message.role, message.content) for message in dialogue.rounds],
+        "answer": answer_start,
     }
 
 
-def generate_frame(request: GenerationRequest) -> bytes:
+def generate_frame(request: GenerationRequest, start: Start = Start()) -> bytes:
     """An encoded `generate`.
 
     Raises:
         PromptTooLong: No frame can carry it, even without history where that may be dropped.
     """
-    sampling = _sampling_frame(request.sampling)
+    sampling = _sampling_frame(request.sampling, start)
 
     def frame(dialogue: Dialogue) -> GenerateFrame:
         return {
             "type": "generate",
             "id": request.request_id,
-            "dialogue": dialogue_frame(dialogue),
+            "dialogue": dialogue_frame(dialogue, start.text),
             "sampling": sampling,
             "timeout_seconds": max(0.0, request.deadline - time.monotonic()),
         }
@@ -55,16 +71,17 @@ def generate_frame(request: GenerationRequest) -> bytes:
         return encode(frame(_fitting(request.dialogue, request.sampling.grammar)))
 
 
-def measure_frame(request: GenerationRequest, measure_id: str) -> bytes:
+def measure_frame(request: GenerationRequest, measure_id: str, start: Start = Start()) -> bytes:
     """An encoded `measure`.
 
     Raises:
         PromptTooLong: As `generate_frame`.
     """
-    sampling = _sampling_frame(request.sampling)
+    sampling = _sampling_frame(request.sampling, start)
 
     def frame(dialogue: Dialogue) -> MeasureFrame:
-        return {"type": "measure", "id": measure_id, "dialogue": dialogue_frame(dialogue), "sampling": sampling}
+        asked = dialogue_frame(dialogue, start.text)
+        return {"type": "measure", "id": measure_id, "dialogue": asked, "sampling": sampling}
 
     try:
         return encode(frame(request.dialogue))
@@ -75,7 +92,7 @@ def measure_frame(request: GenerationRequest, measure_id: str) -> bytes:
 def surely_fits(request: GenerationRequest, context_tokens: int) -> bool:
     """Whether no counting is needed: a token is at least one byte, so bytes bound the prompt's tokens from above."""
     dialogue = request.dialogue
-    messages = [*dialogue.opening, dialogue.question]
+    messages = [*dialogue.opening, dialogue.question, *dialogue.rounds]
     if not dialogue.may_shorten:
         messages += dialogue.history
     n_bytes = len(dialogue.system.encode()) + sum(len(message.content.encode()) for message in messages)
@@ -83,7 +100,7 @@ def surely_fits(request: GenerationRequest, context_tokens: int) -> bool:
     return n_bytes + _SCAFFOLD_TOKENS * (len(messages) + 2) + answer_tokens <= context_tokens
 
 
-def _sampling_frame(sampling: Sampling) -> SamplingFrame:
+def _sampling_frame(sampling: Sampling, start: Start) -> SamplingFrame:
     return {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -97,6 +114,7 @@ def _sampling_frame(sampling: Sampling) -> SamplingFrame:
         "max_tokens": sampling.max_tokens,
         "stop": list(sampling.stop),
         "grammar": sampling.grammar,
+        "most_tokens": start.most_tokens,
     }
 
 
@@ -104,9 +122,10 @@ def _fitting(dialogue: Dialogue, grammar: str) -> Dialogue:
     """The dialogue with its newest history pairs, as many as one frame carries."""
     left = MAX_FRAME_BYTES - _ENVELOPE_BYTES - len(json.dumps(grammar, ensure_ascii=False).encode())
     left -= _wire_bytes(Message("system", dialogue.system))
-    left -= sum(_wire_bytes(message) for message in (*dialogue.opening, dialogue.question))
+    left -= sum(_wire_bytes(message) for message in (*dialogue.opening, dialogue.question, *dialogue.rounds))
     if left < 0 or not dialogue.may_shorten:
-        n_bytes = sum(len(message.content.encode()) for message in (*dialogue.history, dialogue.question))
+        said = (*dialogue.history, dialogue.question, *dialogue.rounds)
+        n_bytes = sum(len(message.content.encode()) for message in said)
         # No tokenizer here: four bytes a token is a usual prompt, and the text only has to show the order.
         raise PromptTooLong("messages", n_bytes // 4, MAX_FRAME_BYTES // 4)
     kept = len(dialogue.history)
@@ -115,7 +134,7 @@ def _fitting(dialogue: Dialogue, grammar: str) -> Dialogue:
         if left < 0:
             break
         kept -= 2
-    return Dialogue(dialogue.system, dialogue.opening, dialogue.history[kept:], dialogue.question, True)
+    return replace(dialogue, history=dialogue.history[kept:])
 
 
 def _wire_bytes(message: Message) -> int:

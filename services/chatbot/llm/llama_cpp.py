@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -19,10 +20,13 @@ from chatbot.domain.generation import (
     Usage,
 )
 from chatbot.domain.model import ModelInfo
-from chatbot.llm.dialogue_frames import generate_frame, measure_frame, surely_fits
+from chatbot.domain.tools import ToolUse
+from chatbot.llm.dialects.decision import CallReader, answering, deciding_first, decision_start
+from chatbot.llm.dialects.generic import definitions
+from chatbot.llm.dialogue_frames import Start, generate_frame, measure_frame, surely_fits
 from chatbot.llm.engine.frames import StepEvent
 from chatbot.llm.engine_host import EngineHost
-from chatbot.llm.grammar import DocumentGrammars, SchemaRefused
+from chatbot.llm.grammar import KeptGrammars, SchemaRefused
 
 DEADLINE_GRACE_SECONDS = 2.0
 """The engine ends a generation at its deadline by itself, between two steps; later than this it is done here."""
@@ -39,7 +43,7 @@ class LlamaCppGenerator:
     def __init__(self, host: EngineHost) -> None:
         self._host = host
         self._measures = count(1)
-        self._grammars = DocumentGrammars()
+        self._grammars = KeptGrammars()
 
     def model(self) -> ModelInfo | None:
         """The model that is served, also while its engine is started again; None before the first."""
@@ -52,14 +56,16 @@ class LlamaCppGenerator:
 
         Raises:
             PromptTooLong: It does not fit even without history.
-            InvalidInput: The schema of the answer is wrong, or more than a grammar holds.
+            InvalidInput: The schema of the answer or of a tool is wrong, or more than a grammar holds.
         """
-        self._grammar(request)
+        asked, start = self._answering(request), Start()
+        if request.tools is not None:  # its prompt is the longer one
+            asked, start = self._deciding(request, request.tools), decision_start(request, request.tools)
         model, child = self._host.model(), self._host.child()
-        if model is not None and surely_fits(request, model.context_tokens):
+        if model is not None and surely_fits(asked, model.context_tokens):
             return
         measure_id = f"measure-{next(self._measures)}"
-        frame = measure_frame(request, measure_id)
+        frame = measure_frame(asked, measure_id, start)
         if model is None or child is None:
             return
         try:
@@ -68,12 +74,37 @@ class LlamaCppGenerator:
         except (TimeoutError, EngineLost):
             return
         if measured["too_long"] is not None:
-            raise PromptTooLong(str(measured["too_long"]), int(measured["prompt_tokens"]), model.context_tokens)
+            field = _field(str(measured["too_long"]), request)
+            raise PromptTooLong(field, int(measured["prompt_tokens"]), model.context_tokens)
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent]:
-        """See `TextGenerator`; while no engine serves this waits inside, to the deadline."""
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
+        """See `TextGenerator`; while no engine serves this waits inside, to the deadline.
+
+        With tools the model decides first, in a generation of its own that begins with the same prompt.
+        """
+        decided: Finished | None = None
+        if request.tools is not None:
+            reader = CallReader()
+            deciding, start = self._deciding(request, request.tools), decision_start(request, request.tools)
+            async with aclosing(self._run(deciding, start)) as events:
+                async for event in events:
+                    if isinstance(event, TextPiece):
+                        for call in reader.read(event.text):
+                            yield call
+                    elif isinstance(event, Finished):
+                        decided = event
+            if decided is not None and (reader.count or decided.reason is FinishReason.LENGTH):
+                is_whole = decided.reason is FinishReason.STOP
+                yield replace(decided, reason=FinishReason.TOOL_CALLS) if is_whole else decided
+                return
+        async with aclosing(self._run(self._answering(request), Start())) as events:
+            async for event in events:
+                yield _both(decided, event) if decided and isinstance(event, Finished) else event
+
+    async def _run(self, request: GenerationRequest, begin: Start) -> AsyncGenerator[TextPiece | Finished, None]:
+        """One generation of the engine, of plain messages."""
         child = await self._host.serving_child(request.deadline)
-        stream = child.start(request.request_id, generate_frame(self._bound(request)))
+        stream = child.start(request.request_id, generate_frame(request, begin))
         lapse_seconds = request.deadline + DEADLINE_GRACE_SECONDS - time.monotonic()
         lapse = asyncio.get_running_loop().call_later(lapse_seconds, stream.lapse)
         tokens, started = 0, time.monotonic()
@@ -95,19 +126,22 @@ class LlamaCppGenerator:
             lapse.cancel()
             child.drop(request.request_id)
 
-    def _bound(self, request: GenerationRequest) -> GenerationRequest:
-        """The request with its format as a grammar."""
-        return replace(request, sampling=replace(request.sampling, grammar=self._grammar(request)))
+    def _answering(self, request: GenerationRequest) -> GenerationRequest:
+        """The request for an answer in text, with its format as a grammar."""
+        wanted, grammar = request.sampling.format, request.sampling.grammar
+        if wanted is not None:
+            try:
+                grammar = self._grammars.document(wanted.schema)
+            except SchemaRefused as exc:
+                raise InvalidInput("response_format", "schema_refused", **_shown(exc)) from None
+        return replace(answering(request), sampling=replace(request.sampling, grammar=grammar))
 
-    def _grammar(self, request: GenerationRequest) -> str:
-        wanted = request.sampling.format
-        if wanted is None:
-            return request.sampling.grammar
+    def _deciding(self, request: GenerationRequest, tools: ToolUse) -> GenerationRequest:
+        """The request for the decision, held to calls of these tools."""
         try:
-            return self._grammars.grammar(wanted.schema)
+            return deciding_first(request, tools, self._grammars.decision(tools))
         except SchemaRefused as exc:
-            shown = {"pointer": exc.pointer[:_SHOWN_POINTER] or "/", "keyword": exc.keyword, "reason": exc.problem}
-            raise InvalidInput("response_format", "schema_refused", **shown) from None
+            raise InvalidInput("tools", "tool_refused", tool=exc.tool, **_shown(exc)) from None
 
     def _end(self, event: StepEvent) -> Finished:
         finish = event["finish"]
@@ -124,3 +158,29 @@ class LlamaCppGenerator:
         if finish == "timeout":
             return TimedOut("generation")
         return Unavailable("the reader stalled" if finish == "slow" else "the generation failed")
+
+
+def _field(name: str, request: GenerationRequest) -> str:
+    """The part of a request that does not fit: the tools stand in the system prompt, behind the caller's own."""
+    tools = request.tools
+    if name != "system" or tools is None or len(definitions(tools.definitions)) < len(request.dialogue.system):
+        return name
+    return "tools"
+
+
+def _shown(refused: SchemaRefused) -> dict[str, str]:
+    pointer = refused.pointer[:_SHOWN_POINTER] or "/"
+    return {"pointer": pointer, "keyword": refused.keyword, "reason": refused.problem}
+
+
+def _both(decided: Finished, answered: Finished) -> Finished:
+    """The end of an answer that a decision came before: the work of both."""
+    first, then = decided.usage, answered.usage
+    usage = Usage(
+        first.prompt_tokens + then.prompt_tokens,
+        first.completion_tokens + then.completion_tokens,
+        first.cached_tokens + then.cached_tokens,
+    )
+    waited = decided.timings.prompt_seconds + decided.timings.generation_seconds
+    timings = replace(answered.timings, prompt_seconds=waited + answered.timings.prompt_seconds)
+    return replace(answered, usage=usage, timings=timings)

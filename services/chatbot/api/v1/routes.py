@@ -46,6 +46,7 @@ async def chat_completions(request: Request) -> Response:
         sampling=sampling_of(asked, parts.sampling),
         backend=context.backend,
         traceparent=context.traceparent,
+        tools=asked.tool_use(),
     )
     completion = Completion(context.request_id, int(time.time()), asked.model)
     with_usage = asked.stream_options is not None and asked.stream_options.include_usage

@@ -4,38 +4,26 @@ A field that would change the answer and is not supported is refused, never igno
 (`metadata`, `store`, …) are ignored.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from chatbot.api.schemas import TextModel, UserId
+from chatbot.api.v1.messages import Messages, dialogue_of
 from chatbot.api.v1.response_format import ResponseFormat
-from chatbot.domain.chat import Dialogue, Message
-
-MAX_MESSAGES = 100
-MAX_MESSAGE_CHARACTERS = 8_000
-
-
-def _joined_parts(value: object) -> object:
-    """Content may be a list of text parts; pictures and sound are not supported."""
-    if not isinstance(value, list):
-        return value
-    texts = []
-    for part in value:
-        if not (isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)):
-            raise PydanticCustomError("not_supported", "only text parts")
-        texts.append(part["text"])
-    return "".join(texts)
+from chatbot.api.v1.tools import Choice, ToolChoice, Tools, check_choice, tool_use
+from chatbot.domain.chat import Dialogue
+from chatbot.domain.tools import ToolUse
 
 
-def _unsupported(*harmless: object) -> BeforeValidator:
-    """Refuse every value but those that ask for nothing."""
+def _unsupported(*harmless: object, problem: str = "not_supported") -> BeforeValidator:
+    """Refuse every value but those that ask for nothing; `problem` says what to do instead."""
 
     def check(value: object) -> object:
         if value is None or any(value == known and type(value) is type(known) for known in harmless):
             return value
-        raise PydanticCustomError("not_supported", "is not supported")
+        raise PydanticCustomError(problem, "is not supported")
 
     return BeforeValidator(check)
 
@@ -44,24 +32,10 @@ def _one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class V1Message(TextModel):
-    """One message."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[str, Field(max_length=MAX_MESSAGE_CHARACTERS), BeforeValidator(_joined_parts)]
-    tool_calls: Annotated[Any, _unsupported([])] = None
-
-
 class StreamOptions(TextModel):
     """`stream_options`."""
 
     include_usage: bool = False
-
-
-def _ends_with_user(messages: list[V1Message]) -> list[V1Message]:
-    if messages[-1].role != "user":
-        raise PydanticCustomError("last_not_user", "must end with the user")
-    return messages
 
 
 _Stop = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100)]
@@ -77,7 +51,7 @@ class ChatCompletionRequest(TextModel):
     )
 
     model: str = Field(min_length=1, max_length=200)
-    messages: Annotated[list[V1Message], Field(min_length=1, max_length=MAX_MESSAGES), AfterValidator(_ends_with_user)]
+    messages: Messages
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -97,17 +71,27 @@ class ChatCompletionRequest(TextModel):
     logprobs: Annotated[Any, _unsupported(False)] = None
     top_logprobs: Annotated[Any, _unsupported(0)] = None
     logit_bias: Annotated[Any, _unsupported({})] = None
-    tools: Annotated[Any, _unsupported([])] = None
-    tool_choice: Annotated[Any, _unsupported("none", "auto")] = None
-    functions: Annotated[Any, _unsupported([])] = None
-    function_call: Annotated[Any, _unsupported("none", "auto")] = None
+    tools: Tools | None = Field(None, description="Functions that you run: calls of them are returned, never run here.")
+    tool_choice: ToolChoice = Field(None, description="Obeyed by every model: answers cannot leave the grammar.")
+    parallel_tool_calls: bool | None = Field(None, description="Whether one answer may hold several calls, at most 4.")
+    functions: Annotated[Any, _unsupported([], problem="send_tools")] = None
+    function_call: Annotated[Any, _unsupported("none", "auto", problem="send_tool_choice")] = None
     response_format: ResponseFormat | None = None
     modalities: Annotated[Any, _unsupported(["text"])] = None
     audio: Annotated[Any, _unsupported()] = None
     web_search_options: Annotated[Any, _unsupported()] = None
 
+    @field_validator("tool_choice", mode="after")
+    @classmethod
+    def _known(cls, value: Choice | None, info: ValidationInfo) -> Choice | None:
+        if "tools" in info.data:  # else they are wrong, and told first
+            check_choice(value, info.data["tools"])
+        return value
+
     def dialogue(self) -> Dialogue:
         """The messages as a dialogue that is never shortened; system texts come first, wherever they stood."""
-        system = "\n\n".join(m.content for m in self.messages if m.role in ("system", "developer"))
-        said = [Message(m.role, m.content) for m in self.messages if m.role == "user" or m.role == "assistant"]
-        return Dialogue(system, (), tuple(said[:-1]), said[-1], may_shorten=False)
+        return dialogue_of(self.messages)
+
+    def tool_use(self) -> ToolUse | None:
+        """The tools that may be called."""
+        return tool_use(self.tools, self.tool_choice, self.parallel_tool_calls)

@@ -18,17 +18,25 @@ class FrameError(Exception):
 
 
 class DialogueFrame(TypedDict):
-    """`domain.chat.Dialogue`; messages as [role, content]."""
+    """`domain.chat.Dialogue` in the roles system, user and assistant; messages as [role, content].
+
+    `answer` is what the answer begins with: it is part of the prompt, and not told again.
+    """
 
     system: str
     opening: list[tuple[str, str]]
     history: list[tuple[str, str]]
     question: tuple[str, str]
     may_shorten: bool
+    rounds: NotRequired[list[tuple[str, str]]]
+    answer: NotRequired[str]
 
 
 class SamplingFrame(TypedDict):
-    """`domain.generation.Sampling`, field by field."""
+    """`domain.generation.Sampling`, field by field.
+
+    `most_tokens` cuts the answer there; the prompt is still made for one of `max_tokens`.
+    """
 
     temperature: float
     top_p: float
@@ -42,6 +50,7 @@ class SamplingFrame(TypedDict):
     max_tokens: int | None
     stop: list[str]
     grammar: NotRequired[str]
+    most_tokens: NotRequired[int | None]
 
 
 # ---- API process -> engine process

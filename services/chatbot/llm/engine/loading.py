@@ -6,6 +6,7 @@ Whatever is wrong becomes one `LoadFailed` with a reason that the operator knows
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from chatbot.domain.model import ModelReason
@@ -21,9 +22,8 @@ from chatbot.llm.engine.native.sizing import (
     Sizes,
     TooLargeForMachine,
     Wanted,
-    choose_sizes,
+    fit_sizes,
     host_cache_bytes,
-    plan_memory,
 )
 from chatbot.llm.engine.sampling.chain import SamplerChain
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
@@ -92,13 +92,15 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
     header = _checked_header(path)
     gpu = next(iter(library.gpus()), None) if frame["gpu_layers"] else None
     wanted, limit = _wanted(frame), memory_limit()
-    sizes = choose_sizes(wanted, header, has_gpu=gpu is not None, cpus=usable_cpus())
+    fit = partial(fit_sizes, wanted, header, limit, gpu, frame["gpu_layers"], cpus=usable_cpus())
     try:
-        plan = plan_memory(sizes, header, limit, gpu, frame["gpu_layers"])
+        sizes, plan = fit(may_split="streams" not in frame.get("without", []))
         sizes = replace(sizes, host_cache_bytes=host_cache_bytes(wanted, plan, limit, has_gpu=gpu is not None))
         model = Model(path, frame["gpu_layers"] if gpu is not None else 0, on_progress)
         vocabulary = Vocabulary(model.vocab)
         chat_format = find_chat_format(vocabulary, frame["chat_format"])
+        if sizes.has_streams and not model.can_share_prefixes:
+            sizes = fit(may_split=False)[0]
         context = Context(model, sizes)
     except TooLargeForMachine as exc:
         raise LoadFailed(

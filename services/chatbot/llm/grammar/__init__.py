@@ -1,13 +1,14 @@
 """JSON Schemas of tools and answers -> a grammar that a generation cannot leave (ADR 0010)."""
 
 from chatbot.llm.grammar.calls import Calls, call_grammar, decision_grammar
-from chatbot.llm.grammar.documents import DocumentGrammars, document_grammar, object_grammar
+from chatbot.llm.grammar.documents import document_grammar, object_grammar
+from chatbot.llm.grammar.kept import KeptGrammars
 from chatbot.llm.grammar.refusal import SchemaRefused
 from chatbot.llm.grammar.tools import Tool, check_tools
 
 __all__ = [
     "Calls",
-    "DocumentGrammars",
+    "KeptGrammars",
     "SchemaRefused",
     "Tool",
     "call_grammar",

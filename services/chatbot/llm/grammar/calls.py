@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from chatbot.llm.grammar.rules import SPACE, RuleBook, choice, json_literal, repeated
+from chatbot.llm.grammar.refusal import SchemaRefused
+from chatbot.llm.grammar.rules import MAX_GRAMMAR_BYTES, SPACE, RuleBook, choice, json_literal, repeated
 from chatbot.llm.grammar.schema import SchemaCompiler
 from chatbot.llm.grammar.tools import Tool, check_tools
 
@@ -33,17 +34,26 @@ class Calls:
             raise ValueError(f"between 0 and {MAX_CALLS} calls, not {self.least} to {self.most}")
 
 
-def decision_grammar(tools: Sequence[Tool], calls: Calls = Calls()) -> str:
+def decision_grammar(tools: Sequence[Tool], calls: Calls = Calls(), *, is_begun: bool = False) -> str:
     """The grammar of `{"calls": [{"name": …, "arguments": {…}}, …]}`.
 
+    Args:
+        tools: Those that may be called.
+        calls: How many.
+        is_begun: Whether `{"calls":` stands there already.
+
     Raises:
-        SchemaRefused: A tool cannot be compiled; says which, where and why.
+        SchemaRefused: A tool cannot be compiled, or all together are too large; says which, where and why.
         ValueError: There is no tool.
     """
     rules = RuleBook()
     call = _any_call(tools, "arguments", rules)
     several = repeated(call, calls.least, calls.most)
-    return rules.text(f'{json_start("calls")} "[" {several} "]" "}}"')
+    start = SPACE if is_begun else json_start("calls")
+    grammar = rules.text(f'{start} "[" {several} "]" "}}"')
+    if len(grammar.encode()) > MAX_GRAMMAR_BYTES:
+        raise SchemaRefused(tools[0].name, "", "parameters", "the grammar of all tools together is too large")
+    return grammar
 
 
 def call_grammar(tools: Sequence[Tool], arguments_key: str = "arguments") -> str:
@@ -68,8 +78,8 @@ def _any_call(tools: Sequence[Tool], arguments_key: str, rules: RuleBook) -> str
     check_tools(tools)
     made = []
     for tool in tools:
-        arguments = SchemaCompiler(tool.name, tool.parameters, rules).arguments()
+        arguments = SchemaCompiler(tool.name, tool.parameters, rules, is_exact=tool.is_exact).arguments()
         name, key = json_literal(tool.name), json_literal(arguments_key)
-        body = f'{json_start("name")} {name} "," {SPACE} {key} ":" {SPACE} {arguments} "}}"'
-        made.append(rules.add("call", body))
-    return rules.add("calls", choice(made))
+        made.append(rules.add("call", f'{name} "," {SPACE} {key} ":" {SPACE} {arguments}'))
+    # What all calls begin with is written once: llama.cpp follows each beginning by itself.
+    return rules.add("calls", f'{json_start("name")} ({choice(made)}) "}}"')

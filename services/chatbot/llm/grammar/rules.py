@@ -11,6 +11,8 @@ from typing import Any, Final
 SPACE: Final = "sp"
 """At most one space, where JSON may have any: what is not bounded, a model may write for ever."""
 
+MAX_GRAMMAR_BYTES: Final = 192 * 1024
+"""Below what the engine reads."""
 _DEEPEST_BRANCH: Final = 12
 
 # Control characters only in their escaped form, and no surrogates at all. A class of everything but a few would also

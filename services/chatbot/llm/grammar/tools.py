@@ -23,11 +23,13 @@ class Tool:
         name: Of the function, 1-64 of `[A-Za-z0-9_-]`.
         parameters: JSON Schema of its arguments, an object; empty for none.
         description: For the model, at most 1,024 characters; user text.
+        is_exact: Refuse parameters that a grammar cannot hold the arguments to; else that is left for a check.
     """
 
     name: str
     parameters: Mapping[str, Any]
     description: str = ""
+    is_exact: bool = False
 
 
 def check_tools(tools: Sequence[Tool]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from typing import Any, TypeVar
 
 from openai import AsyncOpenAI
@@ -12,6 +12,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from chatbot.domain.generation import Finished, FinishReason, GenerationEvent, TextPiece, Timings, Usage
 from chatbot.llm.openai.fault import BrokenAnswer
 from chatbot.llm.openai.request import SurrogateJoiner
+from chatbot.llm.openai.tools import MAX_CALLS, CallCollector
 
 T = TypeVar("T")
 
@@ -23,8 +24,12 @@ class Call:
         opened: Whether the server began an answer with 200.
     """
 
-    def __init__(self, client: AsyncOpenAI, deadline: float, parameters: dict[str, Any]) -> None:
+    def __init__(
+        self, client: AsyncOpenAI, deadline: float, parameters: dict[str, Any], most_calls: int = MAX_CALLS
+    ) -> None:
         self._client = client
+        self._most_calls = most_calls
+        self._calls = CallCollector()
         self._deadline = deadline
         self._parameters = parameters
         self.opened = False
@@ -66,9 +71,8 @@ class Call:
             await stream.close()
         if reason is None:
             raise BrokenAnswer("no finish reason")
-        if rest := joiner.flush():
-            yield self._piece(rest)
-        yield self._finished(reason)
+        for event in self._ending(reason, joiner.flush()):
+            yield event
 
     async def whole(self) -> AsyncGenerator[GenerationEvent, None]:
         """The answer in one piece, then `Finished`.
@@ -84,10 +88,10 @@ class Call:
         reason = _reason_of(getattr(choice, "finish_reason", None))
         if reason is None:
             raise BrokenAnswer("no finish reason")
-        joiner = SurrogateJoiner()
-        if text := joiner.feed(_text_of(getattr(choice, "message", None))) + joiner.flush():
-            yield self._piece(text)
-        yield self._finished(reason)
+        joiner, message = SurrogateJoiner(), getattr(choice, "message", None)
+        self._calls.add(getattr(message, "tool_calls", None))
+        for event in self._ending(reason, joiner.feed(_text_of(message)) + joiner.flush()):
+            yield event
 
     def _read(self, chunk: ChatCompletionChunk, reason: FinishReason | None) -> tuple[str, FinishReason | None]:
         """Text of one chunk, and the finish reason so far. A chunk without choices carries the usage."""
@@ -95,7 +99,16 @@ class Call:
             raise BrokenAnswer("no chunk")
         self._usage = chunk.usage or self._usage
         choice = _choice_of(chunk)
+        self._calls.add(getattr(getattr(choice, "delta", None), "tool_calls", None))
         return _text_of(getattr(choice, "delta", None)), _reason_of(getattr(choice, "finish_reason", None)) or reason
+
+    def _ending(self, reason: FinishReason, rest: str) -> Iterator[GenerationEvent]:
+        """The last text, the calls, which are whole only now, and the end."""
+        if rest:
+            yield self._piece(rest)
+        calls = self._calls.calls(was_cut=reason is FinishReason.LENGTH)[: self._most_calls]
+        yield from calls
+        yield self._finished(FinishReason.TOOL_CALLS if calls and reason is FinishReason.STOP else reason)
 
     def _piece(self, text: str) -> TextPiece:
         if self._first is None:

@@ -23,6 +23,7 @@ from chatbot.llm.openai.call import Call
 from chatbot.llm.openai.connection import KeyFile, connect
 from chatbot.llm.openai.fault import Fault, FaultKind, fault_of
 from chatbot.llm.openai.request import Dialect, messages, shortened
+from chatbot.llm.openai.tools import MAX_CALLS as MAX_TOOL_CALLS
 from chatbot.llm.resilience import Attempt, BreakerPolicy, CircuitBreaker, RetryBudget
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ KEY_PAUSE_SECONDS = 300.0
 """A refused key is tried again when its file changes, or with a request after this time: nothing polls."""
 OVERLOAD_PAUSE_SECONDS = 5.0
 """Pause where an overloaded server names none."""
+_CALLERS_FIELDS = ("response_format", "tools", "tool_choice", "parallel_tool_calls")
 PLAIN_SECONDS = 60.0
 """For so long nothing is streamed after a stream broke before its first token."""
 RETRY_DELAY_SECONDS = (0.1, 0.5)
@@ -166,9 +168,10 @@ class OpenAIGenerator:
                 "Authorization": f"Bearer {key}" if key else Omit(),
                 "traceparent": request.traceparent or Omit(),
             },
-            **self._dialect.parameters(request.sampling, streaming=answer.streaming),
+            **self._dialect.parameters(request.sampling, request.tools, streaming=answer.streaming),
         }
-        call = Call(self._client, answer.deadline, parameters)
+        most_calls = 1 if request.tools is not None and not request.tools.is_parallel else MAX_TOOL_CALLS
+        call = Call(self._client, answer.deadline, parameters, most_calls)
         try:
             async with aclosing(call.streamed() if answer.streaming else call.whole()) as events:
                 async for event in events:
@@ -225,7 +228,9 @@ def _told(fault: Fault, started: bool) -> ChatError:
         return TimedOut("generation")
     if fault.kind is FaultKind.TOO_LONG:
         return PromptTooLong("question", 0, 0)
-    if fault.kind is FaultKind.REFUSED_REQUEST and (fault.parameter or "").startswith("response_format"):
-        return InvalidInput("response_format", "not_supported_remotely")
+    if fault.kind is FaultKind.REFUSED_REQUEST:
+        named = next((field for field in _CALLERS_FIELDS if (fault.parameter or "").startswith(field)), None)
+        if named is not None:
+            return InvalidInput(named, "not_supported_remotely")
     retry_after_seconds = round(fault.pause_seconds) or None
     return BackendUnavailable(fault.message, retry_after_seconds)

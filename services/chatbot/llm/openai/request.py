@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 
 from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.generation import AnswerFormat, Sampling
+from chatbot.domain.tools import ToolUse
+from chatbot.llm.openai.tools import tool_parameters
 
 DEFAULT_MAX_TOKENS = 1024
 RENAMED: Mapping[str, str] = {"max_tokens": "max_completion_tokens"}
 DROPPABLE = frozenset(
-    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop", "stream_options", *RENAMED}
-)
+    """temperature top_p presence_penalty frequency_penalty seed stop stream_options parallel_tool_calls""".split()
+) | frozenset(RENAMED)
 
 
 @dataclass(slots=True)
@@ -46,7 +48,7 @@ class Dialect:
         self.refused.add(suspect)
         return True
 
-    def parameters(self, sampling: Sampling, *, streaming: bool) -> dict[str, object]:
+    def parameters(self, sampling: Sampling, tools: ToolUse | None, *, streaming: bool) -> dict[str, object]:
         """Optional parameters of a call. `top_k`, `min_p` and `repeat_penalty` have no counterpart: not sent."""
         wanted: dict[str, object] = {
             "temperature": sampling.temperature,
@@ -58,6 +60,7 @@ class Dialect:
             "stop": list(sampling.stop) or None,
             "response_format": _format(sampling.format),
             "stream_options": {"include_usage": True} if streaming else None,
+            **tool_parameters(tools),
         }
         taken = {name: value for name, value in wanted.items() if value is not None and name not in self.refused}
         for name, successor in RENAMED.items():
@@ -77,11 +80,24 @@ def _format(wanted: AnswerFormat | None) -> dict[str, object] | None:
     return {"type": "json_schema", "json_schema": known | {"schema": json.loads(wanted.schema)}}
 
 
-def messages(dialogue: Dialogue) -> list[dict[str, str]]:
-    """The dialogue as chat messages: system, opening, history, question. Content is sent as it is."""
+def messages(dialogue: Dialogue) -> list[dict[str, object]]:
+    """The dialogue as chat messages: system, opening, history, question, rounds. Content is sent as it is."""
     system = (Message("system", dialogue.system),) if dialogue.system else ()
-    utterances = (*system, *dialogue.opening, *dialogue.history, dialogue.question)
-    return [{"role": message.role, "content": message.content} for message in utterances]
+    utterances = (*system, *dialogue.opening, *dialogue.history, dialogue.question, *dialogue.rounds)
+    return [_message(message) for message in utterances]
+
+
+def _message(message: Message) -> dict[str, object]:
+    said: dict[str, object] = {"role": message.role, "content": message.content}
+    if message.role == "tool":
+        said["tool_call_id"] = message.call_id
+    if message.calls:
+        said["content"] = message.content or None
+        said["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.calls
+        ]
+    return said
 
 
 def shortened(dialogue: Dialogue) -> Dialogue | None:

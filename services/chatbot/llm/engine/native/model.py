@@ -71,6 +71,7 @@ class Context:
 
     Attributes:
         n_cells: Cells of the pool, as llama.cpp rounded them.
+        n_sequence_cells: Most cells of one sequence.
         n_rows_max: Most rows of one batch.
         n_vocab: Logits of a row.
     """
@@ -91,11 +92,13 @@ class Context:
         params.n_ctx = sizes.kv_tokens
         # One graph per step: a step that fails has then changed nothing.
         params.n_batch = params.n_ubatch = sizes.step_tokens
-        params.n_seq_max = sizes.sequences + 1  # the last one is where states are moved in and out
+        # A sequence of a shared pool more, where states are moved in and out; streams take them in as a whole.
+        params.n_seq_max = sizes.sequences + (0 if sizes.has_streams else 1)
         # Below n_seq_max it aborts; 0 would reserve n_batch x n_vocab logits.
-        params.n_outputs_max = max(sizes.slots, sizes.sequences + 1)
+        params.n_outputs_max = max(sizes.slots, params.n_seq_max)
         params.n_threads = params.n_threads_batch = sizes.threads
-        params.kv_unified = True  # prefixes are shared by metadata only
+        # Unified: prefixes are shared by metadata only, and every row scans the cells of all. Streams: only its own.
+        params.kv_unified = not sizes.has_streams
         params.swa_full = True  # else a sliding window cannot be cut at any position
         params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
         if is_exact:
@@ -116,10 +119,11 @@ class Context:
         self._n_sequences = sizes.sequences
         self._n_outputs_max = int(params.n_outputs_max)
         self.n_cells = int(llama_cpp.llama_n_ctx(self._handle))
+        self.n_sequence_cells = int(llama_cpp.llama_n_ctx_seq(self._handle))
         self.n_rows_max = int(llama_cpp.llama_n_batch(self._handle))
 
     def decode(self, batch: Batch) -> int:
-        """Compute a batch; 0, or llama.cpp's error (1: no cells, 2: aborted; nothing changed).
+        """Compute a batch; 0, or llama.cpp's error (1: no cells, 2: aborted), after which nothing has changed.
 
         Raises:
             NativeError: The batch would abort the process: too many rows or outputs, or positions that do not
@@ -133,6 +137,10 @@ class Context:
         self._abort_text.value = b""
         code = int(llama_cpp.llama_decode(self._handle, batch.native()))
         llama_cpp.llama_synchronize(self._handle)  # a GPU's decode returns before it is done
+        if code != DECODE_OK:
+            # Rows of streams are computed in several graphs: those before the one that failed have left their cells.
+            for sequence, start in batch.starts():
+                self.cut(sequence, start)
         return code
 
     def abort(self) -> None:
@@ -221,6 +229,35 @@ class Context:
         llama_cpp.llama_memory_seq_rm(self._memory, scratch, -1, -1)
         if self.last_position(sequence) != (end if is_whole else start) - 1:
             raise NativeError(f"sequence {sequence} has a gap at {start}")
+        return is_whole
+
+    def save_whole(self, sequence: int) -> NDArray[np.uint8]:
+        """The state of a whole sequence, as bytes of main memory; of the same use as those of `save`.
+
+        Raises:
+            NativeError: llama.cpp gives none.
+        """
+        number = self._checked(sequence)
+        state = np.empty(int(llama_cpp.llama_state_seq_get_size(self._handle, number)), np.uint8)
+        written = int(llama_cpp.llama_state_seq_get_data(self._handle, _address(state), state.nbytes, number))
+        if not 0 < written <= state.nbytes:
+            raise NativeError("llama.cpp does not save a sequence")
+        return state[:written]
+
+    def load_whole(self, state: NDArray[np.uint8], sequence: int, length: int) -> bool:
+        """Let a sequence be the first `length` tokens of a saved whole one; what it held is forgotten.
+
+        The copy is done when this returns, unlike that of `llama_memory_seq_cp` between streams, which the next decode
+        makes: whatever happens to the source before it would be copied instead.
+
+        Returns:
+            Whether llama.cpp took it; the sequence is empty where not.
+        """
+        number = self._checked(sequence)
+        read = int(llama_cpp.llama_state_seq_set_data(self._handle, _address(state), state.nbytes, number))
+        first = int(llama_cpp.llama_memory_seq_pos_min(self._memory, number))
+        is_whole = read == state.nbytes and first == 0 and self.last_position(sequence) >= length - 1
+        self.cut(sequence, length if is_whole else 0)
         return is_whole
 
     def close(self) -> None:

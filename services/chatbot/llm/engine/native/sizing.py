@@ -57,13 +57,14 @@ class Sizes:
     Attributes:
         context_tokens: Most tokens one request may use, prompt and answer.
         slots: Generations at once.
-        kv_tokens: Cells of the shared pool; a multiple of 256.
+        kv_tokens: Cells of all sequences together; a multiple of 256.
         step_tokens: Most rows of one step.
         threads: CPU threads of llama.cpp.
         sequences: Sequences that can be resident: running, idle and pinned ones.
         idle_tokens: Most cells that idle sequences may keep. Every row of a step scans them, so they are not free.
         host_cache_bytes: Main memory for sequences that were evicted from the pool.
         cheap_idle_tokens: Idle cells that are no burden; more of them go to main memory when nobody comes back soon.
+        has_streams: Whether each slot has cells of its own, `kv_tokens / slots`, instead of a share of one pool.
     """
 
     context_tokens: int
@@ -75,6 +76,7 @@ class Sizes:
     idle_tokens: int
     host_cache_bytes: int = 0
     cheap_idle_tokens: int | None = None
+    has_streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +108,19 @@ class MemoryPlan:
         return f"{shares} = {_gib(self.needed_bytes)} GiB of {_gib(self.available_bytes)} GiB ({self.source})"
 
 
-def choose_sizes(wanted: Wanted, header: GgufHeader, *, has_gpu: bool, cpus: int) -> Sizes:
-    """Fill in the defaults of this machine and clip the context to what the file was trained on."""
+def choose_sizes(wanted: Wanted, header: GgufHeader, *, has_gpu: bool, cpus: int, may_split: bool = True) -> Sizes:
+    """Fill in the defaults of this machine and clip the context to what the file was trained on.
+
+    Each slot gets a stream of cells of its own on a CPU where there is room for a whole context in each (and where
+    it `may_split`): a row then scans the cells of its own sequence only. Else all share one pool.
+    """
     slots = min(wanted.slots or (8 if has_gpu else 4), _MAX_SEQUENCES - 2 * _PINNED_SEQUENCES)
     context = min(wanted.context_tokens, header.size("context_length", wanted.context_tokens))
-    kv_tokens = _round_up(wanted.kv_tokens or max(slots * context // 2, context + 1024))
+    may_split = may_split and not has_gpu
+    own = slots * _round_up(context)
+    kv_tokens = _round_up(wanted.kv_tokens or (own if may_split else max(slots * context // 2, context + 1024)))
+    has_streams = may_split and kv_tokens >= own
     step_tokens = max(wanted.step_tokens or (512 if has_gpu else 160), slots)
-    threads = wanted.threads or (1 if header.weight_bytes < _SMALL_MODEL_BYTES else cpus)
     idle_share, idle_limit = (2, 16_384) if has_gpu else (4, 4096)
     idle_tokens = min(kv_tokens // idle_share, idle_limit) if wanted.idle_tokens < 0 else wanted.idle_tokens
     is_free = has_gpu or wanted.idle_tokens >= 0
@@ -121,10 +129,11 @@ def choose_sizes(wanted: Wanted, header: GgufHeader, *, has_gpu: bool, cpus: int
         slots=slots,
         kv_tokens=kv_tokens,
         step_tokens=min(step_tokens, kv_tokens),
-        threads=threads,
-        sequences=min(3 * slots + _PINNED_SEQUENCES, _MAX_SEQUENCES),
+        threads=wanted.threads or (1 if header.weight_bytes < _SMALL_MODEL_BYTES else cpus),
+        sequences=slots if has_streams else min(3 * slots + _PINNED_SEQUENCES, _MAX_SEQUENCES),
         idle_tokens=idle_tokens,
         cheap_idle_tokens=None if is_free else min(idle_tokens, _cheap_idle_tokens(header)),
+        has_streams=has_streams,
     )
 
 
@@ -156,6 +165,30 @@ def plan_memory(
     if tightest.needed_bytes > tightest.available_bytes:
         raise TooLargeForMachine(f"the model does not fit: {tightest}")
     return tightest
+
+
+def fit_sizes(
+    wanted: Wanted,
+    header: GgufHeader,
+    limit: MemoryLimit,
+    gpu: GpuMemory | None = None,
+    gpu_layers: int = -1,
+    *,
+    cpus: int,
+    may_split: bool = True,
+) -> tuple[Sizes, MemoryPlan]:
+    """Sizes that fit, and the arithmetic. By default a pool of half the size where streams have no room.
+
+    Raises:
+        TooLargeForMachine: Not even that fits.
+    """
+    sizes = choose_sizes(wanted, header, has_gpu=gpu is not None, cpus=cpus, may_split=may_split)
+    try:
+        return sizes, plan_memory(sizes, header, limit, gpu, gpu_layers)
+    except TooLargeForMachine:
+        if wanted.kv_tokens or not sizes.has_streams:
+            raise
+    return fit_sizes(wanted, header, limit, gpu, gpu_layers, cpus=cpus, may_split=False)
 
 
 def host_cache_bytes(wanted: Wanted, plan: MemoryPlan, limit: MemoryLimit, *, has_gpu: bool) -> int:
@@ -197,7 +230,8 @@ def _pool_bytes(sizes: Sizes, header: GgufHeader) -> int:
 def _compute_bytes(sizes: Sizes, header: GgufHeader) -> int:
     embedding, hidden = header.size("embedding_length", 0), header.size("feed_forward_length", 0)
     activations = sizes.step_tokens * (8 * embedding + 3 * hidden) * _BYTES_F32
-    masks = sizes.step_tokens * sizes.kv_tokens * (_BYTES_F32 + _BYTES_F16)
+    seen_tokens = sizes.kv_tokens // sizes.slots if sizes.has_streams else sizes.kv_tokens
+    masks = sizes.step_tokens * seen_tokens * (_BYTES_F32 + _BYTES_F16)
     logits = 3 * sizes.sequences * header.vocabulary_size * _BYTES_F32
     return activations + masks + logits + _FIXED_BYTES
 

@@ -67,7 +67,7 @@ class PromptBuilder:
         """
         head, is_open = self._head(dialogue)
         groups = [self._render(group) for group in _pairs(dialogue["history"])]
-        tail = [*self._render([dialogue["question"]]), *self._format.before["assistant"]]
+        tail = self._tail(dialogue)
         wanted = sampling["max_tokens"]
         self._check_fixed(head, tail, wanted)
         reserve = wanted if wanted is not None else min(DEFAULT_MAX_TOKENS, self._context_tokens // 2)
@@ -80,7 +80,8 @@ class PromptBuilder:
         if is_open:
             kept[0] = self._continued(kept[0])
         ids = np.array([*head, *(token for group in kept for token in group)], np.int32)
-        return Prompt(ids, len(head), min(reserve, self._context_tokens - len(ids)))
+        most = sampling.get("most_tokens")
+        return Prompt(ids, len(head), min(reserve if most is None else most, self._context_tokens - len(ids)))
 
     def _head(self, dialogue: DialogueFrame) -> tuple[list[int], bool]:
         """System prompt and opening; and whether they leave a user message open.
@@ -99,6 +100,12 @@ class PromptBuilder:
             opening = self._continued(self._render(dialogue["opening"]))
             return [*head, *opening], False
         return [*head, *self._render(dialogue["opening"])], is_open
+
+    def _tail(self, dialogue: DialogueFrame) -> list[int]:
+        """The question, what came of it so far, and the beginning of the answer."""
+        asked = self._render([dialogue["question"], *dialogue.get("rounds", ())])
+        begun = dialogue.get("answer", "")
+        return [*asked, *self._format.before["assistant"], *(self._vocabulary.encode(begun) if begun else ())]
 
     def _continued(self, rendered: list[int]) -> list[int]:
         """Messages behind an open user message: a user's goes on in it, another one closes it first."""

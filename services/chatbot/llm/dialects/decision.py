@@ -1,0 +1,73 @@
+"""The decision step: what a generation with tools asks first, and calls read from what comes, whole ones only."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from chatbot.domain.generation import GenerationRequest
+from chatbot.domain.tools import ToolCall, ToolUse
+from chatbot.llm.dialects.generic import ANSWER_START, deciding, plain
+from chatbot.llm.dialogue_frames import Start
+
+LEAST_TOKENS: Final = 16
+"""Room for a decision even where the answer may have fewer tokens: to call nothing takes some, too."""
+_DECODER: Final = json.JSONDecoder()
+_ARGUMENTS: Final = '"arguments":'
+
+
+def answering(request: GenerationRequest) -> GenerationRequest:
+    """The request for the answer in text: tools are told, calls are not asked for."""
+    return replace(request, dialogue=plain(request.dialogue, request.tools))
+
+
+def deciding_first(request: GenerationRequest, tools: ToolUse, grammar: str) -> GenerationRequest:
+    """The request for the decision: the same prompt but for its end, the likeliest tokens, nothing but calls."""
+    sampling = replace(
+        request.sampling,
+        temperature=0.0,
+        repeat_penalty=1.0,
+        presence_penalty=0.0,
+        frequency_penalty=0.0,
+        stop=(),
+        format=None,
+        grammar=grammar,
+    )
+    dialogue = deciding(plain(request.dialogue, tools), tools)
+    return replace(request, request_id=f"{request.request_id}+calls", dialogue=dialogue, sampling=sampling)
+
+
+def decision_start(request: GenerationRequest, tools: ToolUse) -> Start:
+    """What the decision begins with, and how long it may be."""
+    limits = [limit for limit in (tools.most_tokens, request.sampling.max_tokens) if limit is not None]
+    return Start(ANSWER_START, max(LEAST_TOKENS, min(limits)) if limits else None)
+
+
+class CallReader:
+    """Takes the text behind `{"calls":` as it comes; a call is given out once it is whole.
+
+    Attributes:
+        count: Calls given out.
+    """
+
+    def __init__(self) -> None:
+        self._text = ""
+        self.count = 0
+
+    def read(self, text: str) -> Iterator[ToolCall]:
+        """The calls that this text completes."""
+        self._text += text
+        while "}" in self._text:
+            start = self._text.find("{")
+            if start < 0:
+                return
+            try:
+                said, end = _DECODER.raw_decode(self._text, start)
+            except ValueError:
+                return  # not whole yet
+            whole, self._text = self._text[start:end], self._text[end:]
+            self.count += 1
+            # As it was written, not as Python would: only the name stands before it, and that has no quotes.
+            arguments = whole[whole.index(_ARGUMENTS) + len(_ARGUMENTS) : -1].strip()
+            yield ToolCall(f"call_{secrets.token_hex(12)}", said["name"], arguments)

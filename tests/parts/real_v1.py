@@ -1,0 +1,38 @@
+"""A whole service on a real engine, behind the official openai client: a toy of random weights, or another file."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import openai
+from chatbot.api.profiles import OFFICE
+from chatbot.llm.model_source import FixedModel
+from chatbot.server.settings import Settings
+from chatbot.server.wiring import open_service, open_shared, running
+
+from parts.http_service import serving
+from parts.toy_gguf import make_toy
+from parts.waiting import until
+
+
+@asynccontextmanager
+async def real_client(
+    folder: Path, model: Path | None = None, *, context_tokens: int = 1024, kv_tokens: int = 4096
+) -> AsyncIterator[openai.AsyncOpenAI]:
+    """Serve a file under the name "toy"; without one a toy is made."""
+    chosen = Settings.model_validate(
+        {
+            "model": {"name": "toy", "context_tokens": context_tokens},
+            "engine": {"slots": 4, "kv_tokens": kv_tokens, "threads": 1},
+            "history": {"sqlite_path": folder / "history.sqlite3"},
+        }
+    )
+    shared = open_shared(chosen, [OFFICE])
+    app, _ = open_service(OFFICE, shared, "")
+    async with (
+        running(shared, FixedModel(model or make_toy(folder / "toy.gguf"))),
+        serving(app, shared.gate) as (port,),
+        openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0) as client,
+    ):
+        await until(lambda: shared.engine.host.child() is not None, 60)
+        yield client.with_options(timeout=60)
