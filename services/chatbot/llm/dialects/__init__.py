@@ -1,1 +1,1 @@
-"""How tools, calls and results are told to a model that was made for none of them (ADR 0012)."""
+"""How tools, calls and results are told to a model that was made for none of them (ADR 0013)."""
