@@ -1,0 +1,102 @@
+"""`DocumentStore` in one file: the embedded store of one machine, also with several processes on it."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from chatbot.adapters.documents import sqlite_documents as documents
+from chatbot.adapters.documents import sqlite_jobs as jobs
+from chatbot.adapters.sqlite_file import SqliteFile, connect
+from chatbot.domain.chat import Caller
+from chatbot.domain.document_store import DocumentBounds, Lookup
+from chatbot.domain.documents import Document, FailureReason, Found, IndexedChunk, Job, Upload
+
+CALL_SECONDS = 30.0
+"""A call that takes longer is given up: erasing rewrites an owner's index, which takes seconds for a large one."""
+
+_SETTING = "the file of documents"
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return connect(path, documents.LAYOUT)
+
+
+class SqliteDocuments:
+    """See `DocumentStore`. Searches have a connection of their own, so that a write never holds them up.
+
+    Args:
+        path: The file; it and its folder are made where they are missing, by the first call.
+        bounds: How much one owner may keep, and how long a claim lasts.
+        clock: Unix seconds.
+    """
+
+    def __init__(self, path: Path, bounds: DocumentBounds, *, clock: Callable[[], float] = time.time) -> None:
+        self._written = SqliteFile(path, _SETTING, _open, CALL_SECONDS)
+        self._searched = SqliteFile(path, _SETTING, _open, CALL_SECONDS)
+        self._bounds = bounds
+        self._clock = clock
+
+    async def add(self, owner: Caller, upload: Upload) -> Document:
+        """Keep a file and queue its job."""
+        return await self._written.call(lambda c: documents.add(c, owner, upload, self._bounds))
+
+    async def read(self, owner: Caller, document_id: str) -> Document | None:
+        """A document of this owner."""
+        return await self._searched.call(lambda c: documents.read(c, owner, document_id))
+
+    async def listing(self, owner: Caller, *, limit: int, after: str = "") -> tuple[Document, ...]:
+        """One page of an owner's documents."""
+        return await self._searched.call(lambda c: documents.listing(c, owner, limit, after))
+
+    async def cancel(self, owner: Caller, document_id: str) -> Document | None:
+        """Stop a job."""
+        return await self._written.call(lambda c: documents.cancel(c, owner, document_id))
+
+    async def erase(self, owner: Caller, document_id: str) -> bool:
+        """Remove a document."""
+        return await self._written.call(lambda c: documents.erase(c, owner, document_id))
+
+    async def erase_owner(self, owner: Caller) -> None:
+        """Remove an owner."""
+        await self._written.call(lambda c: documents.erase_owner(c, owner))
+
+    async def search(self, owner: Caller, lookup: Lookup) -> tuple[Found, ...]:
+        """The best passages of this owner."""
+        return await self._searched.call(lambda c: documents.search(c, owner, lookup))
+
+    async def claim(self, pipeline: int) -> Job | None:
+        """Take the next document."""
+        return await self._written.call(lambda c: jobs.claim(c, pipeline, self._bounds, self._now()))
+
+    async def beat(self, job: Job) -> None:
+        """Renew a claim."""
+        await self._written.call(lambda c: jobs.beat(c, job, self._bounds, self._now()))
+
+    async def store_chunks(self, job: Job, chunks: Sequence[IndexedChunk]) -> None:
+        """Store the next passages."""
+        await self._written.call(lambda c: jobs.store(c, job, chunks, self._bounds, self._now()))
+
+    async def complete(self, job: Job) -> None:
+        """Show a document to searches."""
+        await self._written.call(lambda c: jobs.complete(c, job))
+
+    async def fail(self, job: Job, reason: FailureReason) -> None:
+        """Give a document up."""
+        await self._written.call(lambda c: jobs.fail(c, job, reason))
+
+    async def release(self, job: Job) -> None:
+        """Give a claim back."""
+        await self._written.call(lambda c: jobs.release(c, job))
+
+    async def tidy(self) -> None:
+        """Remove the last traces of erased text."""
+        await self._written.call(documents.tidy)
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._searched.close()
+        await self._written.close()
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
