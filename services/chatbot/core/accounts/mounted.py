@@ -104,7 +104,7 @@ def line_of(record: KeyRecord, key: KeyText) -> str:
         "tenant": record.tenant,
         "sha256": hashlib.sha256(key.text.encode()).hexdigest(),
         "label": record.label,
-        "not_before": _iso(record.not_before),
+        **({"not_before": _iso(record.not_before)} if record.not_before else {}),
         "expires_at": None if record.expires_at is None else _iso(record.expires_at),
         **record.rights.fields(),
     }

@@ -1,0 +1,102 @@
+"""Making, replacing and ending keys of a store."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from chatbot.core.accounts.key_text import KeyText, mint
+from chatbot.core.accounts.peppers import Peppers
+from chatbot.domain.access import KeyRecord, Rights
+from chatbot.domain.ports import KeyStore
+
+DAY_SECONDS: Final = 86_400.0
+
+
+class NoSuchKey(Exception):
+    """There is no key of that id, or it cannot be rotated any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a new key shall be. Times are Unix seconds."""
+
+    tenant: str
+    expires_at: float
+    label: str = ""
+    rights: Rights = field(default_factory=Rights)
+    not_before: float = 0.0
+
+
+class Issuer:
+    """Makes and changes keys.
+
+    Args:
+        store: Where they are kept.
+        peppers: Of their digests.
+        now: Unix seconds.
+    """
+
+    def __init__(self, store: KeyStore, peppers: Peppers, *, now: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._peppers = peppers
+        self._now = now
+
+    async def create(self, wish: Wish) -> tuple[KeyRecord, KeyText]:
+        """A new key; nobody can show its text again.
+
+        Raises:
+            StoreUnavailable: It may or may not be kept; nobody has its text.
+        """
+        key = mint()
+        pepper, digest = self._peppers.digest(key.text)
+        record = replace(new_record(wish, key, self._now()), pepper=pepper, digest=digest)
+        await self._store.add(record)
+        return record, key
+
+    async def rotate(self, key_id: str, *, overlap_seconds: float, life_seconds: float) -> tuple[KeyRecord, KeyText]:
+        """A sibling of a key with the same rights; the old one ends after an overlap.
+
+        The new key is kept first: whoever is interrupted in between has two valid keys, never none.
+
+        Raises:
+            NoSuchKey: There is none of that id, it was revoked, or it was rotated before.
+            StoreUnavailable: As above.
+        """
+        old, now = await self._find(key_id), self._now()
+        if old.is_disabled or old.replaced_by:
+            raise NoSuchKey(key_id)
+        record, key = await self.create(Wish(old.tenant, now + life_seconds, old.label, old.rights, old.not_before))
+        await self._store.change(replace(old.until(now + overlap_seconds), replaced_by=record.id))
+        return record, key
+
+    async def revoke(self, key_id: str) -> KeyRecord:
+        """End a key for good, on all replicas within seconds. Idempotent.
+
+        Raises:
+            NoSuchKey: There is none of that id.
+            StoreUnavailable: It may still be valid: call again.
+        """
+        record = replace(await self._find(key_id), is_disabled=True)
+        await self._store.change(record)
+        return record
+
+    async def _find(self, key_id: str) -> KeyRecord:
+        try:
+            return (await self._store.find([key_id]))[key_id]
+        except KeyError:
+            raise NoSuchKey(key_id) from None
+
+
+def new_record(wish: Wish, key: KeyText, now: float) -> KeyRecord:
+    """The record of a key without its digest."""
+    return KeyRecord(
+        id=key.id,
+        tenant=wish.tenant,
+        digest=b"",
+        label=wish.label,
+        rights=wish.rights,
+        created_at=now,
+        not_before=wish.not_before,
+        expires_at=wish.expires_at,
+    )

@@ -1,0 +1,135 @@
+"""What `chatbot-keys` is asked: words on the command line, judged before any store is opened."""
+
+import argparse
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from typing import Final
+
+from chatbot import __version__
+from chatbot.api.profiles import CHARACTER, OFFICE
+from chatbot.core.accounts.key_text import is_key_id
+from chatbot.domain.access import ALL_SCOPES, Network, Scope
+from chatbot.domain.generation import Backend
+
+_TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_MAX_USER, _MAX_LABEL = 128, 100
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; ends the process with 2 where it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="chatbot-keys", description="API keys: make, list, rotate and revoke them. Settings as for the services."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_create(commands.add_parser("create", help="make a key; it is printed once, on standard output"))
+    listing = commands.add_parser("list", help="show all keys, never the keys themselves")
+    listing.add_argument("--tenant", type=tenant, help="of one tenant only")
+    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    rotate = commands.add_parser(
+        "rotate", help="make a sibling with the same rights; the old one ends after the overlap"
+    )
+    rotate.add_argument("id", type=key_id)
+    rotate.add_argument("--overlap", type=seconds, default=_UNITS["d"], metavar="24h", help="default: 24h")
+    rotate.add_argument("--lifetime", type=seconds, metavar="90d", help="default: CHATBOT_AUTH_KEY_DAYS")
+    commands.add_parser("revoke", help="end a key, everywhere within 10 s").add_argument("id", type=key_id)
+    pseudonym = commands.add_parser("pseudonym", help="what stands for a user in the logs")
+    pseudonym.add_argument("--tenant", type=tenant, required=True)
+    pseudonym.add_argument("user", type=user)
+    return parser.parse_args(arguments)
+
+
+def _add_create(create: argparse.ArgumentParser) -> None:
+    create.add_argument("--tenant", type=tenant, required=True, help="whose key; conversations live inside a tenant")
+    create.add_argument("--label", type=label, default="", help="for people: who has it, what for")
+    create.add_argument("--scopes", type=one_of(Scope), default=ALL_SCOPES, metavar="chat,…", help=_all(Scope))
+    services = (OFFICE.name, CHARACTER.name)
+    create.add_argument("--services", type=one_of(services), default=(), metavar="office,…", help=_all(services))
+    create.add_argument("--backends", type=one_of(Backend), default=(), metavar="llama,…", help=_all(Backend))
+    create.add_argument(
+        "--networks",
+        type=networks,
+        default=(),
+        metavar="10.0.0.0/8,…",
+        help="where callers may come from; default: all",
+    )
+    create.add_argument("--user", type=user, help="the one user that the key speaks for; default: requests name users")
+    create.add_argument("--lifetime", type=seconds, metavar="90d", help="default: CHATBOT_AUTH_KEY_DAYS")
+    create.add_argument("--not-before", type=moment, default=0.0, metavar="2027-01-01", help="valid from then on, UTC")
+    create.add_argument(
+        "--line", action="store_true", help="keep it nowhere: print a line for CHATBOT_AUTH_KEYS_FILE below the key"
+    )
+
+
+def tenant(text: str) -> str:
+    """A tenant's name."""
+    return _checked(text, _TENANT.fullmatch(text) is not None, "letters, digits, . _ -, at most 64, no sign first")
+
+
+def key_id(text: str) -> str:
+    """The id of a key; a whole key is refused, so that none stays in a shell's history for nothing."""
+    return _checked(text, is_key_id(text), "the 12 characters behind cbk_, as `chatbot-keys list` shows them")
+
+
+def user(text: str) -> str:
+    """A user's id, as requests have it."""
+    text = unicodedata.normalize("NFC", text)
+    return _checked(text, 1 <= len(text) <= _MAX_USER and text.isprintable(), f"1-{_MAX_USER} printable characters")
+
+
+def label(text: str) -> str:
+    """A note for people."""
+    return _checked(text, len(text) <= _MAX_LABEL and text.isprintable(), f"at most {_MAX_LABEL} printable characters")
+
+
+def seconds(text: str) -> float:
+    """A duration: `90d`, `24h`, `15m`, `0s`."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError("a number and s, m, h or d: 24h")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def moment(text: str) -> float:
+    """A date or time, ISO 8601, UTC where it names no zone; as Unix seconds."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a date or time like 2027-01-01T09:00:00+09:00") from None
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Networks with commas between them."""
+    try:
+        return tuple(ip_network(one) for one in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError("networks like 10.0.0.0/8,fd00::/8") from None
+
+
+def one_of(known: Iterable[str]) -> Callable[[str], frozenset[str]]:
+    """Words of a closed set with commas between them."""
+    words = {str(word): word for word in known}
+
+    def chosen(text: str) -> frozenset[str]:
+        names = text.split(",")
+        if not words.keys() >= set(names):
+            raise argparse.ArgumentTypeError(f"some of {','.join(words)}")
+        return frozenset(words[name] for name in names)
+
+    return chosen
+
+
+def _all(known: Iterable[str]) -> str:
+    return f"some of {','.join(map(str, known))}; default: all"
+
+
+def _checked(text: str, is_right: bool, wanted: str) -> str:
+    if not is_right:
+        raise argparse.ArgumentTypeError(wanted)
+    return text

@@ -1,0 +1,154 @@
+"""The entry point: judge the words, open the store, do one thing, say what was done.
+
+Only a key itself goes to standard output, so that `KEY=$(chatbot-keys create --tenant a)` works; what people want to
+know of it goes to standard error.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from chatbot.core.accounts.issue import DAY_SECONDS, Issuer, NoSuchKey, Wish, new_record
+from chatbot.core.accounts.key_text import KeyText, mint
+from chatbot.core.accounts.mounted import line_of
+from chatbot.core.accounts.peppers import Peppers
+from chatbot.domain.access import KeyRecord, Rights
+from chatbot.domain.errors import StoreUnavailable
+from chatbot.domain.ports import KeyStore
+from chatbot.keys.arguments import parse
+from chatbot.server.environment import WrongEnvironment, load_settings
+from chatbot.server.settings import Settings
+from chatbot.server.stores import open_key_store
+
+FAILED: Final = 1
+WRONG_SETTINGS: Final = 2
+_COLUMNS: Final = ("id", "tenant", "state", "expires_at", "last_used_at", "label")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Exits 0 when it is done, 1 where the store or the key is not there, 2 where a word or a setting is wrong."""
+    asked = parse(arguments)
+    try:
+        settings = load_settings()
+        asyncio.run(_run(asked, settings))
+    except WrongEnvironment as exc:
+        sys.exit(_complain("\n".join(exc.problems), WRONG_SETTINGS))
+    except NoSuchKey as exc:
+        sys.exit(_complain(f"{exc}: no such key, or it was revoked or rotated before; see chatbot-keys list", FAILED))
+    except StoreUnavailable as exc:
+        sys.exit(_complain(str(exc), FAILED))
+    except (ValueError, OSError) as exc:
+        sys.exit(_complain(str(exc), WRONG_SETTINGS))
+
+
+async def _run(asked: argparse.Namespace, settings: Settings) -> None:
+    if asked.command == "create" and asked.line:
+        wish, key = _wish(asked, settings), mint()
+        _show(new_record(wish, key, time.time()), key, line=True)
+        return
+    if settings.auth.pepper_file is None:
+        raise ValueError(
+            "CHATBOT_AUTH_PEPPER_FILE: name a file with a secret (openssl rand -hex 32), here and for the services; or "
+            "use `create --line` with a keys file"
+        )
+    peppers = Peppers.load(settings.auth.pepper_file)
+    if asked.command == "pseudonym":
+        sys.stdout.write(peppers.pseudonym(asked.tenant, asked.user) + "\n")
+        return
+    store = open_key_store(settings)
+    try:
+        await _change_or_list(asked, settings, store, Issuer(store, peppers))
+    finally:
+        await store.close()
+
+
+async def _change_or_list(asked: argparse.Namespace, settings: Settings, store: KeyStore, issuer: Issuer) -> None:
+    match asked.command:
+        case "create":
+            _show(*await issuer.create(_wish(asked, settings)))
+        case "rotate":
+            life = _life_seconds(asked, settings)
+            _show(*await issuer.rotate(asked.id, overlap_seconds=asked.overlap, life_seconds=life))
+            _say(f"{asked.id} ends within {asked.overlap / 3600:g} h")
+        case "revoke":
+            record = await issuer.revoke(asked.id)
+            _say(f"{record.id} of {record.tenant} is revoked; replicas refuse it within 10 s")
+        case "list":
+            records = [record for record in await store.listing() if asked.tenant in (None, record.tenant)]
+            sys.stdout.write("".join(f"{line}\n" for line in _lines(records, as_json=asked.json)))
+
+
+def _wish(asked: argparse.Namespace, settings: Settings) -> Wish:
+    rights = Rights(
+        scopes=frozenset(asked.scopes),
+        services=frozenset(asked.services),
+        backends=frozenset(map(str, asked.backends)),
+        networks=tuple(asked.networks),
+        user=asked.user,
+    )
+    expires_at = time.time() + _life_seconds(asked, settings)
+    return Wish(asked.tenant, expires_at, asked.label, rights, asked.not_before)
+
+
+def _life_seconds(asked: argparse.Namespace, settings: Settings) -> float:
+    auth = settings.auth
+    life = auth.key_days * DAY_SECONDS if asked.lifetime is None else asked.lifetime
+    if life > auth.max_key_days * DAY_SECONDS:
+        raise ValueError(f"--lifetime: at most {auth.max_key_days}d (CHATBOT_AUTH_MAX_KEY_DAYS)")
+    return float(life)
+
+
+def _show(record: KeyRecord, key: KeyText, *, line: bool = False) -> None:
+    sys.stdout.write(key.text + "\n" + (line_of(record, key) + "\n" if line else ""))
+    _say(f"{record.id} of {record.tenant}, until {_moment(record.expires_at)}: the key is shown this once")
+
+
+def _lines(records: Iterable[KeyRecord], *, as_json: bool) -> Iterable[str]:
+    rows = [_row(record) for record in records]
+    if as_json:
+        return (json.dumps(row, ensure_ascii=False) for row in rows)
+    table = [_COLUMNS, *(tuple(str(row[name]) for name in _COLUMNS) for row in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(_COLUMNS))]
+    return ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table)
+
+
+def _row(record: KeyRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "tenant": record.tenant,
+        "state": _state(record, time.time()),
+        "expires_at": _moment(record.expires_at),
+        "last_used_at": _moment(record.last_used_at),
+        "label": record.label,
+        "created_at": _moment(record.created_at),
+        "replaced_by": record.replaced_by,
+        **record.rights.fields(),
+    }
+
+
+def _state(record: KeyRecord, now: float) -> str:
+    if record.is_disabled:
+        return "revoked"
+    if record.expires_at is not None and now >= record.expires_at:
+        return "expired"
+    if not record.is_valid_at(now):
+        return "not yet"
+    return "rotated" if record.replaced_by else "valid"
+
+
+def _moment(unix_seconds: float | None) -> str:
+    return "-" if unix_seconds is None else datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="seconds")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"chatbot-keys: {text}\n")
+
+
+def _complain(problem: str, code: int) -> int:
+    _say(problem)
+    return code
