@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import openai
 from chatbot.api.profiles import OFFICE
+from chatbot.llm.engine_host import EngineHost
 from chatbot.llm.model_source import FixedModel
 from chatbot.server.settings import Settings
 from chatbot.server.wiring import open_service, open_shared, running
@@ -15,10 +17,23 @@ from parts.toy_gguf import make_toy
 from parts.waiting import until
 
 
+@dataclass(frozen=True, slots=True)
+class RealV1:
+    """A service that runs.
+
+    Attributes:
+        client: Of the service's `/v1`; no retries, 60 s.
+        host: Its engine.
+    """
+
+    client: openai.AsyncOpenAI
+    host: EngineHost
+
+
 @asynccontextmanager
-async def real_client(
+async def real_v1(
     folder: Path, model: Path | None = None, *, context_tokens: int = 1024, kv_tokens: int = 4096
-) -> AsyncIterator[openai.AsyncOpenAI]:
+) -> AsyncIterator[RealV1]:
     """Serve a file under the name "toy"; without one a toy is made."""
     chosen = Settings.model_validate(
         {
@@ -35,4 +50,11 @@ async def real_client(
         openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0) as client,
     ):
         await until(lambda: shared.engine.host.child() is not None, 60)
-        yield client.with_options(timeout=60)
+        yield RealV1(client.with_options(timeout=60), shared.engine.host)
+
+
+@asynccontextmanager
+async def real_client(folder: Path) -> AsyncIterator[openai.AsyncOpenAI]:
+    """Only the client, of a toy."""
+    async with real_v1(folder) as service:
+        yield service.client

@@ -17,6 +17,7 @@ from chatbot.domain.generation import (
     Usage,
 )
 from chatbot.domain.model import ModelInfo
+from chatbot.domain.tools import ToolCall
 
 
 @dataclass
@@ -24,14 +25,14 @@ class StubGenerator:
     """Implements `TextGenerator`.
 
     Args:
-        pieces: The answer, piece by piece.
+        pieces: The answer, piece by piece; calls of tools are pieces too.
         first_seconds: Time before the first piece (the prefill).
         piece_seconds: Time before each piece; 0 yields to the loop only.
         refusal: Raised by `check`.
         failure: Raised by `generate` after `pieces`, instead of the end.
     """
 
-    pieces: Sequence[str] = ("안녕", "하세요", "!")
+    pieces: Sequence[str | ToolCall] = ("안녕", "하세요", "!")
     backend: Backend = Backend.LLAMA
     name: str = "stub"
     first_seconds: float = 0.0
@@ -64,11 +65,13 @@ class StubGenerator:
             self.prefilling.discard(request.request_id)
             for piece in self.pieces:
                 await asyncio.sleep(self.piece_seconds)
-                yield TextPiece(piece)
+                yield piece if isinstance(piece, ToolCall) else TextPiece(piece)
             if self.failure is not None:
                 raise self.failure
             ended = True
-            yield Finished(FinishReason.STOP, Usage(7, len(self.pieces), 0), Timings())
+            has_called = any(isinstance(piece, ToolCall) for piece in self.pieces)
+            reason = FinishReason.TOOL_CALLS if has_called else FinishReason.STOP
+            yield Finished(reason, Usage(7, len(self.pieces), 0), Timings())
         finally:
             self.running.discard(request.request_id)
             self.prefilling.discard(request.request_id)
