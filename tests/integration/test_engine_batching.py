@@ -57,9 +57,17 @@ def is_exact(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
+@pytest.fixture(params=[False, True], ids=["pool", "streams"])
+def has_streams(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 @pytest.fixture
-def reference(engine: Callable[..., ToyEngine], is_exact: bool) -> Reference:
-    return Reference(engine(slots=1, can_share=False, idle_tokens=0, context_tokens=1024, is_exact=is_exact))
+def reference(engine: Callable[..., ToyEngine], is_exact: bool, has_streams: bool) -> Reference:
+    alone = engine(
+        slots=1, can_share=False, idle_tokens=0, context_tokens=1024, is_exact=is_exact, has_streams=has_streams
+    )
+    return Reference(alone)
 
 
 def words(rng: random.Random, count: int) -> list[int]:
@@ -70,13 +78,14 @@ def test_answers_in_a_batch_equal_those_alone(
     engine: Callable[..., ToyEngine],
     reference: Reference,
     is_exact: bool,
+    has_streams: bool,
     scale: Callable[[int, int], int],
     figures: Callable[..., None],
 ) -> None:
     rng = random.Random(SEED)
     system = words(rng, 40)
     prompts = {f"q{i}": system + words(rng, rng.randrange(3, 120)) for i in range(scale(32, 256))}
-    batched = engine(slots=8, kv_tokens=4096, is_exact=is_exact)
+    batched = engine(slots=8, kv_tokens=4096, is_exact=is_exact, has_streams=has_streams)
 
     waiting = list(prompts.items())
     while waiting or batched.scheduler.has_work:
@@ -100,6 +109,7 @@ def test_pool_stays_right_under_random_operations(
     engine: Callable[..., ToyEngine],
     reference: Reference,
     is_exact: bool,
+    has_streams: bool,
     scale: Callable[[int, int], int],
     figures: Callable[..., None],
 ) -> None:
@@ -115,6 +125,7 @@ def test_pool_stays_right_under_random_operations(
         host_cache_bytes=400_000,
         cheap_idle_tokens=100,
         is_exact=is_exact,
+        has_streams=has_streams,
     )
     asked: dict[str, tuple[list[int], int]] = {}
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from chatbot.llm.engine.batching.generation import Order
 from chatbot.llm.engine.batching.scheduler import Scheduler
+from chatbot.llm.engine.batching.streams import Streams
 from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import SamplingFrame
 from chatbot.llm.engine.native.gguf_header import read_gguf_header
@@ -131,13 +132,17 @@ class ToyEngine:
     def check_books(self) -> None:
         """The mirror of the cells agrees with llama.cpp and with itself."""
         sequences = list(self.scheduler.residents)
-        ledger = self.scheduler.residents.ledger
+        residents = self.scheduler.residents
         assert [self.context.last_position(each.number) for each in sequences] == [
             each.length - 1 for each in sequences
         ]
+        assert residents.n_used <= residents.n_cells == self.context.n_cells
+        if isinstance(residents, Streams):
+            assert all(each.length <= self.context.n_sequence_cells for each in sequences)
+            return
+        ledger = residents.ledger
         assert ledger.used == _distinct(each.cells for each in sequences)
         assert ledger.active == _distinct(each.cells for each in sequences if each.active)
-        assert ledger.used <= ledger.n_cells
 
     def close(self) -> None:
         self.context.close()
@@ -173,6 +178,7 @@ def header_sizes(path: Path, **wanted: int) -> Sizes:
 
 def _sizes(wanted: dict[str, int]) -> Sizes:
     slots = wanted.get("slots", 4)
+    has_streams = bool(wanted.get("has_streams"))
     kv_tokens = wanted.get("kv_tokens", 2048)
     return Sizes(
         context_tokens=wanted.get("context_tokens", 512),
@@ -180,10 +186,11 @@ def _sizes(wanted: dict[str, int]) -> Sizes:
         kv_tokens=kv_tokens,
         step_tokens=wanted.get("step_tokens", 64),
         threads=1,
-        sequences=wanted.get("sequences", 3 * slots + 2),
+        sequences=wanted.get("sequences", slots if has_streams else 3 * slots + 2),
         idle_tokens=wanted.get("idle_tokens", kv_tokens // 4),
         host_cache_bytes=wanted.get("host_cache_bytes", 0),
         cheap_idle_tokens=wanted.get("cheap_idle_tokens"),
+        has_streams=has_streams,
     )
 
 

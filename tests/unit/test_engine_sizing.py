@@ -14,6 +14,7 @@ from chatbot.llm.engine.native.sizing import (
     TooLargeForMachine,
     Wanted,
     choose_sizes,
+    fit_sizes,
     host_cache_bytes,
     plan_memory,
 )
@@ -35,8 +36,12 @@ def sizes(*, has_gpu: bool = False, header: GgufHeader = HEADER, **wanted: int) 
     return choose_sizes(Wanted(**{"context_tokens": 8192, **wanted}), header, has_gpu=has_gpu, cpus=6)
 
 
+def shared(**wanted: int) -> Sizes:
+    return sizes(may_split=False, **wanted)
+
+
 @pytest.mark.parametrize(
-    ("has_gpu", "slots", "kv_tokens", "step_tokens"), [(False, 4, 16_384, 160), (True, 8, 32_768, 512)]
+    ("has_gpu", "slots", "kv_tokens", "step_tokens"), [(False, 4, 32_768, 160), (True, 8, 32_768, 512)]
 )
 def test_defaults_of_a_machine(has_gpu: bool, slots: int, kv_tokens: int, step_tokens: int) -> None:
     chosen = sizes(has_gpu=has_gpu)
@@ -45,9 +50,30 @@ def test_defaults_of_a_machine(has_gpu: bool, slots: int, kv_tokens: int, step_t
     assert chosen.threads == 6
 
 
+def test_each_slot_of_a_cpu_has_cells_for_a_whole_context() -> None:
+    chosen = sizes(context_tokens=1000)
+
+    assert (chosen.has_streams, chosen.kv_tokens, chosen.sequences) == (True, 4 * 1024, 4)
+    assert sizes(kv_tokens=32_768).has_streams
+    assert not sizes(kv_tokens=32_767 - 256).has_streams
+    assert not sizes(has_gpu=True, kv_tokens=65_536).has_streams
+
+
+def test_a_pool_of_half_the_size_is_shared_where_there_is_no_room_for_more() -> None:
+    limit = MemoryLimit(9 * GIB, "memory limit of the container")
+
+    chosen, plan = fit_sizes(Wanted(8192), HEADER, limit, cpus=4)
+
+    assert (chosen.has_streams, chosen.kv_tokens, chosen.context_tokens) == (False, 16_384, 8192)
+    assert plan.needed_bytes <= limit.available_bytes
+    assert fit_sizes(Wanted(8192), HEADER, MACHINE, cpus=4)[0].has_streams
+    with pytest.raises(TooLargeForMachine):
+        fit_sizes(Wanted(8192, kv_tokens=32_768), HEADER, limit, cpus=4)
+
+
 def test_the_pool_is_never_below_one_request_and_some() -> None:
-    assert sizes(slots=1).kv_tokens == 8192 + 1024
-    assert sizes(slots=1, context_tokens=200).kv_tokens == 1280
+    assert shared(slots=1).kv_tokens == 8192 + 1024
+    assert shared(slots=1, context_tokens=200).kv_tokens == 1280
 
 
 def test_the_context_is_clipped_to_the_file() -> None:
@@ -65,14 +91,14 @@ def test_a_small_model_gets_one_thread() -> None:
 
 @pytest.mark.parametrize("slots", [1, 8, 100, 256])
 def test_there_is_always_a_sequence_to_spare(slots: int) -> None:
-    chosen = sizes(slots=slots, step_tokens=16)
+    chosen = shared(slots=slots, step_tokens=16)
 
     assert chosen.slots + 4 <= chosen.sequences < 256
     assert chosen.step_tokens >= chosen.slots
 
 
 def test_the_pool_of_an_8b_model_costs_128_kib_per_token() -> None:
-    plan = plan_memory(sizes(), HEADER, MACHINE)
+    plan = plan_memory(shared(), HEADER, MACHINE)
 
     assert plan.pool_bytes == 16_384 * 128 * 1024
     assert plan.needed_bytes < 8 * GIB
@@ -80,7 +106,7 @@ def test_the_pool_of_an_8b_model_costs_128_kib_per_token() -> None:
 
 def test_what_does_not_fit_is_refused_with_the_arithmetic() -> None:
     with pytest.raises(TooLargeForMachine) as caught:
-        plan_memory(sizes(), HEADER, MemoryLimit(4 * GIB, "memory limit of the container"))
+        plan_memory(shared(), HEADER, MemoryLimit(4 * GIB, "memory limit of the container"))
 
     assert "weights 4.60 + pool 2.00 + compute" in str(caught.value)
     assert "of 4.00 GiB (memory limit of the container)" in str(caught.value)

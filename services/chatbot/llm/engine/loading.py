@@ -92,15 +92,15 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
     header = _checked_header(path)
     gpu = next(iter(library.gpus()), None) if frame["gpu_layers"] else None
     wanted, limit = _wanted(frame), memory_limit()
-    fit = partial(fit_sizes, wanted, header, limit, gpu, frame["gpu_layers"], cpus=usable_cpus())
+    fit = partial(fit_sizes, header=header, limit=limit, gpu=gpu, gpu_layers=frame["gpu_layers"], cpus=usable_cpus())
     try:
-        sizes, plan = fit(may_split="streams" not in frame.get("without", []))
+        sizes, plan = fit(wanted)
         sizes = replace(sizes, host_cache_bytes=host_cache_bytes(wanted, plan, limit, has_gpu=gpu is not None))
         model = Model(path, frame["gpu_layers"] if gpu is not None else 0, on_progress)
         vocabulary = Vocabulary(model.vocab)
         chat_format = find_chat_format(vocabulary, frame["chat_format"])
         if sizes.has_streams and not model.can_share_prefixes:
-            sizes = fit(may_split=False)[0]
+            sizes = fit(replace(wanted, may_split=False))[0]
         context = Context(model, sizes)
     except TooLargeForMachine as exc:
         raise LoadFailed(
@@ -184,6 +184,7 @@ def _wanted(frame: LoadFrame) -> Wanted:
         threads=frame["threads"],
         idle_tokens=frame.get("idle_tokens", -1),
         host_cache_mib=frame.get("host_cache_mib", -1),
+        may_split="streams" not in frame.get("without", []),
     )
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chatbot.llm.engine.batching.residents import Sequence
-from chatbot.llm.engine.batching.tokens import Tokens
+from chatbot.llm.engine.batching.tokens import Sequence, Tokens
 from chatbot.llm.engine.frames import StepEvent
 from chatbot.llm.engine.sampling.chain import SamplerChain
 from chatbot.llm.engine.text.prompt_ids import Prompt

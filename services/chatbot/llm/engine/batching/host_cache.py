@@ -79,6 +79,31 @@ class HostCache:
             The saved sequence and how many tokens it has in common with the prompt, the last token of the prompt not
             counted; None where nothing helps.
         """
+        best = self._find(tokens, resident)
+        return None if best is None else (self._drop(best[0]), best[1])
+
+    def look(self, tokens: Tokens, resident: int) -> tuple[Saved, int] | None:
+        """As `take`, and leave it where it is."""
+        best = self._find(tokens, resident)
+        return None if best is None else (self._saved[best[0]], best[1])
+
+    def used(self, saved: Saved, length: int) -> None:
+        """So many tokens of it are resident now: what little is left need not stay; else it is used last."""
+        number = next((number for number, each in self._saved.items() if each is saved), None)
+        if number is not None and len(saved.tokens) - length <= 2 * WORTH_MOVING:
+            self._drop(number)
+        elif number is not None:
+            self._saved.move_to_end(number)
+
+    def drop_beginnings(self, tokens: Tokens) -> None:
+        """Forget whole sequences that another one, which is going to be kept, begins with."""
+        by_digest = self._by_beginning.get(WORTH_MOVING, {})
+        for number in list(by_digest.get(_digest(tokens, WORTH_MOVING), ())):
+            known = self._saved[number].tokens
+            if common_prefix(known, tokens) == len(known):
+                self._drop(number)
+
+    def _find(self, tokens: Tokens, resident: int) -> tuple[int, int] | None:
         best: tuple[int, int] | None = None
         for cut, by_digest in self._by_beginning.items():
             if cut - WORTH_MOVING > resident or cut >= len(tokens):
@@ -87,10 +112,7 @@ class HostCache:
                 length = min(common_prefix(self._saved[number].tokens, tokens), len(tokens) - 1)
                 if length >= resident + WORTH_MOVING and (best is None or length > best[1]):
                     best = number, length
-        if best is None:
-            return None
-        number, length = best
-        return self._drop(number), length
+        return best
 
     def _drop(self, number: int) -> Saved:
         saved = self._saved.pop(number)

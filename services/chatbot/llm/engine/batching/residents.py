@@ -5,81 +5,61 @@ many conversations share is computed once. Idle sequences are bounded, because e
 """
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from chatbot.llm.engine.batching.cells import CellLedger
 from chatbot.llm.engine.batching.host_cache import WORTH_MOVING, HostCache, Saved
-from chatbot.llm.engine.batching.tokens import Tokens, common_prefix
+from chatbot.llm.engine.batching.tokens import Sequence, Tokens, common_prefix
 from chatbot.llm.engine.native.model import Context
 
 _MAX_PINNED = 2
 _LEAST_PINNED = 32
-_FIRST_CAPACITY = 256
 _MAY_BE_LOST = 64
 _COOLING_STEPS = 4
 
 
-class Sequence:
-    """One sequence id of llama.cpp and what is resident in it.
-
-    Attributes:
-        number: The id.
-        length: Tokens that are resident.
-        active: Whether a generation owns it.
-        pinned: Whether it holds a shared beginning and is evicted last.
-        used_at: Order of last use.
-        retired_at: Step after which it ran no more.
-    """
-
-    __slots__ = ("_cells", "_tokens", "active", "length", "number", "pinned", "retired_at", "used_at")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.length = self.used_at = self.retired_at = 0
-        self.active = self.pinned = False
-        self._tokens = np.zeros(_FIRST_CAPACITY, np.int32)
-        self._cells = np.zeros(_FIRST_CAPACITY, np.int32)
-
-    @property
-    def tokens(self) -> Tokens:
-        """The resident tokens."""
-        return self._tokens[: self.length]
-
-    @property
-    def cells(self) -> Tokens:
-        """The cells that hold them."""
-        return self._cells[: self.length]
-
-    def extend(self, tokens: Tokens, cells: Tokens) -> None:
-        """Note tokens that became resident."""
-        end = self.length + len(tokens)
-        if end > len(self._tokens):
-            size = max(end, 2 * len(self._tokens))
-            self._tokens = np.resize(self._tokens, size)
-            self._cells = np.resize(self._cells, size)
-        self._tokens[self.length : end] = tokens
-        self._cells[self.length : end] = cells
-        self.length = end
-
-
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The resident sequence with the longest common prefix, or None with length 0."""
+    """What has the longest common prefix with a prompt.
+
+    Attributes:
+        source: A resident sequence; None where nothing has any.
+        length: Tokens that they have in common.
+        saved: What is in main memory and has more in common than any resident sequence.
+    """
 
     source: Sequence | None
     length: int
+    saved: Saved | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A sequence for a generation; its first `kept` tokens are resident already. `how`: new, in_place or fork."""
+    """A sequence for a generation.
+
+    Attributes:
+        sequence: The sequence.
+        kept: Tokens of it that were resident. `how` says where: new, in_place or fork.
+        how: Where from.
+        restored: Tokens behind them that came back from main memory.
+    """
 
     sequence: Sequence
     kept: int
     how: str
+    restored: int = 0
+
+
+def best_match(sequences: Iterable[Sequence], tokens: Tokens) -> Match:
+    """The best prefix for a prompt; at least its last token is always computed, for its logits."""
+    best = Match(None, 0)
+    for sequence in sequences:
+        length = min(common_prefix(sequence.tokens, tokens), len(tokens) - 1)
+        # Among equals an idle one: taking it costs no cells.
+        if length > best.length or (0 < length == best.length and not sequence.active):
+            best = Match(sequence, length)
+    return best
 
 
 class Residents:
@@ -116,15 +96,18 @@ class Residents:
         self.evictions = self.saves = self.lost = 0
 
     def match(self, tokens: Tokens) -> Match:
-        """The best prefix for a prompt; at least its last token is always computed, for its logits."""
-        best = Match(None, 0)
-        if self.can_share:
-            for sequence in self._sequences:
-                length = min(common_prefix(sequence.tokens, tokens), len(tokens) - 1)
-                # Among equals an idle one: taking it costs no cells.
-                if length > best.length or (0 < length == best.length and not sequence.active):
-                    best = Match(sequence, length)
-        return best
+        """The best prefix for a prompt."""
+        return best_match(self._sequences if self.can_share else (), tokens)
+
+    def fits(self, match: Match, promised: int) -> bool:
+        """Whether there are so many cells beside those that run, the idle ones of a match counted as taken."""
+        idle = 0 if match.source is None else self.ledger.inactive(match.source.cells[: match.length])
+        return self.ledger.active + promised + idle <= self.ledger.n_cells
+
+    def place(self, match: Match, prompt: Tokens) -> Seat:
+        """Give a sequence that begins with the match, and bring back what the host has behind it."""
+        seat = self.seat(match)
+        return replace(seat, restored=self.restore(seat.sequence, prompt))
 
     def seat(self, match: Match) -> Seat:
         """Give a sequence that begins with the match: the idle one itself where little of it is lost, else a fork."""
@@ -225,6 +208,30 @@ class Residents:
         self.ledger.share(target.cells, active=False)
         target.pinned = True
         target.used_at = next(self._clock)
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of the pool."""
+        return self.ledger.n_cells
+
+    @property
+    def n_active(self) -> int:
+        """Cells that running sequences hold."""
+        return self.ledger.active
+
+    @property
+    def n_used(self) -> int:
+        """Cells that any sequence holds. A row scans all of them."""
+        return self.ledger.used
+
+    @property
+    def n_scanned(self) -> int:
+        """Cells that the rows of a step scan."""
+        return self.ledger.used
+
+    def make_more_room(self) -> bool:
+        """Evict at least one idle sequence; False where there is none."""
+        return self.make_room(self.ledger.free + 1)
 
     def __iter__(self) -> Iterator[Sequence]:
         return iter(self._sequences)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from chatbot.llm.engine.batching.counters import Counters
 from chatbot.llm.engine.batching.generation import Generation, Order
-from chatbot.llm.engine.batching.residents import Residents
-from chatbot.llm.engine.batching.seating import Seating
+from chatbot.llm.engine.batching.seating import Seating, open_pool
 from chatbot.llm.engine.batching.step_model import StepModel
+from chatbot.llm.engine.batching.tokens import Sequence
 from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import StepEvent
 from chatbot.llm.engine.native.batch import Batch
@@ -64,14 +64,7 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters = Counters()
-        self.residents = Residents(
-            context,
-            sizes.sequences,
-            sizes.idle_tokens,
-            can_share=tuning.can_share,
-            cheap_cells=sizes.cheap_idle_tokens,
-            host_cache_bytes=sizes.host_cache_bytes,
-        )
+        self.residents = open_pool(context, sizes, can_share=tuning.can_share)
         self.step = 0
         self.step_started = self.predicted_seconds = 0.0
         self._context = context
@@ -143,10 +136,9 @@ class Scheduler:
 
     def stats(self) -> dict[str, float]:
         """Counters and gauges of the heartbeat. Read from another thread: values may be one step apart."""
-        ledger = self.residents.ledger
-        used, active = ledger.used, ledger.active
+        used, active = self.residents.n_used, self.residents.n_active
         return self.counters.as_stats() | {
-            "kv_cells": float(ledger.n_cells),
+            "kv_cells": float(self.residents.n_cells),
             "kv_cells_active": float(active),
             "kv_cells_idle": float(max(0, used - active)),
             "evictions": float(self.residents.evictions - self.residents.saves),
@@ -170,30 +162,20 @@ class Scheduler:
     def _fill(self) -> list[Run]:
         self._batch.clear()
         seated = [generation for generation in self._seating.active if generation.sequence is not None]
-        runs = [self._add(generation, 1) for generation in seated if len(generation.pending) == 1]
-        used = self.residents.ledger.used
-        room = self._step_model.chunk(len(runs), used, self._context.n_rows_max - len(self._batch))
+        picked = [(generation, 1) for generation in seated if len(generation.pending) == 1]
+        room = self._context.n_rows_max - len(picked)
+        room = self._step_model.chunk(len(picked), self.residents.n_scanned, room)
         reading = [generation for generation in seated if len(generation.pending) > 1][:_MAX_READING]
         short = [generation for generation in reading if len(generation.pending) <= _SHORT_TOKENS]
         long = [generation for generation in reading if generation not in short]
         # A second turn never waits behind a document, but cannot starve it either.
-        rows = self._add_chunks(runs, short, room // _SHORT_SHARE if long else room)
-        self._add_chunks(runs, long, room - rows)
-        return runs
-
-    def _add_chunks(self, runs: list[Run], readers: list[Generation], room: int) -> int:
-        rows = 0
-        for generation in readers:
-            count = min(room - rows, len(generation.pending))
-            if count > 0:
-                runs.append(self._add(generation, count))
-                rows += count
-        return rows
+        chunks = _chunks(short, room // _SHORT_SHARE if long else room)
+        chunks += _chunks(long, room - sum(count for _generation, count in chunks))
+        # Rows of neighbouring streams are computed together only if they come in this order.
+        return [self._add(generation, count) for generation, count in sorted(picked + chunks, key=_place)]
 
     def _add(self, generation: Generation, count: int) -> Run:
-        sequence = generation.sequence
-        if sequence is None:
-            raise EngineBroken("a generation without a sequence was to run")
+        sequence = _sequence_of(generation)
         pending = generation.pending
         wants_output = count == len(pending)
         row = self._batch.add(pending[:count], sequence.length, sequence.number, output=wants_output)
@@ -202,8 +184,8 @@ class Scheduler:
     # ---- computing
 
     def _compute(self, runs: list[Run], began: float) -> None:
-        ledger, outputs = self.residents.ledger, self._batch.n_outputs
-        prompt_rows, used = len(self._batch) - outputs, ledger.used
+        outputs = self._batch.n_outputs
+        prompt_rows, used = len(self._batch) - outputs, self.residents.n_scanned
         self.predicted_seconds = self._step_model.predict(outputs, prompt_rows, used)
         self.step += 1
         self._readers = frozenset(generation.request_id for generation, _count, _row in runs if generation.is_reading)
@@ -265,7 +247,7 @@ class Scheduler:
             return
         self.counters.decode_errors += 1
         if code == DECODE_NO_CELLS:
-            if not self.residents.make_room(self.residents.ledger.free + 1):
+            if not self.residents.make_more_room():
                 self._give_way()
         elif code == DECODE_INVALID:
             for generation, _count, _row in runs:
@@ -293,3 +275,24 @@ class Scheduler:
         answer = generation.answer()
         if answer is not None:
             self._memory.keep(*answer)
+
+
+def _chunks(readers: list[Generation], room: int) -> list[tuple[Generation, int]]:
+    """How many tokens of each prompt are read, the first ones first."""
+    chunks = []
+    for generation in readers:
+        count = min(room, len(generation.pending))
+        if count > 0:
+            chunks.append((generation, count))
+            room -= count
+    return chunks
+
+
+def _place(pick: tuple[Generation, int]) -> int:
+    return _sequence_of(pick[0]).number
+
+
+def _sequence_of(generation: Generation) -> Sequence:
+    if generation.sequence is None:
+        raise EngineBroken("a generation without a sequence was to run")
+    return generation.sequence

@@ -9,11 +9,32 @@ from collections import deque
 from chatbot.llm.engine.batching.counters import Counters
 from chatbot.llm.engine.batching.generation import Generation
 from chatbot.llm.engine.batching.residents import Match, Residents
+from chatbot.llm.engine.batching.streams import Streams
 from chatbot.llm.engine.batching.tokens import common_prefix
+from chatbot.llm.engine.native.model import Context
+from chatbot.llm.engine.native.sizing import Sizes
 
 _WORTH_FOLLOWING = 32
 _RECENT_ANSWERS = 64
 _ENOUGH_ANSWERS = 8
+
+
+Pool = Residents | Streams
+"""Who keeps the cells."""
+
+
+def open_pool(context: Context, sizes: Sizes, *, can_share: bool) -> Pool:
+    """The table of a context's sequences."""
+    if sizes.has_streams:
+        return Streams(context, sizes.sequences, can_share=can_share, host_cache_bytes=sizes.host_cache_bytes)
+    return Residents(
+        context,
+        sizes.sequences,
+        sizes.idle_tokens,
+        can_share=can_share,
+        cheap_cells=sizes.cheap_idle_tokens,
+        host_cache_bytes=sizes.host_cache_bytes,
+    )
 
 
 class Seating:
@@ -24,7 +45,7 @@ class Seating:
         active: Started, in order of start; those without a sequence follow another one's prompt.
     """
 
-    def __init__(self, residents: Residents, slots: int, counters: Counters, *, may_follow: bool = True) -> None:
+    def __init__(self, residents: Pool, slots: int, counters: Counters, *, may_follow: bool = True) -> None:
         self.waiting: deque[Generation] = deque()
         self.active: list[Generation] = []
         self._residents = residents
@@ -85,13 +106,12 @@ class Seating:
         match = match or self._residents.match(generation.tokens)
         if self._follow(generation, match):
             return
-        seat = self._residents.seat(match)
+        seat = self._residents.place(match, generation.tokens)
         generation.sequence = seat.sequence
-        restored = self._residents.restore(seat.sequence, generation.tokens)
         if generation.cached_tokens is None:
-            generation.cached_tokens = seat.kept + restored
-        self._counters.hit("host", restored)
-        self._counters.host_restores += restored > 0
+            generation.cached_tokens = seat.kept + seat.restored
+        self._counters.hit("host", seat.restored)
+        self._counters.host_restores += seat.restored > 0
         self._counters.hit("follower" if leader is not None else seat.how, seat.kept)
         generation.leader = None
 
@@ -109,12 +129,8 @@ class Seating:
 
     def _has_cells(self, generation: Generation, match: Match) -> bool:
         """Whether everything that runs and this one are expected to fit together."""
-        ledger = self._residents.ledger
         promised = sum(self._promised(other) for other in self.active)
-        fresh = self._expected_length(generation) - match.length
-        if match.source is not None:
-            fresh += ledger.inactive(match.source.cells[: match.length])
-        return ledger.active + promised + fresh <= ledger.n_cells
+        return self._residents.fits(match, promised + self._expected_length(generation) - match.length)
 
     def _promised(self, generation: Generation) -> int:
         resident = generation.sequence.length if generation.sequence else generation.shared_tokens

@@ -16,6 +16,7 @@ from chatbot.llm.engine.native.batch import Batch
 from chatbot.llm.engine.native.sizing import Sizes
 
 _GGML_TYPE_F32 = 0
+_FLASH_ATTENTION = (llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED, llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED)
 DECODE_OK = 0
 DECODE_NO_CELLS = 1
 DECODE_ABORTED = 2
@@ -100,9 +101,10 @@ class Context:
         # Unified: prefixes are shared by metadata only, and every row scans the cells of all. Streams: only its own.
         params.kv_unified = not sizes.has_streams
         params.swa_full = True  # else a sliding window cannot be cut at any position
-        params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        # A CPU scans a sequence's own cells a quarter faster without it, those of a shared pool several times slower.
+        has_flash = not (is_exact or sizes.has_streams)
+        params.flash_attn_type = _FLASH_ATTENTION[has_flash]
         if is_exact:
-            params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
             params.type_k = params.type_v = _GGML_TYPE_F32
         params.no_perf = True
         # Asked after every node of the graph, so it must be no Python: the length of a text that is empty or not.

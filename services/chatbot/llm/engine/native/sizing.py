@@ -4,7 +4,7 @@ A model that does not fit is refused with figures instead of being killed later 
 four sizes and their defaults are those of docs/adr/0003.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chatbot.llm.engine.native.gguf_header import GgufHeader
 from chatbot.llm.engine.native.library import GpuMemory
@@ -39,6 +39,7 @@ class Wanted:
         threads: CPU threads.
         idle_tokens: Cells that idle sequences may keep; -1 asks for the default.
         host_cache_mib: Main memory for evicted sequences; -1 asks for the default.
+        may_split: Whether each slot may get cells of its own.
     """
 
     context_tokens: int
@@ -48,6 +49,7 @@ class Wanted:
     threads: int = 0
     idle_tokens: int = -1
     host_cache_mib: int = -1
+    may_split: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class MemoryPlan:
         return f"{shares} = {_gib(self.needed_bytes)} GiB of {_gib(self.available_bytes)} GiB ({self.source})"
 
 
-def choose_sizes(wanted: Wanted, header: GgufHeader, *, has_gpu: bool, cpus: int, may_split: bool = True) -> Sizes:
+def choose_sizes(wanted: Wanted, header: GgufHeader, *, has_gpu: bool, cpus: int) -> Sizes:
     """Fill in the defaults of this machine and clip the context to what the file was trained on.
 
     Each slot gets a stream of cells of its own on a CPU where there is room for a whole context in each (and where
@@ -116,7 +118,7 @@ def choose_sizes(wanted: Wanted, header: GgufHeader, *, has_gpu: bool, cpus: int
     """
     slots = min(wanted.slots or (8 if has_gpu else 4), _MAX_SEQUENCES - 2 * _PINNED_SEQUENCES)
     context = min(wanted.context_tokens, header.size("context_length", wanted.context_tokens))
-    may_split = may_split and not has_gpu
+    may_split = wanted.may_split and not has_gpu
     own = slots * _round_up(context)
     kv_tokens = _round_up(wanted.kv_tokens or (own if may_split else max(slots * context // 2, context + 1024)))
     has_streams = may_split and kv_tokens >= own
@@ -175,20 +177,19 @@ def fit_sizes(
     gpu_layers: int = -1,
     *,
     cpus: int,
-    may_split: bool = True,
 ) -> tuple[Sizes, MemoryPlan]:
     """Sizes that fit, and the arithmetic. By default a pool of half the size where streams have no room.
 
     Raises:
         TooLargeForMachine: Not even that fits.
     """
-    sizes = choose_sizes(wanted, header, has_gpu=gpu is not None, cpus=cpus, may_split=may_split)
+    sizes = choose_sizes(wanted, header, has_gpu=gpu is not None, cpus=cpus)
     try:
         return sizes, plan_memory(sizes, header, limit, gpu, gpu_layers)
     except TooLargeForMachine:
         if wanted.kv_tokens or not sizes.has_streams:
             raise
-    return fit_sizes(wanted, header, limit, gpu, gpu_layers, cpus=cpus, may_split=False)
+    return fit_sizes(replace(wanted, may_split=False), header, limit, gpu, gpu_layers, cpus=cpus)
 
 
 def host_cache_bytes(wanted: Wanted, plan: MemoryPlan, limit: MemoryLimit, *, has_gpu: bool) -> int:
@@ -233,7 +234,9 @@ def _compute_bytes(sizes: Sizes, header: GgufHeader) -> int:
     seen_tokens = sizes.kv_tokens // sizes.slots if sizes.has_streams else sizes.kv_tokens
     masks = sizes.step_tokens * seen_tokens * (_BYTES_F32 + _BYTES_F16)
     logits = 3 * sizes.sequences * header.vocabulary_size * _BYTES_F32
-    return activations + masks + logits + _FIXED_BYTES
+    # Without flash attention: the scores of all heads of a layer, before and after the softmax.
+    scores = 2 * masks // 6 * header.size("attention.head_count", 1) * _BYTES_F32 if sizes.has_streams else 0
+    return activations + masks + scores + logits + _FIXED_BYTES
 
 
 def _cheap_idle_tokens(header: GgufHeader) -> int:
