@@ -53,6 +53,22 @@ def test_a_consumer_without_room_is_the_clusters_fault(kube: Kube, namespace: st
     until_ready(kube, namespace)
 
 
+def test_a_claim_without_a_volume_is_not_taken_for_a_lack_of_nodes(
+    kube: Kube, namespace: str, operator: Operator
+) -> None:
+    kube.create(model(namespace, storage={"storageClassName": "nowhere"}))
+
+    def ready() -> str:
+        return str(condition(kube.get("Model", namespace, "demo"), "Ready").get("message", ""))
+
+    wait_for(lambda: "unbound immediate PersistentVolumeClaims" in ready(), what=ready)
+    document = kube.get("Model", namespace, "demo")
+    assert condition(document, "Ready")["reason"] == "WaitingForStorage"
+    assert "volume of class nowhere" in condition(document, "StorageReady")["message"]
+    told = [event["reason"] for event in kube.find("Event", namespace) if event["involvedObject"]["kind"] == "Model"]
+    assert told == []
+
+
 def test_a_claim_that_the_quota_refuses_is_told(kube: Kube, namespace: str, operator: Operator) -> None:
     quota = {"hard": {"persistentvolumeclaims": "0"}}
     kube.create(

@@ -23,6 +23,10 @@ def pod(phase: str = "Pending", conditions: dict[str, str | Document] | None = N
 
 
 UNSCHEDULABLE = {"status": "False", "reason": "Unschedulable", "message": "0/1 nodes: Insufficient nvidia.com/gpu"}
+UNBOUND, CLAIMLESS = (
+    UNSCHEDULABLE | {"message": f"0/1 nodes are available: {words}. not found"}
+    for words in ("pod has unbound immediate PersistentVolumeClaims", 'persistentvolumeclaim "model-x" not found')
+)
 TAINTED = {"status": "True", "reason": "DeletionByTaintManager"}
 
 
@@ -31,6 +35,8 @@ TAINTED = {"status": "True", "reason": "DeletionByTaintManager"}
     [
         (pod("Running"), None),
         (pod(conditions={"PodScheduled": UNSCHEDULABLE}), Reason.UNSCHEDULABLE),
+        (pod(conditions={"PodScheduled": UNBOUND}), Reason.WAITING_FOR_STORAGE),
+        (pod(conditions={"PodScheduled": CLAIMLESS}), Reason.WAITING_FOR_STORAGE),
         (pod(reason="ImagePullBackOff", message="Back-off pulling image"), Reason.IMAGE_PULL),
         (pod(reason="ErrImageNeverPull"), Reason.IMAGE_PULL),
         (pod(reason="CreateContainerConfigError", message='secret "hf" not found'), Reason.SECRET_MISSING),

@@ -260,6 +260,6 @@ def test_every_reason_that_is_not_well_or_on_its_way_has_a_remedy() -> None:
 
     assert without == {
         Reason.SERVING, Reason.DOWNLOADED, Reason.VERIFIED, Reason.BOUND, Reason.ROLLED_OUT, Reason.REACHABLE,
-        Reason.NEVER, Reason.PENDING, Reason.DOWNLOADING, Reason.WAITING_FOR_STORAGE, Reason.WAITING_FOR_DOWNLOAD,
+        Reason.NEVER, Reason.PENDING, Reason.DOWNLOADING, Reason.WAITING_FOR_DOWNLOAD,
         Reason.PROGRESSING, Reason.SOAKING,
     }  # fmt: skip

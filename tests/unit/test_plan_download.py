@@ -228,6 +228,17 @@ def test_pod_that_cannot_start_says_why() -> None:
     assert [event.reason for event in made.events] == ["SecretMissing"]
 
 
+def test_pod_that_waits_for_its_volume_is_no_trouble_yet() -> None:
+    pending = replace(CLAIM, phase="Pending")
+    waiting = job(problem=(Reason.WAITING_FOR_STORAGE, "0/1 nodes: pod has unbound immediate PersistentVolumeClaims."))
+
+    made = plan(MODEL, Observed(claim=pending, jobs=(waiting,)), NOW)
+
+    assert says(made, ConditionType.DOWNLOADED) == says(made, ConditionType.READY) == "False WaitingForStorage"
+    assert "kubectl describe pvc" in made.status.conditions[ConditionType.READY].message
+    assert not made.events, "every claim that is being bound is seen so for a moment"
+
+
 def test_another_source_ends_the_job_before_it_starts_its_own() -> None:
     model, _ = after(MODEL)
     changed = replace(model, generation=2, spec=replace(SPEC, source=Source("hf://o/r/b.gguf", "b" * 64)))

@@ -110,6 +110,16 @@ def test_condition_says_what_the_claim_is(claim: Claim, expected: str) -> None:
     assert says(planned(Storage(size="20Gi"), Observed(claim=claim))) == expected
 
 
+def test_pending_claim_names_the_class_that_it_waits_for() -> None:
+    storage = Storage(size="20Gi", storage_class_name="fast")
+
+    made = planned(storage, Observed(claim=replace(BOUND, phase="Pending")))
+
+    told = made.status.conditions[ConditionType.STORAGE_READY].message
+    assert told.startswith(f"Claim {BOUND.name} waits for a volume of class fast.")
+    assert "kubectl get storageclass" in told
+
+
 def test_no_download_is_started_into_a_claim_that_will_never_bind() -> None:
     hopeless = replace(BOUND, phase="Pending", problem=(Reason.NO_STORAGE_CLASS, "no class"))
 

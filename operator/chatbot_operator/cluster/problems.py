@@ -4,6 +4,7 @@ Events are not read: they expire, and reading them is one right more. A volume t
 told by a pod that has a node and no sandbox for a minute.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,11 @@ _SLOW_TO_APPEAR = timedelta(seconds=45)
 _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 )
+_NO_VOLUME_YET = re.compile(r"unbound immediate PersistentVolumeClaims|persistentvolumeclaim \"[^\"]*\" not found")
+"""What the scheduler says of a pod whose claim is not bound, or not there: no node could help.
+
+Source: k8s.io/kubernetes, pkg/scheduler/framework/plugins/volumebinding/volume_binding.go.
+"""
 
 
 def of_pod(pod: Document, now: datetime) -> Problem | None:
@@ -71,7 +77,9 @@ def _lost(status: Document, conditions: dict[str, Document]) -> Problem | None:
 def _unscheduled(conditions: dict[str, Document]) -> Problem | None:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return Reason.UNSCHEDULABLE, _sentence(scheduled.get("message", ""))
+        message = scheduled.get("message", "")
+        waits = _NO_VOLUME_YET.search(message)
+        return Reason.WAITING_FOR_STORAGE if waits else Reason.UNSCHEDULABLE, _sentence(message)
     return None
 
 

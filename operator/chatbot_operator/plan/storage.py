@@ -73,7 +73,8 @@ def _judge(draft: Draft, claim: Claim) -> None:
     elif claim.phase == "Bound":
         draft.set(_STORAGE_READY, "True", Reason.BOUND, f"Claim {claim.name} is bound.")
     else:
-        draft.set(_STORAGE_READY, "False", Reason.CLAIM_PENDING, f"Claim {claim.name} waits for a volume.")
+        of_class = f" of class {draft.spec.storage.storage_class_name}" if draft.spec.storage.storage_class_name else ""
+        draft.set(_STORAGE_READY, "False", Reason.CLAIM_PENDING, f"Claim {claim.name} waits for a volume{of_class}.")
 
 
 def _nodes(draft: Draft) -> list[str]:

@@ -35,7 +35,10 @@ TEXTS: Mapping[Reason, Text] = {
     Reason.NEVER: Text("No revision of this spec was taken back."),
     Reason.PENDING: Text("It has not begun yet."),
     Reason.DOWNLOADING: Text("The file is on its way; status.download shows how far it is."),
-    Reason.WAITING_FOR_STORAGE: Text("The download waits for the volume."),
+    Reason.WAITING_FOR_STORAGE: Text(
+        "The download waits for the volume.",
+        "If it stays so, see the condition StorageReady and `kubectl describe pvc`.",
+    ),
     Reason.WAITING_FOR_DOWNLOAD: Text("The rollout waits for the download."),
     Reason.PROGRESSING: Text("Consumers are brought to the revision, one after the other."),
     Reason.SOAKING: Text("A consumer serves the revision; it counts as good after spec.rollout.soakSeconds."),
@@ -95,7 +98,7 @@ TEXTS: Mapping[Reason, Text] = {
     ),
     Reason.CLAIM_PENDING: Text(
         "The claim waits for a volume; with volumeBindingMode WaitForFirstConsumer it waits for the first pod.",
-        "If it stays so, see `kubectl describe pvc`.",
+        "If it stays so, see `kubectl describe pvc`, and whether `kubectl get storageclass` lists its class.",
     ),
     Reason.READ_WRITE_ONCE_ACROSS_NODES: Text(
         "Pods on different nodes share a ReadWriteOnce claim, which only one node can mount.",

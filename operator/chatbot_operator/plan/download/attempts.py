@@ -157,7 +157,9 @@ def _follow(draft: Draft, job: DownloadJob) -> None:
         eta_seconds=progress.eta_seconds,
     )
     ended = ending_of(job, draft.spec.source.sha256)
-    if job.problem:
+    if job.problem and job.problem[0] is Reason.WAITING_FOR_STORAGE:  # as every claim does that is being bound
+        draft.set(_DOWNLOADED, "False", *job.problem)
+    elif job.problem:
         draft.complain(_DOWNLOADED, *job.problem)
     elif ended.reason is not Reason.DOWNLOADED and job.result is not None and progress.bytes_done is None:
         _blame(draft, ended)

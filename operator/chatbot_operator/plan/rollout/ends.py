@@ -30,14 +30,14 @@ def succeed(draft: Draft) -> None:
 def take_back(draft: Draft, finding: Finding) -> None:
     """The revision is bad: every consumer goes back, and it is not tried again by itself."""
     bad = draft.rollout.revision
-    detail = f"Revision {bad} was taken back: {finding.detail or finding.reason}"
+    detail = f"Revision {bad} was taken back to {draft.last_good}: {finding.detail or finding.reason}"
     draft.set(ConditionType.ROLLED_BACK, "True", finding.reason, detail)
     message = draft.conditions[ConditionType.ROLLED_BACK].message
     draft.set(ConditionType.ROLLED_OUT, "False", Reason.ROLLED_BACK, detail)
     history.mark(draft, bad, "Bad")
     draft.rollout = over(draft.rollout)
     draft.result = "rolled_back"
-    draft.tell("Warning", Reason.ROLLED_BACK, f"{finding.reason}: {message} Back to {draft.last_good}.")
+    draft.tell("Warning", Reason.ROLLED_BACK, f"{finding.reason}: {message}")
     hold_all(draft)
 
 
