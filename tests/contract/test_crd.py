@@ -48,8 +48,13 @@ def test_one_version_is_served_and_stored_with_a_status_of_its_own() -> None:
 def test_columns_find_conditions_by_type() -> None:
     columns = {column["name"]: column["jsonPath"] for column in VERSION["additionalPrinterColumns"]}
 
-    assert list(columns) == ["Ready", "Phase", "Progress", "Revision", "Reason", "Age"]
-    assert '[?(@.type=="Ready")]' in columns["Ready"]
+    always = ["Ready", "Available", "Phase", "Progress", "Revision", "Reason", "Age"]
+    assert list(columns) == [*always, "Last Good", "Message"]
+    assert [column["name"] for column in VERSION["additionalPrinterColumns"] if column.get("priority")] == [
+        "Last Good",
+        "Message",
+    ]
+    assert all(f'[?(@.type=="{kind}")].status' in columns[kind] for kind in ("Ready", "Available"))
     assert not any("[0]" in path for path in columns.values())
 
 
