@@ -11,9 +11,10 @@ import psutil
 import pytest
 from parts.kube_client import Kube, wait_for
 from parts.kube_cluster import operator_login
+from parts.kube_mirror import mirror
 from parts.kube_objects import GOOD_2, condition, consumer, model, volume
 from parts.kube_operator import Operator, running_operator
-from parts.kube_pods import FakePods
+from parts.kube_pods import fake_pods
 from parts.kube_proxy import ApiProxy, WatchFault, api_proxy
 from parts.kube_waiting import is_ready
 
@@ -93,12 +94,17 @@ def relist(proxy: ApiProxy) -> None:
 @pytest.mark.scale
 @pytest.mark.timeout(3600, func_only=True)
 def test_many_models_cost_hardly_more_than_a_few(
-    kube: Kube, namespace: str, pods: FakePods, scale: Callable[[int, int], int], figures: Callable[..., None]
+    kube: Kube, namespace: str, scale: Callable[[int, int], int], figures: Callable[..., None]
 ) -> None:
     count = int(os.environ.get("CHATBOT_TEST_MODELS", scale(25, 1000)))
     tick_seconds = scale(5, 30)
     login, tick = operator_login(kube, namespace), {"work_tick_seconds": str(tick_seconds)}
-    with api_proxy(login) as proxy, running_operator(login, namespace, pods.url, proxy.url, **tick) as operator:
+    with (
+        mirror(kube, namespace) as seen,
+        fake_pods(seen.get) as pods,
+        api_proxy(login) as proxy,
+        running_operator(login, namespace, pods.url, proxy.url, **tick) as operator,
+    ):
         with cost(proxy, operator) as steady:
             add_many(kube, namespace, count)
             wait_for(

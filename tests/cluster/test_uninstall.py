@@ -42,7 +42,7 @@ def place(own: Kube) -> Iterator[str]:
 
 @pytest.fixture
 def own_pods(own: Kube) -> Iterator[FakePods]:
-    with fake_pods(own) as server:
+    with fake_pods(own.get) as server:
         yield server
 
 

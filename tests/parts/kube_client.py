@@ -4,7 +4,7 @@ import base64
 import ssl
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,6 +41,9 @@ _PATHS = {
     "GatewayClass": ("apis/gateway.networking.k8s.io/v1", "gatewayclasses"),
     "Gateway": ("apis/gateway.networking.k8s.io/v1", "gateways"),
     "HTTPRoute": ("apis/gateway.networking.k8s.io/v1", "httproutes"),
+    "PrometheusRule": ("apis/monitoring.coreos.com/v1", "prometheusrules"),
+    "ServiceMonitor": ("apis/monitoring.coreos.com/v1", "servicemonitors"),
+    "NetworkPolicy": ("apis/networking.k8s.io/v1", "networkpolicies"),
 }
 MERGE = "application/merge-patch+json"
 
@@ -127,6 +130,11 @@ class Kube:
                 answer.status_code, answer.json().get("message", "") if answer.text[:1] == "{" else answer.text
             )
         return dict(answer.json())
+
+    def lines(self, path: str) -> Iterator[str]:
+        """What a call answers line by line, as long as the API server goes on: a watch."""
+        with self._http.stream("GET", path) as answer:
+            yield from answer.iter_lines()
 
     def create(self, document: Document) -> Document:
         """Create an object; its status is not kept."""

@@ -2,12 +2,12 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from parts.kube_client import Document, Kube, Refused
+from parts.kube_client import Document, Refused
 from parts.kube_objects import BAD, revision_of
 
 REVISION = "chatbot.ai/model-revision"
@@ -16,14 +16,17 @@ REVISION = "chatbot.ai/model-revision"
 class FakePods:
     """Answers `/<namespace>/<pod>/model` as a service does: it follows its annotation, else the good revision.
 
+    Args:
+        read: Where it looks: `Kube.get`, or a mirror's for very many pods.
+
     Attributes:
         bad: Revisions that fail to load, with the reason that a pod then gives.
         silent: While true, no pod answers.
         speed: Tokens per second that every pod tells.
     """
 
-    def __init__(self, kube: Kube) -> None:
-        self._kube = kube
+    def __init__(self, read: Callable[[str, str, str], Document]) -> None:
+        self._read = read
         self._served: dict[str, str] = {}
         self.bad = {revision_of(BAD): "SmokeNaN"}
         self.silent = False
@@ -33,7 +36,7 @@ class FakePods:
     def answer(self, namespace: str, name: str) -> Document | None:
         """What a pod says now."""
         try:
-            pod = self._kube.get("Pod", namespace, name)
+            pod = self._read("Pod", namespace, name)
         except Refused:
             return None
         uid, expected = pod["metadata"]["uid"], self._expected(pod)
@@ -50,9 +53,7 @@ class FakePods:
             return str(told)
         labels = pod["metadata"]["labels"]
         try:
-            config_map = self._kube.get(
-                "ConfigMap", pod["metadata"]["namespace"], f"model-{labels['chatbot.ai/model']}"
-            )
+            config_map = self._read("ConfigMap", pod["metadata"]["namespace"], f"model-{labels['chatbot.ai/model']}")
         except Refused:
             return ""
         return str(config_map["data"].get("good-revision", ""))
@@ -71,9 +72,9 @@ class FakePods:
 
 
 @contextmanager
-def fake_pods(kube: Kube) -> Iterator[FakePods]:
+def fake_pods(read: Callable[[str, str, str], Document]) -> Iterator[FakePods]:
     """A server that speaks for every pod, while the context lasts."""
-    pods = FakePods(kube)
+    pods = FakePods(read)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
