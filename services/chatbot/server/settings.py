@@ -117,7 +117,7 @@ class ModelSettings(Section):
     """Whether readiness stays 200 during a planned swap; for one replica without autoscaling."""
 
 
-_PARTS = "(sharing|following|pinning|shortlist)"
+_PARTS = "(streams|sharing|following|pinning|shortlist)"
 
 
 class EngineSettings(Section):
@@ -127,7 +127,9 @@ class EngineSettings(Section):
     """Generations at once (`max_concurrent`). 0: 8 with a GPU, else 4."""
 
     kv_tokens: int = Field(0, ge=0, le=1 << 24)
-    """Shared pool, tokens (llama.cpp's `n_ctx`). 0: slots x context / 2, never below context + 1,024."""
+    """Cells of all generations together, tokens (llama.cpp's `n_ctx`). On a CPU each slot has its own where there are
+    slots x context, which is the default if it fits; else they share one pool, 0: slots x context / 2, never below
+    context + 1,024."""
 
     step_tokens: int = Field(0, ge=0, le=4096)
     """Most tokens of one step (`n_batch` = `n_ubatch`). 0: 512 with a GPU, else 160."""
@@ -137,8 +139,8 @@ class EngineSettings(Section):
     that a long prompt makes in everybody's stream. Less makes streams smoother and long prompts slower."""
 
     idle_tokens: int = Field(-1, ge=-1, le=1 << 24)
-    """Cells of the pool that finished conversations may keep for their next turn; every step reads them, so they are
-    not free. -1: a quarter of the pool and at most 4,096 on a CPU, of which those beyond what this model carries
+    """Cells of a shared pool that finished conversations may keep for their next turn; every step reads them, so they
+    are not free. -1: a quarter of the pool and at most 4,096 on a CPU, of which those beyond what this model carries
     cheaply move to main memory after a few steps; half and at most 16,384 on a GPU."""
 
     host_cache_mib: int = Field(-1, ge=-1, le=1 << 22)
@@ -146,8 +148,8 @@ class EngineSettings(Section):
     0 turns it off. -1: four times the pool, at most half of the memory that is left."""
 
     without: str = Field("", pattern=rf"^({_PARTS}(,{_PARTS})*)?$")
-    """For measurements: parts of the engine to leave out, with commas between them: sharing, following, pinning,
-    shortlist."""
+    """For measurements: parts of the engine to leave out, with commas between them: streams, sharing, following,
+    pinning, shortlist."""
 
     threads: int = Field(0, ge=0, le=1024)
     """CPU threads. 0: the CPUs that the cgroup and the affinity mask give."""
