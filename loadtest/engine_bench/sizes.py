@@ -12,7 +12,7 @@ from engine_bench.load.returning import Returning
 from engine_bench.load.workload import Workload
 from engine_bench.servers.contestants import EXAMPLE, LLAMA_SERVERS, OURS, OURS_AGAIN, SERIAL, TUNED
 
-_A, _B, _C = LLAMA_SERVERS
+_A, _B, _C, _E = LLAMA_SERVERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Size:
     has_ceilings: bool = True
 
 
-_FEW: Final = (OURS, _A, _C, TUNED, OURS_AGAIN)
+_FEW: Final = (OURS, _A, _E, TUNED, OURS_AGAIN)
 _TWO: Final = (OURS, _A, OURS_AGAIN)
-_ALL: Final = (OURS, _A, _B, _C, TUNED, OURS_AGAIN)
+_ALL: Final = (OURS, _A, _B, _C, _E, TUNED, OURS_AGAIN)
 
 SETTINGS: Final = (
     "CHATBOT_ENGINE_STEP_TOKENS=64",
@@ -42,6 +42,7 @@ SETTINGS: Final = (
     "CHATBOT_ENGINE_STEP_SECONDS=10",
     "CHATBOT_ENGINE_IDLE_TOKENS=0",
     "CHATBOT_ENGINE_HOST_CACHE_MIB=0",
+    "CHATBOT_ENGINE_WITHOUT=streams",
     "CHATBOT_ENGINE_WITHOUT=sharing",
     "CHATBOT_ENGINE_WITHOUT=following",
     "CHATBOT_ENGINE_WITHOUT=pinning",

@@ -21,6 +21,7 @@ LLAMA_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
     "llama-server a": ("--no-kv-unified",),
     "llama-server b": ("--kv-unified",),
     "llama-server c": ("--kv-unified", "--no-cache-idle-slots"),
+    "llama-server e": ("--no-kv-unified", "-fa", "off"),  # the last one of a flag counts
 }
 TUNED: Final = "llama-server d"
 _TUNED_FLAGS: Final = ("-b", str(STEP_TOKENS), "-ub", str(STEP_TOKENS))
