@@ -52,7 +52,7 @@ class MongoKeys:
 
     async def find(self, key_ids: Collection[str]) -> Mapping[str, KeyRecord]:
         """See `KeyStore`."""
-        found = await self._call(lambda: self._keys.find({"_id": {"$in": list(key_ids)}}).to_list(len(key_ids)))
+        found = await self._call(lambda: self._keys.find({"_id": {"$in": list(key_ids)}}).to_list(None))
         return {record.id: record for record in _to_records(found)}
 
     async def listing(self) -> tuple[KeyRecord, ...]:
