@@ -5,7 +5,7 @@ import heapq
 import itertools
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -43,6 +43,8 @@ class WorkQueue(Generic[KeyT]):
         self._failures: dict[KeyT, int] = {}
         self._changed = asyncio.Event()
         self._finished = asyncio.Event()
+        self._began: dict[KeyT, int] = {}
+        self._waiters: list[tuple[int, set[KeyT]]] = []
 
     def add(self, key: KeyT, delay_seconds: float = 0.0) -> None:
         """The key needs work, at the latest after the delay. One that is in the line keeps the earlier time.
@@ -57,14 +59,23 @@ class WorkQueue(Generic[KeyT]):
             heapq.heappush(self._line, (due, next(self._numbers), key))
         self._changed.set()
 
-    async def clear_of(self, keys: Collection[KeyT]) -> None:
-        """Return when nothing is due or running for any of these keys; a pause after a failure is not due."""
-        while not all(map(self._is_clear_of, keys)):
-            self._finished.clear()
-            await self._finished.wait()
+    async def work_through(self, keys: Iterable[KeyT]) -> None:
+        """Work on each of these keys once, from now on, and return when that is done, well or badly.
 
-    def _is_clear_of(self, key: KeyT) -> bool:
-        return key not in self._running and self._due.get(key, float("inf")) > self._clock()
+        Each in its own time: of very many that come back every few seconds one is always under way, and to wait until
+        all are idle at once would be to wait for ever.
+        """
+        left = set(keys)
+        waiter = next(self._numbers), left
+        self._waiters.append(waiter)
+        try:
+            for key in left:
+                self.add(key)
+            while left:
+                self._finished.clear()
+                await self._finished.wait()
+        finally:
+            self._waiters.remove(waiter)
 
     async def run(self, most_at_once: int) -> None:
         """Work until cancelled."""
@@ -85,7 +96,10 @@ class WorkQueue(Generic[KeyT]):
             self._finish(key, again)
 
     def _finish(self, key: KeyT, again: float | None) -> None:
-        called_for = self._running.pop(key)
+        called_for, began = self._running.pop(key), self._began.pop(key)
+        for since, left in self._waiters:
+            if began > since:
+                left.discard(key)
         if called_for is not None:
             again = _earlier(again, max(0.0, called_for - self._clock()))
         if again is not None:
@@ -101,7 +115,7 @@ class WorkQueue(Generic[KeyT]):
             if wait_seconds is not None and wait_seconds <= 0:
                 _, _, key = heapq.heappop(self._line)
                 del self._due[key]
-                self._running[key] = None
+                self._running[key], self._began[key] = None, next(self._numbers)
                 return key
             try:
                 async with asyncio.timeout(wait_seconds):

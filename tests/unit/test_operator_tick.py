@@ -24,11 +24,8 @@ class BrokenApi:
 class Queue:
     """Takes nothing."""
 
-    def add(self, _key: object) -> None:
-        raise AssertionError("a Model that nobody could list")
-
-    async def clear_of(self, _keys: object) -> None:
-        return
+    async def work_through(self, keys: list[object]) -> None:
+        assert not keys, "a Model that nobody could list"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Tick:
-    """Puts every Model on the queue, waits until they are through, and beats.
+    """Has the queue work through every Model, and beats.
 
     Args:
         namespaces: Where to look; none stands for everywhere.
@@ -45,10 +45,7 @@ class Tick:
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
-            keys = await self._keys()
-            for key in keys:
-                self._queue.add(key)
-            await self._queue.clear_of(keys)
+            await self._queue.work_through(await self._keys())
             self._heartbeat.beat()
             await asyncio.sleep(self._every_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
 
