@@ -4,6 +4,7 @@
 #   chatbot, chatbot-operator, chatbot-loadtest   the product's, from its own Dockerfiles by .ci/images with buildah, on
 #                    a Debian made by debootstrap: no registry of images is needed, packages come from theirs
 #   mongo            where MONGO_SERVER names the built tests/parts/MongoServer: in the place of the trial MongoDB
+#   traefik          where TRAEFIK names the program of tests/tools/traefik: the gateway of gateway.yaml
 # The cache is ~/.cache/chatbot-test/images-<hash of the inputs>; buildah's layers beside it make a change of sources
 # cost seconds. ONLY='pause hello' leaves the others out.
 set -euo pipefail
@@ -95,9 +96,24 @@ mongo() { # mongo: what answers in the place of the chart's trial MongoDB, on a 
   archives+=("$out/mongo.tar")
 }
 
+gateway() { # gateway: one program and nothing else
+  local key out
+  key=$({ cat "$here/image.py"; sha256sum <"$TRAEFIK"; } | key)
+  out=$cache/images-$key
+  if [[ ! -e $out/traefik.tar ]]; then
+    mkdir -p "$out"
+    python3 "$here/image.py" "$out/traefik.new" localhost/traefik:1 /traefik "$TRAEFIK=/traefik"
+    mv "$out/traefik.new" "$out/traefik.tar"
+  fi
+  archives+=("$out/traefik.tar")
+}
+
 archives=()
 {
   small
+  if [[ -n ${TRAEFIK:-} ]]; then
+    gateway
+  fi
   if [[ -z ${ONLY:-} ]]; then
     base
     sources=(README.md services/chatbot operator/chatbot_operator services/demo-model/chatbot-demo.gguf)

@@ -5,13 +5,16 @@ What a gateway or an SDK would hide by trying again is a failure here.
 
 import contextlib
 import http.client
+import itertools
 import json
+import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,33 +57,49 @@ class Load:
         return sum(one.outcome == "ok" for one in self.asked)
 
     def summary(self) -> dict[str, object]:
-        """For `figures`."""
-        waits = sorted(one.seconds for one in self.asked) or [0.0]
+        """For `figures`; the waits are those of whole answers."""
+        waits = sorted(one.seconds for one in self.asked if not one.is_stream) or [0.0]
+        streams = sorted(one.seconds for one in self.asked if one.is_stream) or [0.0]
         return {
             "requests": len(self.asked),
             "streams": sum(one.is_stream for one in self.asked),
             "outcomes": dict(Counter(one.outcome for one in self.asked)),
             "p50_s": round(waits[len(waits) // 2], 2),
             "longest_s": round(waits[-1], 2),
+            "stream_p10_s": round(streams[len(streams) // 10], 1),
+            "stream_p50_s": round(streams[len(streams) // 2], 1),
+            "load_average": round(os.getloadavg()[0], 1),
         }
 
 
 @contextmanager
-def asking(url: str, clients: int = 4, stream_tokens: int = 200, pause_seconds: float = 0.3) -> Iterator[Load]:
-    """Clients that ask while the context lasts, one of them by long streams; all are waited for at the end.
+def asking(
+    *urls: str,
+    clients: int = 4,
+    streams: int = 1,
+    answer_tokens: int = 0,
+    stream_tokens: int = 200,
+    pause_seconds: float = 0.3,
+) -> Iterator[Load]:
+    """Clients that ask while the context lasts, some of them by long streams; all are waited for at the end.
 
     Args:
-        url: `http://host:port` of a service.
+        urls: `http://host:port` of a service, or with a path before its own; the clients share them.
         clients: How many ask for whole answers.
+        streams: How many ask for streams.
+        answer_tokens: Most tokens of a whole answer; 0: what the service allows.
         stream_tokens: Most tokens of a stream.
         pause_seconds: Between two questions of one client.
     """
     load = Load()
-    kinds = [False] * clients + [True]
-    threads = [
-        threading.Thread(target=_client, args=(load, url, number, is_stream, stream_tokens, pause_seconds), daemon=True)
-        for number, is_stream in enumerate(kinds)
-    ]
+    kinds = [False] * clients + [True] * streams
+    threads = []
+    for (number, is_stream), url in zip(enumerate(kinds), itertools.cycle(urls), strict=False):
+        if is_stream:
+            once = partial(stream, url, stream_tokens)
+        else:
+            once = partial(whole, url, answer_tokens) if answer_tokens else partial(ask, url, f"load-{number}")
+        threads.append(threading.Thread(target=_client, args=(load, once, is_stream, pause_seconds), daemon=True))
     for thread in threads:
         thread.start()
     try:
@@ -91,11 +110,11 @@ def asking(url: str, clients: int = 4, stream_tokens: int = 200, pause_seconds: 
             thread.join(timeout=300)
 
 
-def _client(load: Load, url: str, number: int, is_stream: bool, tokens: int, pause_seconds: float) -> None:
+def _client(load: Load, once: Callable[[], str], is_stream: bool, pause_seconds: float) -> None:
     while not load.is_over.is_set():
         started = time.monotonic()
         try:
-            outcome = stream(url, tokens) if is_stream else ask(url, f"load-{number}")
+            outcome = once()
         except (OSError, http.client.HTTPException, ValueError) as failure:
             outcome = type(failure).__name__
         ended = time.monotonic()
@@ -112,10 +131,17 @@ def ask(url: str, user: str, timeout_seconds: float = 240, **fields: str) -> str
     return "refused" if status == 429 else str(status)
 
 
+def whole(url: str, tokens: int, timeout_seconds: float = 240) -> str:
+    """One whole answer of at most so many tokens; `ok`, `refused`, or the status."""
+    status, body = _post(url, "/v1/chat/completions", completion(tokens), timeout_seconds)
+    if status == 200:
+        return "ok" if json.loads(body)["choices"] else "no choice"
+    return "refused" if status == 429 else str(status)
+
+
 def stream(url: str, tokens: int, timeout_seconds: float = 240) -> str:
     """One stream of at most so many tokens; `ok` if it ended as the protocol says."""
-    question = {"messages": [{"role": "user", "content": "Hello!"}], "max_tokens": tokens, "stream": True}
-    status, body = _post(url, "/v1/chat/completions", {"model": _MODEL, **question}, timeout_seconds)
+    status, body = _post(url, "/v1/chat/completions", completion(tokens, is_stream=True), timeout_seconds)
     if status != 200:
         return "refused" if status == 429 else str(status)
     if b'"error"' in body:
@@ -123,16 +149,22 @@ def stream(url: str, tokens: int, timeout_seconds: float = 240) -> str:
     return "ok" if body.rstrip().endswith(b"data: [DONE]") else "cut"
 
 
+def completion(tokens: int, *, is_stream: bool = False) -> dict[str, Any]:
+    """Body of a request to `/v1/chat/completions`."""
+    messages = [{"role": "user", "content": "Hello!"}]
+    return {"model": _MODEL, "messages": messages, "max_tokens": tokens, "stream": is_stream}
+
+
 def page(url: str, path: str, timeout_seconds: float = 10) -> dict[str, Any]:
     """A page of JSON."""
     with contextlib.closing(_connection(url, timeout_seconds)) as connection:
-        connection.request("GET", path)
+        connection.request("GET", urlsplit(url).path + path)
         return dict(json.loads(connection.getresponse().read()))
 
 
 def _post(url: str, path: str, body: object, timeout_seconds: float) -> tuple[int, bytes]:
     with contextlib.closing(_connection(url, timeout_seconds)) as connection:
-        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        connection.request("POST", urlsplit(url).path + path, json.dumps(body), {"Content-Type": "application/json"})
         response = connection.getresponse()
         return response.status, response.read()
 

@@ -19,6 +19,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from parts.gateway_traefik import traefik
 from parts.helm import helm
 from parts.kube_client import Document, Kube, login_from, wait_for
 from parts.kube_cluster import SCRIPTS, binary
@@ -67,6 +68,13 @@ class Node:
         )  # fmt: skip
         assert told.returncode == 0, f"{command}: {told.stdout}\n{told.stderr}"
         return told.stdout
+
+    def tag_image(self, name: str, other: str) -> None:
+        """Give an image that is there another name, too."""
+        command = ["ctr", "-n", "k8s.io", "images", "tag", f"docker.io/library/{name}", f"docker.io/library/{other}"]
+        subprocess.run(
+            [SCRIPTS / "node.sh", "exec", self.folder, *command], check=True, capture_output=True, timeout=60
+        )
 
     def volume(self, name: str, size: str = "5Gi") -> Path:
         """A volume on the node's disk for the next claim that fits: there is no provisioner.
@@ -137,7 +145,7 @@ def _can_run() -> None:
 def _images() -> str:
     if given := os.environ.get("CHATBOT_TEST_IMAGES"):  # a folder of archives, for one who builds them himself
         return given
-    environment = {**os.environ, "MONGO_SERVER": str(mongo_server())}
+    environment = {**os.environ, "MONGO_SERVER": str(mongo_server()), "TRAEFIK": traefik()}
     built = subprocess.run(
         [SCRIPTS / "images.sh"], env=environment, capture_output=True, text=True, timeout=_IMAGES_SECONDS
     )

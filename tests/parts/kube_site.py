@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,13 @@ from typing import Any
 import yaml
 
 from parts import kube_load, readme
+from parts.helm import neighbour_kinds
 from parts.kube_client import Document, wait_for
 from parts.kube_node import HOST, Node, running_node, serving_folder
 from parts.kube_objects import condition, story
+from parts.kube_scrape import following
 from parts.kube_told import told
+from parts.prometheus import Prometheus, hastened, running_prometheus
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "services/demo-model/chatbot-demo.gguf"
@@ -24,6 +27,10 @@ MODEL = "small"
 """The Model of charts/chatbot/ci/cpu-trial.yaml."""
 _FIRST = Path("Qwen/Qwen2.5-0.5B-Instruct-GGUF/resolve/main/qwen2.5-0.5b-instruct-q4_k_m.gguf")
 _SOAK_SECONDS = 2
+_NEIGHBOURS = ("gateway.networking.k8s.io", "monitoring.coreos.com")
+RULES_FACTOR = 10
+"""The alerts' clock: a minute is six seconds. Thresholds stay."""
+_SCRAPE_SECONDS = 2.0
 
 
 @dataclass
@@ -34,6 +41,8 @@ class Site:
         hub: A folder that pods see as a model hub.
         seconds: Of the way from the first command to the first answer and to Ready.
         snapshots: What the Model said on that way.
+        prometheus: Follows the ServiceMonitors and looks at the rules, from the end of the install on.
+        began_at: When it began to, by `time.time()`.
     """
 
     node: Node
@@ -41,6 +50,8 @@ class Site:
     overrides: dict[str, Path]
     seconds: dict[str, float] = field(default_factory=dict)
     snapshots: list[str] = field(default_factory=list)
+    prometheus: Prometheus = field(init=False)
+    began_at: float = field(init=False)
 
     @property
     def office(self) -> str:
@@ -51,6 +62,16 @@ class Site:
     def character(self) -> str:
         """Address of the character service, whose Deployment is the first to get another model."""
         return self.node.address("chatbot-character")
+
+    @property
+    def gateway(self) -> str:
+        """Address of the gateway that serves the Ingresses."""
+        return self.node.address("ingress-nginx-controller", "ingress-nginx")
+
+    @property
+    def ways(self) -> tuple[str, str]:
+        """Both addresses of the office service: the one behind the gateway, and its own."""
+        return f"{self.gateway}/office", self.office
 
     def model(self) -> Document:
         return self.node.kube.get("Model", "chatbot", MODEL)
@@ -123,33 +144,61 @@ def install_commands() -> list[str]:
 
 @contextmanager
 def installed() -> Iterator[Site]:
-    """README's commands on a fresh cluster, until the Model is ready.
+    """README's commands on a fresh cluster that has a gateway, until the Model is ready.
 
-    Only what this cluster lacks is added: where the hub's mirror is, and a shorter soak.
+    Only what this cluster has is added: where the hub's mirror is, a shorter soak, the Gateway API, and the kinds of
+    the Prometheus Operator, whose objects a Prometheus beside the cluster follows from then on.
     """
-    with running_node() as node, tempfile.TemporaryDirectory() as folder:
-        hub = Path(folder) / "hub"
+    with ExitStack() as stack:
+        node = stack.enter_context(running_node())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        hub = folder / "hub"
         (hub / _FIRST).parent.mkdir(parents=True)
         shutil.copy(DEMO, hub / _FIRST)
-        with serving_folder(hub) as url:
-            site = Site(node, hub, _overrides(Path(folder), url))
-            for name in ("first", "second"):
-                node.volume(name)
-            _install(site)
-            yield site
+        url = stack.enter_context(serving_folder(hub))
+        site = Site(node, hub, _overrides(folder, url))
+        _neighbours(node)
+        for name in ("first", "second"):
+            node.volume(name)
+        install(site)
+        scraped = {"cluster": stack.enter_context(following(node.kube, folder))}
+        rules = {
+            rule["metadata"]["name"]: hastened(rule["spec"], RULES_FACTOR) for rule in node.kube.find("PrometheusRule")
+        }
+        site.prometheus = stack.enter_context(running_prometheus(folder, scraped, rules, _SCRAPE_SECONDS))
+        site.began_at = time.time()
+        yield site
+
+
+def _neighbours(node: Node) -> None:
+    """What a cluster has before this product comes: the neighbours' kinds, and a gateway."""
+    files = " ".join(f"-f {file}" for file in neighbour_kinds() if file.name.startswith(_NEIGHBOURS))
+    node.say(f"kubectl apply --server-side {files} && kubectl wait --for=condition=Established --timeout=60s {files}")
+    node.say("kubectl apply -f tests/cluster/gateway.yaml")
+    node.say("kubectl rollout status deployment -n ingress-nginx --timeout=120s")
 
 
 def _overrides(folder: Path, hub_url: str) -> dict[str, Path]:
     values: dict[str, Document] = {
-        "chatbot-operator": {"downloads": {"hfEndpoint": hub_url, "allowNetworks": [f"{HOST}/32"]}},
-        "chatbot": {"models": {MODEL: {"rollout": {"soakSeconds": _SOAK_SECONDS, "progressDeadlineSeconds": 120}}}},
+        "chatbot-operator": {
+            "downloads": {"hfEndpoint": hub_url, "allowNetworks": [f"{HOST}/32"]},
+            "serviceMonitor": {"enabled": True},
+        },
+        "chatbot": {
+            "models": {MODEL: {"rollout": {"soakSeconds": _SOAK_SECONDS, "progressDeadlineSeconds": 120}}},
+            "gateway": {
+                "httpRoute": {"enabled": True, "parentRefs": [{"name": "public", "namespace": "ingress-nginx"}]}
+            },
+            "monitoring": {name: {"enabled": True} for name in ("serviceMonitors", "rules", "dashboards")},
+        },
     }
     for chart, document in values.items():
         (folder / f"{chart}.yaml").write_text(yaml.safe_dump(document))
     return {chart: folder / f"{chart}.yaml" for chart in values}
 
 
-def _install(site: Site) -> None:
+def install(site: Site) -> None:
+    """README's commands, until the gateway leads to an answer and the Model is ready."""
     began = time.monotonic()
     with told(site.node.kube, "chatbot", MODEL) as lines:
         for command in install_commands():
@@ -164,6 +213,6 @@ def _install(site: Site) -> None:
 
 def _answers(site: Site) -> bool:
     try:
-        return kube_load.ask(site.office, "first") == "ok"
+        return kube_load.ask(site.ways[0], "first") == "ok"
     except OSError:
         return False

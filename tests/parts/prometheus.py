@@ -76,14 +76,14 @@ class Prometheus:
 @contextmanager
 def running_prometheus(
     folder: Path,
-    targets: Mapping[str, Sequence[Target]],
+    targets: Mapping[str, Sequence[Target] | Path],
     rules: Mapping[str, dict[str, Any]] = {},
     interval_seconds: float = 1.0,
 ) -> Iterator[Prometheus]:
     """One that scrapes and looks at the rules once in an interval.
 
     Args:
-        targets: By job.
+        targets: By job; a path is a file of groups of targets, which may change (`file_sd_configs`).
         rules: Specs of PrometheusRules, by a name of the file.
     """
     program = need("prometheus", "apt-get install prometheus")
@@ -94,7 +94,7 @@ def running_prometheus(
         {
             "job_name": job,
             "honor_labels": True,  # as the ServiceMonitors say
-            "static_configs": [{"targets": [one.address], "labels": dict(one.labels)} for one in some],
+            **_discovery(some),
         }
         for job, some in targets.items()
     ]
@@ -118,6 +118,12 @@ def running_prometheus(
         running.close()
         process.terminate()
         process.wait(20)
+
+
+def _discovery(targets: Sequence[Target] | Path) -> dict[str, Any]:
+    if isinstance(targets, Path):
+        return {"file_sd_configs": [{"files": [str(targets)]}]}
+    return {"static_configs": [{"targets": [one.address], "labels": dict(one.labels)} for one in targets]}
 
 
 def until(look: Callable[[], object], what: Callable[[], object] = lambda: "", seconds: float = START_SECONDS) -> None:

@@ -7,6 +7,7 @@ tokens of which split a UTF-8 character, and the 256 control tokens of Llama 3.
 
 import itertools
 import string
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,7 @@ _ENDS = {  # (begin or None, end, end of turn) of each set
     GEMMA_SPECIALS: ("<bos>", "<eos>", "<end_of_turn>"),
     MISTRAL_SPECIALS: ("<s>", "</s>", "</s>"),
 }
+_TOO_MANY_LAYERS = 700
 _TEMPLATE = "{{ raise_exception('a template inside a file is never rendered') }}"
 
 
@@ -55,6 +57,7 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
     is_sentencepiece: bool = False,
     nan: bool = False,
     mute: bool = False,
+    endless: bool = False,
 ) -> Path:
     """Write a llama-architecture model of random weights.
 
@@ -71,6 +74,7 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
         is_sentencepiece: Whether the tokenizer is SentencePiece's instead of byte-level BPE.
         nan: Whether the last norm is NaN, so that every logit is NaN.
         mute: Whether the last norm is zero, so that all logits are equal and every answer is of zero bytes.
+        endless: Whether special tokens, the last of a BPE vocabulary, are never likely: an answer ends at its limit.
     """
     writer = gguf.GGUFWriter(path, "llama")
     _write_sizes(writer, n_layers, n_embd, n_vocab, context)
@@ -79,7 +83,7 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
     else:
         _write_vocabulary(writer, n_vocab, specials, specials_are_control)
     weights = _Weights(writer, dtype, seed)
-    _write_weights(weights, n_layers, n_embd, n_vocab)
+    _write_weights(weights, n_layers, n_embd, n_vocab, silent_tokens=len(specials) if endless else 0)
     weights.vector("output_norm.weight", n_embd, float("nan") if nan else float(not mute))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -93,9 +97,23 @@ def make_sentencepiece_toy(path: Path) -> Path:
     return make_toy(path, specials=MISTRAL_SPECIALS, is_sentencepiece=True)
 
 
-def make_slow_toy(path: Path, *, context: int = 2048) -> Path:
+def make_slow_toy(path: Path, *, context: int = 2048, seed: int = 7, endless: bool = False) -> Path:
     """A model of about 30 million parameters (some ms per token on a CPU): for tests that must catch a step running."""
-    return make_toy(path, n_layers=8, n_embd=512, n_vocab=4096, context=context, dtype="F16")
+    return make_toy(
+        path, n_layers=8, n_embd=512, n_vocab=4096, context=context, dtype="F16", seed=seed, endless=endless
+    )
+
+
+def make_crashing_toy(path: Path) -> Path:
+    """A model on which llama.cpp ends its process while it loads: more layers in the header than it has room for.
+
+    Source: GGML_ASSERT(n_layer <= LLAMA_MAX_LAYERS), https://github.com/ggml-org/llama.cpp, src/llama-model.cpp.
+    """
+    whole = make_toy(path).read_bytes()
+    key = b"llama.block_count"
+    at = whole.index(key) + len(key) + struct.calcsize("<I")  # the value comes after its type
+    path.write_bytes(whole[:at] + struct.pack("<I", _TOO_MANY_LAYERS) + whole[at + struct.calcsize("<I") :])
+    return path
 
 
 def make_nan_toy(path: Path) -> Path:
@@ -200,8 +218,9 @@ class _Weights:
         self._type = gguf.GGMLQuantizationType[dtype]
         self._rng = np.random.default_rng(seed)
 
-    def matrix(self, name: str, rows: int, columns: int, std: float) -> None:
+    def matrix(self, name: str, rows: int, columns: int, std: float, zero_rows: int = 0) -> None:
         values = self._rng.standard_normal((rows, columns), dtype=np.float32) * np.float32(std)
+        values[rows - zero_rows :] = 0
         if self._type == gguf.GGMLQuantizationType.F32:
             self._writer.add_tensor(name, values)
         elif self._type == gguf.GGMLQuantizationType.F16:
@@ -213,7 +232,7 @@ class _Weights:
         self._writer.add_tensor(name, np.full(size, value, np.float32))
 
 
-def _write_weights(weights: _Weights, n_layers: int, n_embd: int, n_vocab: int) -> None:
+def _write_weights(weights: _Weights, n_layers: int, n_embd: int, n_vocab: int, silent_tokens: int) -> None:
     n_kv, n_ff, std = n_embd // 2, 2 * n_embd, n_embd**-0.5
     weights.matrix("token_embd.weight", n_vocab, n_embd, 1.0)
     for layer in range(n_layers):
@@ -227,4 +246,4 @@ def _write_weights(weights: _Weights, n_layers: int, n_embd: int, n_vocab: int) 
         weights.matrix(block + "ffn_gate.weight", n_ff, n_embd, std)
         weights.matrix(block + "ffn_up.weight", n_ff, n_embd, std)
         weights.matrix(block + "ffn_down.weight", n_embd, n_ff, n_ff**-0.5)
-    weights.matrix("output.weight", n_vocab, n_embd, 3 * std)
+    weights.matrix("output.weight", n_vocab, n_embd, 3 * std, zero_rows=silent_tokens)
