@@ -11,6 +11,7 @@ from chatbot_loadtest.command_line import parse
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = list(yaml.safe_load_all((ROOT / "manifests/loadtest-job.yaml").read_text()))
+RESULTS = yaml.safe_load((ROOT / "manifests/loadtest-results.yaml").read_text())
 VALUES = yaml.safe_load((ROOT / "charts/chatbot/values.yaml").read_text())
 DOCKERFILE = (ROOT / "loadtest/Dockerfile").read_text()
 
@@ -42,6 +43,17 @@ def test_its_image_runs_the_load_tests_and_has_the_version_of_the_house(pod: dic
     assert pod["spec"]["containers"][0]["image"] == f"chatbot-loadtest:{version}"
     assert re.search(r'^ENTRYPOINT \["python3?", "-m", "chatbot_loadtest"\]$', DOCKERFILE, re.MULTILINE)
     assert f"USER {pod['spec']['securityContext']['runAsUser']}:" in DOCKERFILE
+
+
+def test_the_pod_that_shows_the_results_reads_the_same_claim_as_the_same_user(pod: dict[str, Any]) -> None:
+    (writer,), (reader,) = pod["spec"]["containers"], RESULTS["spec"]["containers"]
+
+    assert RESULTS["spec"]["volumes"] == pod["spec"]["volumes"]
+    assert RESULTS["spec"]["securityContext"] == pod["spec"]["securityContext"]
+    assert (reader["image"], reader["securityContext"]) == (writer["image"], writer["securityContext"])
+    assert reader["volumeMounts"] == [{**writer["volumeMounts"][0], "readOnly": True}]
+    policy = document("NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
+    assert policy.items() <= RESULTS["metadata"]["labels"].items(), "it reaches no more than the run did"
 
 
 def test_the_claim_of_the_results_is_there(pod: dict[str, Any]) -> None:
