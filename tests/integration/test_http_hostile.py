@@ -55,6 +55,13 @@ def wrong_fields(valid: dict[str, Any]) -> Iterator[bytes]:
         changes += [
             {"n": CANARY},
             {"tools": [CANARY]},
+            {"tools": [{"type": "function", "function": {"name": CANARY + "!"}}]},
+            {"tools": [{"type": CANARY}]},
+            {"tool_choice": CANARY},
+            {"tool_choice": {"type": "function", "function": {"name": CANARY}}},
+            {"parallel_tool_calls": CANARY},
+            {"messages": [{"role": "tool", "tool_call_id": CANARY, "content": CANARY}]},
+            {"messages": [{"role": "assistant", "tool_calls": [{"id": CANARY, "function": CANARY}]}]},
             {"stop": [CANARY] * 9},
             {"seed": CANARY},
             {"logit_bias": CANARY},
