@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Depends, FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -26,6 +26,15 @@ from chatbot.api.wire.departure import ClientGone
 from chatbot.api.wire.front import Front, is_v1
 from chatbot.domain.errors import ChatError, NotFound
 from chatbot.server.gateway import Prefixed
+
+_ROUTERS: Final = (
+    chat.router,
+    v1_routes.router,
+    conversations.router,
+    own_key.router,
+    operations.router,
+    page.router,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +89,9 @@ def build_api(profile: Profile) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.profile = profile
-    for router in (chat.router, v1_routes.router, conversations.router, own_key.router, operations.router, page.router):
+    check_decisions(_ROUTERS)
+    for router in _ROUTERS:
         app.include_router(router)
-    check_decisions(app)
     app.add_exception_handler(ChatError, _tell)
     app.add_exception_handler(HTTPException, _tell_framework)
     app.add_exception_handler(ClientGone, _tell_nobody)

@@ -3,13 +3,12 @@
 An app with a route that has no line here does not start, so nothing is open by being forgotten.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from fastapi import FastAPI, Request
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
 
 from chatbot.api.service import Parts, parts_of, profile_of
@@ -67,15 +66,14 @@ OPEN_PAGES: Final = frozenset({"/docs", "/docs/{name}"})
 """Routes that are no operations."""
 
 
-def check_decisions(app: FastAPI) -> None:
+def check_decisions(routers: Iterable[APIRouter]) -> None:
     """Refuse an app with a route that nobody decided about.
 
     Raises:
         RuntimeError: There is one; the message names it.
     """
-    for route in app.routes:
-        if isinstance(route, APIRoute) and route.operation_id not in DECISIONS and route.path not in OPEN_PAGES:
-            raise RuntimeError(f"{route.path}: no line in chatbot.api.accounts.decisions says who may")
+    for route in (route for router in routers for route in router.routes):
+        _decision_of(route)
 
 
 async def decide(request: Request) -> None:
@@ -86,7 +84,7 @@ async def decide(request: Request) -> None:
         Forbidden: The key is valid, but not for this.
         KeysUnavailable: Whether it is valid cannot be found out now.
     """
-    decision = DECISIONS.get(request.scope["route"].operation_id or "", _OPEN)
+    decision = _decision_of(request.scope["route"])
     if decision.is_open:
         return
     parts, service, context = parts_of(request), profile_of(request).name, context_of(request.scope)
@@ -133,6 +131,15 @@ def is_loopback(address: str) -> bool:
         return False
     mapped = getattr(parsed, "ipv4_mapped", None)
     return (mapped or parsed).is_loopback
+
+
+def _decision_of(route: object) -> Decision:
+    path, operation_id = getattr(route, "path", ""), getattr(route, "operation_id", None)
+    if path in OPEN_PAGES:
+        return _OPEN
+    if operation_id not in DECISIONS:
+        raise RuntimeError(f"{path}: no line in chatbot.api.accounts.decisions says who may")
+    return DECISIONS[operation_id]
 
 
 def _check(decision: Decision, service: str, parts: Parts, context: RequestContext) -> None:
