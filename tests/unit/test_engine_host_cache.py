@@ -95,3 +95,40 @@ def test_whatever_comes_the_books_are_right(steps: list[tuple[list[int], int, in
             assert entry.tokens[:length].tolist() == tokens[:length]
         assert cache.n_bytes == sum(each.n_bytes for each in cache._saved.values()) <= cache.limit_bytes
         assert sum(len(names) for group in cache._by_beginning.values() for names in group.values()) == len(cache)
+
+
+def test_what_is_looked_at_stays_until_nearly_all_of_it_is_resident() -> None:
+    cache = HostCache(100 * KIB)
+    whole = saved(PREFIX + FIRST, 0)
+    cache.keep(whole)
+
+    assert cache.look(ids(PREFIX + OTHER), 0) == (whole, 100)
+    cache.used(whole, 100)
+    assert cache.look(ids(PREFIX + FIRST + [1]), 100) == (whole, 200)
+    cache.used(whole, 200 - 2 * WORTH_MOVING)
+    assert len(cache) == cache.n_bytes == 0
+    cache.used(whole, 200)
+
+
+def test_what_is_used_goes_after_what_is_not() -> None:
+    cache = HostCache(6 * KIB)
+    first, second = saved(PREFIX + FIRST, 0), saved(PREFIX + OTHER, 0)
+    cache.keep(first)
+    cache.keep(second)
+    cache.used(first, 100)
+
+    cache.keep(saved(OTHER + FIRST, 0, 2 * KIB))
+
+    assert cache.look(ids(PREFIX + FIRST + [1]), 0) == (first, 200)
+    assert cache.look(ids(PREFIX + OTHER + [1]), 0) == (first, 100)
+
+
+def test_what_another_one_begins_with_is_dropped_for_it() -> None:
+    cache = HostCache(100 * KIB)
+    for tokens in (PREFIX + FIRST[:50], PREFIX + OTHER):
+        cache.keep(saved(tokens, 0))
+
+    cache.drop_beginnings(ids(PREFIX + FIRST))
+
+    assert len(cache) == 1
+    assert cache.look(ids(PREFIX + OTHER + [1]), 100) is not None

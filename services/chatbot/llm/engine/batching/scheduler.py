@@ -171,8 +171,9 @@ class Scheduler:
         # A second turn never waits behind a document, but cannot starve it either.
         chunks = _chunks(short, room // _SHORT_SHARE if long else room)
         chunks += _chunks(long, room - sum(count for _generation, count in chunks))
-        # Rows of neighbouring streams are computed together only if they come in this order.
-        return [self._add(generation, count) for generation, count in sorted(picked + chunks, key=_place)]
+        picked += chunks
+        order = self.residents.order([(_sequence_of(generation), count) for generation, count in picked])
+        return [self._add(*picked[place]) for place in order]
 
     def _add(self, generation: Generation, count: int) -> Run:
         sequence = _sequence_of(generation)
@@ -286,10 +287,6 @@ def _chunks(readers: list[Generation], room: int) -> list[tuple[Generation, int]
             chunks.append((generation, count))
             room -= count
     return chunks
-
-
-def _place(pick: tuple[Generation, int]) -> int:
-    return _sequence_of(pick[0]).number
 
 
 def _sequence_of(generation: Generation) -> Sequence:

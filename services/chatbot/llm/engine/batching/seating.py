@@ -26,7 +26,7 @@ Pool = Residents | Streams
 def open_pool(context: Context, sizes: Sizes, *, can_share: bool) -> Pool:
     """The table of a context's sequences."""
     if sizes.has_streams:
-        return Streams(context, sizes.sequences, can_share=can_share, host_cache_bytes=sizes.host_cache_bytes)
+        return Streams(context, sizes, can_share=can_share)
     return Residents(
         context,
         sizes.sequences,

@@ -20,6 +20,7 @@ _MAX_SEQUENCES = 255  # llama_max_parallel_sequences(), and one to move states t
 _FIXED_BYTES = 96 << 20  # interpreter, libraries, graph and scheduler of llama.cpp
 _HOST_CACHE_POOLS = 4
 _LEAST_IDLE_TOKENS = 256
+_GRAPH_SHARE = 5  # a byte of a cell takes a CPU so many times as long as one of a weight; measured, 52M parameters
 _FREE_GPU_BYTES = 512 << 20  # left to the driver's own context
 
 
@@ -67,6 +68,7 @@ class Sizes:
         host_cache_bytes: Main memory for sequences that were evicted from the pool.
         cheap_idle_tokens: Idle cells that are no burden; more of them go to main memory when nobody comes back soon.
         has_streams: Whether each slot has cells of its own, `kv_tokens / slots`, instead of a share of one pool.
+        graph_cells: Cells whose scanning takes a row as long as a graph of its own, about.
     """
 
     context_tokens: int
@@ -79,6 +81,7 @@ class Sizes:
     host_cache_bytes: int = 0
     cheap_idle_tokens: int | None = None
     has_streams: bool = False
+    graph_cells: int = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ def choose_sizes(wanted: Wanted, header: GgufHeader, *, has_gpu: bool, cpus: int
         idle_tokens=idle_tokens,
         cheap_idle_tokens=None if is_free else min(idle_tokens, _cheap_idle_tokens(header)),
         has_streams=has_streams,
+        graph_cells=header.weight_bytes // max(1, _cell_bytes(header)) // _GRAPH_SHARE,
     )
 
 
@@ -213,19 +217,19 @@ def host_cache_bytes(wanted: Wanted, plan: MemoryPlan, limit: MemoryLimit, *, ha
 def _plan(sizes: Sizes, header: GgufHeader, share: float, limit: MemoryLimit) -> MemoryPlan:
     return MemoryPlan(
         weights_bytes=int(header.weight_bytes * share),
-        pool_bytes=int(_pool_bytes(sizes, header) * share),
+        pool_bytes=int(sizes.kv_tokens * _cell_bytes(header) * share),
         compute_bytes=_compute_bytes(sizes, header),
         available_bytes=limit.available_bytes,
         source=limit.source,
     )
 
 
-def _pool_bytes(sizes: Sizes, header: GgufHeader) -> int:
+def _cell_bytes(header: GgufHeader) -> int:
     heads = max(1, header.size("attention.head_count", 1))
     kv_heads = header.size("attention.head_count_kv", heads)
     head_size = header.size("embedding_length", 0) // heads
     per_head = header.size("attention.key_length", head_size) + header.size("attention.value_length", head_size)
-    return sizes.kv_tokens * header.size("block_count", 0) * kv_heads * per_head * _BYTES_F16
+    return header.size("block_count", 0) * kv_heads * per_head * _BYTES_F16
 
 
 def _compute_bytes(sizes: Sizes, header: GgufHeader) -> int:
