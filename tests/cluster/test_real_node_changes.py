@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -26,6 +27,12 @@ FULL = os.environ.get("CHATBOT_TEST_SCALE") == "full"
 LONG_TOKENS = 2000
 """Of a stream that takes more than 20 s on two cores."""
 TWO = {"replicas": 2, "gpu": {"spare": True}}
+
+
+@pytest.fixture
+def many(scale) -> dict[str, Any]:
+    """How clients ask whose number counts: the more the shorter."""
+    return {"clients": scale(4, 8), "answer_tokens": scale(0, 8), "pause_seconds": scale(3, 1) / 10}
 
 
 def good_one(folder: Path, seed: int = 1) -> Path:
@@ -66,7 +73,7 @@ def seen_while_made(way: str, service: str) -> int:
         connection.request("POST", f"{parts.path}/v1/chat/completions", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         assert (answer.status, answer.headers.get_content_type()) == (200, "text/event-stream")
-        next(line for line in iter(answer.readline, b"") if b'"content":' in line)
+        next((line for line in iter(answer.readline, b"") if b'"content":' in line), None)
         active = kube_load.page(service, "/performance")["active_requests"]
         assert answer.read().rstrip().endswith(b"data: [DONE]")
     return int(active)
@@ -137,11 +144,11 @@ def test_two_replicas_change_their_model_and_nobody_fails(
     figures(changes=len(seconds), change_s=seconds, **load.summary())
 
 
-def test_an_evicted_pod_takes_nobody_with_it(site: Site, scale, figures) -> None:
+def test_an_evicted_pod_takes_nobody_with_it(site: Site, many, scale, figures) -> None:
     site.until_rolled_out()
     pod = site.node.pods("office")[0]["metadata"]["name"]
 
-    with kube_load.asking(*site.ways, clients=scale(4, 8)) as load:
+    with kube_load.asking(*site.ways, **many) as load:
         path = f"/api/v1/namespaces/chatbot/pods/{pod}/eviction"
         site.node.kube.call("POST", path, {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}})
         wait_for(lambda: not site.node.kube.is_there("Pod", "chatbot", pod), 180)
@@ -152,10 +159,10 @@ def test_an_evicted_pod_takes_nobody_with_it(site: Site, scale, figures) -> None
     figures(**load.summary())
 
 
-def test_a_killed_pod_takes_only_what_it_was_answering(site: Site, scale, figures) -> None:
+def test_a_killed_pod_takes_only_what_it_was_answering(site: Site, many, scale, figures) -> None:
     pod = site.node.pods("office")[0]["metadata"]["name"]
 
-    with kube_load.asking(*site.ways, clients=scale(4, 8)) as load:
+    with kube_load.asking(*site.ways, **many) as load:
         wait_for(lambda: load.answered >= scale(5, 500), 600)
         killed_at = time.monotonic() - load.began_at
         site.node.say(f"kubectl delete pod {pod} -n chatbot --grace-period=0 --force")
@@ -168,12 +175,12 @@ def test_a_killed_pod_takes_only_what_it_was_answering(site: Site, scale, figure
     figures(failed_for_s=round(max([one.at - killed_at for one in load.failed], default=0.0), 1), **load.summary())
 
 
-def test_upgrade_and_rollback_keep_what_people_scaled_and_lose_nobody(site: Site, scale, figures) -> None:
+def test_upgrade_and_rollback_keep_what_people_scaled_and_lose_nobody(site: Site, many, scale, figures) -> None:
     site.node.say("kubectl scale deployment/chatbot-character -n chatbot --replicas=2")
     served = kube_load.page(site.office, "/info")["model"]["revision"]
     site.node.tag_image("chatbot:0.1.0", "chatbot:next")
 
-    with kube_load.asking(*site.ways, clients=scale(4, 8)) as load:
+    with kube_load.asking(*site.ways, **many) as load:
         site.upgrade(image={"tag": "next"})
         site.until_rolled_out()
         wait_for(lambda: len(load.asked) >= scale(10, 1000), 900)

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from parts.kube_faults import FAULTS, page, suffer
+from parts.kube_fault import page, suffer
+from parts.kube_faults import FAULTS
 from parts.kube_site import Site
 from parts.toy_gguf import make_toy
 

@@ -1,116 +1,18 @@
-"""Faults that a running cluster is given, and what is said of each: the rows of docs/faults.md."""
+"""The faults that a running cluster is given: the rows of docs/faults.md."""
 
 import json
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatbot_operator.plan.texts import TEXTS
 from chatbot_operator.reasons import Reason
 
-from parts import kube_load
-from parts.kube_client import Document, wait_for
-from parts.kube_objects import condition, story
-from parts.kube_site import MODEL, Site
-from parts.toy_gguf import make_toy
+from parts.kube_client import Document
+from parts.kube_fault import Act, Fault
+from parts.kube_site import Site
+from parts.toy_gguf import make_crashing_toy, make_toy
 
-Act = Callable[[Site, Path], None]
 _NOWHERE = "nowhere"
-_LEAST_ASKED = 5
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One fault.
-
-    Attributes:
-        title: What is broken, for people.
-        inject: Breaks it.
-        condition: Which condition tells.
-        reason: And with which reason.
-        model: Of which Model.
-        heal: Mends it; the good model is then asked for again.
-        seconds: The longest that telling may take.
-    """
-
-    title: str
-    inject: Act
-    condition: str
-    reason: Reason
-    model: str = MODEL
-    heal: Act = lambda _site, _folder: None
-    seconds: float = 120
-
-
-@dataclass(frozen=True)
-class Row:
-    """What became of a fault."""
-
-    fault: Fault
-    seconds: float
-    said: str
-    asked: int
-    failed: int
-
-
-def suffer(site: Site, fault: Fault, folder: Path) -> Row:
-    """Inject a fault while clients ask the last good model, wait until it is told, and mend it.
-
-    Raises:
-        AssertionError: It is not told in time, or not mended.
-    """
-    good = site.offer(make_toy(folder / "good.gguf", seed=1))
-    try:
-        with kube_load.asking(site.office, clients=2, stream_tokens=100) as load:
-            began = time.monotonic()
-            fault.inject(site, folder)
-            wait_for(lambda: _is_told(site, fault), fault.seconds, lambda: story(_model(site, fault)))
-            seconds = round(time.monotonic() - began, 1)
-            described = " ".join(site.node.say(f"kubectl describe model {fault.model} -n chatbot").split())
-            told = condition(_model(site, fault), fault.condition)["message"]
-            assert " ".join(told.split()) in described
-            wait_for(lambda: len(load.asked) >= _LEAST_ASKED, 120)
-    finally:
-        fault.heal(site, folder)
-        site.until_ready(site.change(good), 300)
-    return Row(fault, seconds, told.removesuffix(TEXTS[fault.reason].remedy).strip(), len(load.asked), len(load.failed))
-
-
-def _model(site: Site, fault: Fault) -> Document:
-    return site.node.kube.get("Model", "chatbot", fault.model)
-
-
-def _is_told(site: Site, fault: Fault) -> bool:
-    found = condition(_model(site, fault), fault.condition)
-    return found.get("reason") == fault.reason
-
-
-def page(rows: list[Row], command: str) -> str:
-    """The table as a page."""
-    lines = [
-        "# Faults and what is said of them",
-        "",
-        f"<!-- written by `{command}`; do not edit -->",
-        "",
-        "Each was injected into a running install of README on a real node (Kubernetes 1.36, containerd), two replicas",
-        "of office, while clients without retries asked. Seconds are from the command that broke it to the condition;",
-        "the text is the condition's message in `kubectl describe model`.",
-        "",
-        "| fault | condition, reason | after | what `kubectl describe` says | remedy | last good model answered |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        answered = f"{row.asked - row.failed} of {row.asked}"
-        said, remedy = (
-            text.replace("|", "\\|").replace("<", "&lt;") for text in (row.said, TEXTS[row.fault.reason].remedy)
-        )
-        lines.append(
-            f"| {row.fault.title} | `{row.fault.condition}`, `{row.fault.reason}` | {row.seconds} s "
-            f"| {said} | {remedy} | {answered} |"
-        )
-    return "\n".join(lines) + "\n"
 
 
 def _source(url: str, **more: Any) -> Act:
@@ -131,6 +33,10 @@ def _file(make: Callable[[Path], object], sha256: str = "", **rollout: object) -
 
 def _other_architecture(path: Path) -> None:
     path.write_bytes(make_toy(path, seed=5).read_bytes().replace(b"llama", b"llamx"))
+
+
+def _too_large(path: Path) -> None:
+    make_crashing_toy(path, n_layers=100_000)
 
 
 def _cut(path: Path) -> None:
@@ -166,9 +72,10 @@ def _room_again(site: Site, _folder: Path) -> None:
 
 
 def _quota(site: Site, folder: Path) -> None:
-    metadata = {"name": "pods", "namespace": "chatbot"}
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": "1"}}}
-    site.node.kube.create(quota)
+    place = {"name": "pods", "namespace": "chatbot"}
+    site.node.kube.create(
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": place, "spec": {"hard": {"pods": "1"}}}
+    )
     site.change(site.offer(make_toy(folder / "next.gguf", seed=8)))
 
 
@@ -193,7 +100,6 @@ def _rights_again(site: Site, folder: Path) -> None:
 
 
 def _as_json(role: Document) -> str:
-
     metadata = {
         key: role["metadata"][key] for key in ("name", "namespace", "labels", "annotations") if key in role["metadata"]
     }
@@ -203,8 +109,8 @@ def _as_json(role: Document) -> str:
 def _another(**storage: str) -> Act:
     def inject(site: Site, _folder: Path) -> None:
         source = {"url": "hf://tests/models/other.gguf", "sha256": "0" * 64}
-        metadata = {"name": "other", "namespace": "chatbot"}
-        head = {"apiVersion": "chatbot.ai/v1alpha1", "kind": "Model", "metadata": metadata}
+        place = {"name": "other", "namespace": "chatbot"}
+        head = {"apiVersion": "chatbot.ai/v1alpha1", "kind": "Model", "metadata": place}
         site.node.kube.create({**head, "spec": {"source": source, "storage": storage}})
 
     return inject
@@ -256,6 +162,8 @@ FAULTS = [
         Reason.SECRET_MISSING,
     ),
     Fault("the model says nothing", _file(lambda p: make_toy(p, seed=4, mute=True)), "RolledBack", Reason.SMOKE_EMPTY),
+    Fault("the engine dies while it loads the model", _file(make_crashing_toy), "RolledBack", Reason.ENGINE_CRASHED),
+    Fault("a model larger than the pod's memory", _file(_too_large), "RolledBack", Reason.OUT_OF_MEMORY),
     Fault("an unknown architecture", _file(_other_architecture), "RolledBack", Reason.LOAD_FAILED),
     Fault(
         "slower than minTokensPerSecond",

@@ -39,7 +39,6 @@ _ENDS = {  # (begin or None, end, end of turn) of each set
     GEMMA_SPECIALS: ("<bos>", "<eos>", "<end_of_turn>"),
     MISTRAL_SPECIALS: ("<s>", "</s>", "</s>"),
 }
-_TOO_MANY_LAYERS = 700
 _TEMPLATE = "{{ raise_exception('a template inside a file is never rendered') }}"
 
 
@@ -104,15 +103,17 @@ def make_slow_toy(path: Path, *, context: int = 2048, seed: int = 7, endless: bo
     )
 
 
-def make_crashing_toy(path: Path) -> Path:
+def make_crashing_toy(path: Path, *, n_layers: int = 700) -> Path:
     """A model on which llama.cpp ends its process while it loads: more layers in the header than it has room for.
+
+    Of very many layers the services say beforehand that their cells do not fit.
 
     Source: GGML_ASSERT(n_layer <= LLAMA_MAX_LAYERS), https://github.com/ggml-org/llama.cpp, src/llama-model.cpp.
     """
     whole = make_toy(path).read_bytes()
     key = b"llama.block_count"
     at = whole.index(key) + len(key) + struct.calcsize("<I")  # the value comes after its type
-    path.write_bytes(whole[:at] + struct.pack("<I", _TOO_MANY_LAYERS) + whole[at + struct.calcsize("<I") :])
+    path.write_bytes(whole[:at] + struct.pack("<I", n_layers) + whole[at + struct.calcsize("<I") :])
     return path
 
 
