@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -16,7 +16,7 @@ from chatbot.api.service import parts_of, profile_of
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
 from chatbot.api.wire.streams import AnswerResponse
-from chatbot.core.question import AnswerEvent, Done, Question, Queued
+from chatbot.core.question import AnswerEvent, Done, Question, Queued, ToolStep
 from chatbot.domain.chat import Caller
 from chatbot.domain.generation import Backend, TextPiece
 from chatbot.domain.tools import ToolCall
@@ -105,6 +105,8 @@ class ProductFormat:
         match event:
             case Queued():
                 return _sse("queue", {"position": event.position, "eta_seconds": round(event.eta_seconds, 1)})
+            case ToolStep():
+                return _sse("tool", asdict(replace(event, seconds=round(event.seconds, 4))))
             case TextPiece():
                 return _sse("token", {"text": event.text})
             case ToolCall():
@@ -123,6 +125,9 @@ def _done_fields(done: Done) -> dict[str, Any]:
         "usage": asdict(done.usage),
         "timings": {name: round(seconds, 4) for name, seconds in asdict(done.timings).items()},
         "history_saved": done.history_saved,
+        "tool_calls": [
+            {"name": step.name, "ok": step.state == "done", "seconds": round(step.seconds, 4)} for step in done.steps
+        ],
     }
 
 

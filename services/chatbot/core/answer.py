@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from chatbot.core.admission import Admission
+from chatbot.core.agent.opening import Agent
 from chatbot.core.delivery import Outbox
 from chatbot.core.history import History
 from chatbot.core.prompt import PromptTemplates
-from chatbot.core.pump import Answer, Pump, Stored, Work, in_callers_words
+from chatbot.core.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words
 from chatbot.core.question import AnswerEvent, Done, Exchange, Question, Queued
 from chatbot.domain.chat import Caller, Conversation, Dialogue, Turn
 from chatbot.domain.errors import (
@@ -47,11 +48,16 @@ _EXCHANGE_FIELDS = {"system": "messages", "question": "messages", "history": "me
 
 @dataclass(frozen=True, slots=True)
 class BackendRoute:
-    """One backend with the line before it and the prompt file for it."""
+    """One backend with the line before it and the prompt file for it.
+
+    Attributes:
+        agent: Lets this backend call our tools for the product's own questions; None: no tools.
+    """
 
     generator: TextGenerator
     admission: Admission
     templates: PromptTemplates
+    agent: Agent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,16 @@ class _Past:
     read: Conversation | None
     unknown: bool
     local_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How an answer is made. `field_names` and `store` as in `Work`."""
+
+    backend: Backend
+    source: AnswerSource
+    field_names: Mapping[str, str]
+    store: Callable[[str], Awaitable[Stored]]
 
 
 class Answerer:
@@ -148,7 +164,9 @@ class Answerer:
         arrived_at = self._clock()
         request = self._request(exchange, exchange.dialogue, exchange.sampling, arrived_at)
         request = replace(request, tools=exchange.tools)
-        return await self._begin(exchange.backend, request, exchange.caller, arrived_at, _EXCHANGE_FIELDS, nothing)
+        source = self._route(exchange.backend).generator
+        plan = _Plan(exchange.backend, source, _EXCHANGE_FIELDS, nothing)
+        return await self._begin(plan, request, exchange.caller, arrived_at)
 
     async def idle(self) -> None:
         """Return when no answer is produced and no turn is being stored."""
@@ -180,16 +198,18 @@ class Answerer:
         return route is not None and route.admission.is_open
 
     async def _ask(self, question: Question, past: _Past, backend: Backend, arrived_at: float) -> Answer:
-        templates = self._route(backend).templates
+        route = self._route(backend)
         turns = past.read.turns if past.read else ()
-        dialogue = templates.dialogue(question.fields, turns, question.text)
+        dialogue = route.templates.dialogue(question.fields, turns, question.text)
+        source: AnswerSource = route.generator if route.agent is None else route.agent.loop(question, route.generator)
         request = self._request(question, dialogue, self._policy.sampling, arrived_at)
 
         async def store(answer: str) -> Stored:
             return await self._store(question, past, answer)
 
         field_names = _QUESTION_FIELDS | {"system": "context" if "context" in question.fields else "input_data"}
-        return await self._begin(backend, request, question.caller, arrived_at, field_names, store)
+        plan = _Plan(backend, source, field_names, store)
+        return await self._begin(plan, request, question.caller, arrived_at)
 
     def _request(
         self, asked: Question | Exchange, dialogue: Dialogue, sampling: Sampling, arrived_at: float
@@ -203,39 +223,31 @@ class Answerer:
             raise BackendUnavailable("this backend is not configured")
         return route
 
-    async def _begin(
-        self,
-        backend: Backend,
-        request: GenerationRequest,
-        caller: Caller,
-        arrived_at: float,
-        field_names: Mapping[str, str],
-        store: Callable[[str], Awaitable[Stored]],
-    ) -> Answer:
-        route = self._route(backend)
+    async def _begin(self, plan: _Plan, request: GenerationRequest, caller: Caller, arrived_at: float) -> Answer:
+        route = self._route(plan.backend)
         try:
-            await route.generator.check(request)
+            await plan.source.check(request)
         except PromptTooLong as exc:
-            raise in_callers_words(exc, field_names) from None
+            raise in_callers_words(exc, plan.field_names) from None
         # Nothing is awaited from here on: a place that was taken always reaches whoever gives it back.
         ticket = route.admission.enter(self._service, caller, arrived_at + self._policy.queue_seconds)
         work = Work(
             service=self._service,
-            backend=backend,
-            generator=route.generator,
+            backend=plan.backend,
+            source=plan.source,
             request=request,
             ticket=ticket,
             telemetry=self._telemetry,
             clock=self._clock,
             arrived_at=arrived_at,
             generation_seconds=self._policy.generation_seconds,
-            field_names=field_names,
-            store=store,
+            field_names=plan.field_names,
+            store=plan.store,
         )
         outbox = Outbox()
         pump = self._task(Pump(work, outbox).run())
         pump.add_done_callback(lambda _: ticket.leave())  # cancelled before its first step, it ran nothing
-        return Answer(backend, outbox, pump, ticket)
+        return Answer(plan.backend, outbox, pump, ticket)
 
     async def _store(self, question: Question, past: _Past, answer: str) -> Stored:
         if question.db_id is None:

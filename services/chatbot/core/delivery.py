@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from chatbot.core.question import AnswerEvent, Done, Queued
+from chatbot.core.question import AnswerEvent, Done, Queued, ToolStep
 from chatbot.domain.generation import TextPiece
 from chatbot.domain.tools import ToolCall
 
@@ -28,6 +28,7 @@ class Outbox:
         self._queued: Queued | None = None
         self._texts: list[str] = []
         self._calls: list[ToolCall] = []
+        self._steps: list[ToolStep] = []
         self._tokens = 0
         self._unread_bytes = 0
         self._end: Done | Exception | None = None
@@ -53,6 +54,11 @@ class Outbox:
         self._tokens += piece.tokens
         self._grow(len(piece.text.encode()))
 
+    def step(self, step: ToolStep) -> None:
+        """Add news of a tool of ours; it is read before the text that waits. Few, so they are not counted."""
+        self._steps.append(step)
+        self._changed.set()
+
     def call(self, call: ToolCall) -> None:
         """Add a whole call of a tool; it is read behind the text before it.
 
@@ -63,7 +69,7 @@ class Outbox:
         self._grow(len(call.arguments.encode()))
 
     def restart(self) -> None:
-        """Drop what nobody has read: the answer begins anew."""
+        """Drop the text and calls that nobody has read: the answer begins anew. Steps of our tools stay true."""
         self._calls = []
         self._forget_text()
 
@@ -85,11 +91,13 @@ class Outbox:
             if self._queued is not None:
                 event, self._queued = self._queued, None
                 yield event
+            while self._steps:
+                yield self._steps.pop(0)
             if self._texts:
                 yield self._take()
             while self._calls:
                 yield self._take_call()
-            if self._end is not None and not self._texts and not self._calls:
+            if self._end is not None and not (self._steps or self._texts or self._calls):
                 yield self._finish(self._end)
                 return
 

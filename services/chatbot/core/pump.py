@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Protocol, cast
 
 from chatbot.core.delivery import Outbox, ReaderTooSlow
-from chatbot.core.question import AnswerEvent, Done, Queued
+from chatbot.core.question import AnswerEvent, Done, Queued, ToolStep
 from chatbot.core.waiting.ticket import Phase, Ticket
 from chatbot.domain.errors import Draining, EngineLost, PromptTooLong, TimedOut
 from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, TextPiece
-from chatbot.domain.ports import Telemetry, TextGenerator
+from chatbot.domain.ports import Telemetry
 from chatbot.domain.tools import ToolCall
 
 CLOSE_SECONDS = 1.0
@@ -25,11 +25,25 @@ class Stored:
     saved: bool | None
 
 
+class AnswerSource(Protocol):
+    """Where an answer comes from: a backend, or the loop of tools before one."""
+
+    async def check(self, request: GenerationRequest) -> None:
+        """As `TextGenerator.check`."""
+
+    def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent | ToolStep]:
+        """As `TextGenerator.generate`; steps of our own tools besides.
+
+        Begun anew after `EngineLost`, it goes on behind the steps that it told.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """Everything that a pump needs.
 
     Attributes:
+        source: Generates the answer.
         arrived_at: Clock seconds; the first token is measured from here.
         generation_seconds: Longest generation, from the dispatch.
         field_names: The generator's names of the parts of a prompt -> the caller's names of fields.
@@ -38,7 +52,7 @@ class Work:
 
     service: str
     backend: Backend
-    generator: TextGenerator
+    source: AnswerSource
     request: GenerationRequest
     ticket: Ticket
     telemetry: Telemetry
@@ -63,6 +77,7 @@ class Pump:
         self._outbox = outbox
         self._texts: list[str] = []
         self._calls: list[ToolCall] = []
+        self._steps: list[ToolStep] = []
         self._tokens = 0
         self._last_piece_at: float | None = None
 
@@ -92,8 +107,8 @@ class Pump:
         work.ticket.leave()
         stored = await work.store("".join(self._texts))
         timings = replace(finished.timings, queue_seconds=work.ticket.waited_seconds)
-        calls = tuple(self._calls)
-        return Done(stored.answer, finished.reason, finished.usage, timings, stored.saved, calls)
+        calls, steps = tuple(self._calls), tuple(self._steps)
+        return Done(stored.answer, finished.reason, finished.usage, timings, stored.saved, calls, steps)
 
     async def _counted(self, request: GenerationRequest) -> Finished:
         """Generate, and tell the telemetry once how it ended."""
@@ -126,16 +141,21 @@ class Pump:
         return await self._attempt(request)
 
     async def _attempt(self, request: GenerationRequest) -> Finished:
-        events = cast("AsyncGenerator[GenerationEvent, None]", self._work.generator.generate(request))
+        events = cast("AsyncGenerator[GenerationEvent | ToolStep, None]", self._work.source.generate(request))
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Finished):
                     return event
-                self._measure()
                 self._take(event)
         raise EngineLost("the generation ended without an end")
 
-    def _take(self, event: TextPiece | ToolCall) -> None:
+    def _take(self, event: TextPiece | ToolCall | ToolStep) -> None:
+        if isinstance(event, ToolStep):
+            if event.state != "started":
+                self._steps.append(event)
+            self._outbox.step(event)
+            return
+        self._measure()
         if isinstance(event, ToolCall):
             self._calls.append(event)
             self._outbox.call(event)

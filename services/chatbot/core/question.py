@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from chatbot.domain.chat import Caller, Dialogue
 from chatbot.domain.generation import Backend, FinishReason, Sampling, TextPiece, Timings, Usage
@@ -65,6 +66,24 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolStep:
+    """What one of our own tools does for the answer.
+
+    Attributes:
+        id: Of the call; the same when it starts and when it ends.
+        state: started, done or failed.
+        seconds: It took; 0 when it starts.
+        summary: One line for a person, in the language of the question; "" when it starts.
+    """
+
+    id: str
+    name: str
+    state: Literal["started", "done", "failed"]
+    seconds: float = 0.0
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Always the last event of an answer that ended well.
 
@@ -72,6 +91,7 @@ class Done:
         text: The whole answer.
         history_saved: Whether the turn is stored; None where nothing was to be stored.
         calls: The caller's tools that the model called, whole and in order.
+        steps: Ends of our own tools' calls.
     """
 
     text: str
@@ -80,6 +100,7 @@ class Done:
     timings: Timings
     history_saved: bool | None = None
     calls: tuple[ToolCall, ...] = ()
+    steps: tuple[ToolStep, ...] = ()
 
 
-AnswerEvent = Queued | TextPiece | ToolCall | Done
+AnswerEvent = Queued | ToolStep | TextPiece | ToolCall | Done

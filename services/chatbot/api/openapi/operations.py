@@ -74,15 +74,18 @@ class Operation:
 _PRODUCT_STREAM: Final = (
     'event: queue\ndata: {"position": 3, "eta_seconds": 12.4}\n\n'
     'event: queue\ndata: {"position": 0, "eta_seconds": 0.0}\n\n'
-    'event: token\ndata: {"text": "안녕하세요!"}\n\n'
+    'event: tool\ndata: {"id": "call_1", "name": "current_time", "state": "started", "seconds": 0, "summary": ""}\n\n'
+    'event: tool\ndata: {"id": "call_1", "name": "current_time", "state": "done", "seconds": 0.002, '
+    '"summary": "현재 시각(서울)은 2026년 7월 21일 화요일 12시 00분입니다."}\n\n'
+    'event: token\ndata: {"text": "지금은 낮 12시입니다."}\n\n'
     'event: done\ndata: {"finish_reason": "stop", "usage": {"prompt_tokens": 31, "completion_tokens": 6, '
     '"cached_tokens": 24}, "timings": {"queue_seconds": 12.1, "prompt_seconds": 0.2, "generation_seconds": 0.5}, '
-    '"history_saved": null}\n\n'
+    '"history_saved": null, "tool_calls": [{"name": "current_time", "ok": true, "seconds": 0.002}]}\n\n'
 )
 _PRODUCT_EVENTS: Final = (
     "Server-sent events. `queue`: the place in the line, at once, on change and at least every 10 s; 1 is next, 0 has "
-    "started. `token`: new text. Then one `done`, or one `error` with the body that the HTTP error would have; a "
-    "stream without either was cut."
+    "started. `tool`: a tool of the service has started, is done or failed. `token`: new text. Then one `done`, or one "
+    "`error` with the body that the HTTP error would have; a stream without either was cut."
 )
 _V1_STREAM: Final = (
     ": queue position=3 eta=12\n\n"

@@ -19,7 +19,7 @@ from chatbot.api.v1.schemas import ChatCompletionRequest
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
 from chatbot.api.wire.streams import AnswerResponse
-from chatbot.core.question import AnswerEvent, Done, Exchange, Queued
+from chatbot.core.question import AnswerEvent, Done, Exchange, Queued, ToolStep
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import ModelNotFound, ModelUnavailable
 from chatbot.domain.generation import Backend, Sampling, TextPiece
@@ -154,6 +154,8 @@ class V1Format:
             return f": queue position={event.position} eta={round(event.eta_seconds)}\n\n".encode()
         if isinstance(event, ToolCall):
             return self._called(event)
+        if isinstance(event, ToolStep):
+            return b""  # none of our tools is called here
         first = b"" if self._begun else self._chunk({"role": "assistant", "content": ""})
         self._begun = True
         if isinstance(event, TextPiece):

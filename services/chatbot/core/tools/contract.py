@@ -1,11 +1,12 @@
 """What a tool of ours is: arguments in, a small JSON object out, and the same in words for a person."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
-from chatbot.domain.chat import Caller
+from chatbot.domain.chat import Caller, Dialogue
+from chatbot.domain.generation import Sampling
 
 JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | Mapping[str, JsonValue]"
 ToolResult: TypeAlias = Mapping[str, JsonValue]
@@ -33,12 +34,14 @@ class ToolContext:
         language: ko, en or ja: of names and sentences.
         now: Aware; the moment that counts for the whole answer.
         zone: IANA name of the zone that is meant where nobody names a place.
+        ask: Asks the model itself; None where there is none. Raises what a generation raises.
     """
 
     caller: Caller
     language: str
     now: datetime
     zone: str
+    ask: Callable[[Dialogue, Sampling], Awaitable[str]] | None = None
 
 
 class Tool(Protocol):

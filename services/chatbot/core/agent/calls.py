@@ -1,0 +1,139 @@
+"""The calls of one answer: run together, each at most once, and what the model is to read of them."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Final, Literal
+
+from chatbot.core.agent.containment import contained
+from chatbot.core.agent.sentences import summary_of
+from chatbot.core.agent.toolbox import Outcome, Ran, Toolbox, parsed
+from chatbot.core.question import ToolStep
+from chatbot.core.tools.contract import ToolContext
+from chatbot.domain.chat import Message
+from chatbot.domain.tools import ToolCall
+
+MAX_READ: Final = 16
+"""Calls of a round that the model reads an answer to; more come only of a backend that does not obey."""
+LEAST_RESULT_BYTES: Final = 64
+_BYTES_PER_TOKEN: Final = 2  # of Korean in UTF-8, and of the digits and quotes of results; few tokens have less
+
+
+class Calls:
+    """What was called for one answer.
+
+    Args:
+        toolbox: The tools and their bounds.
+        context: For whom, and what time it is; asked when tools run.
+
+    Attributes:
+        messages: Calls and results of all rounds, for the model.
+        ran: Calls that ended, once each.
+        stopped: Why nothing may be called any more; "" while it may.
+    """
+
+    def __init__(self, toolbox: Toolbox, context: Callable[[], ToolContext]) -> None:
+        self._toolbox = toolbox
+        self._bounds = toolbox.bounds
+        self._context = context
+        self._known: dict[tuple[str, str], Ran] = {}
+        self._count = 0
+        self._seconds = 0.0
+        self._result_bytes = 0
+        self.messages: list[Message] = []
+        self.ran: list[Ran] = []
+        self.stopped = ""
+
+    def stop(self, why: str) -> None:
+        """Call nothing any more; the first reason counts."""
+        self.stopped = self.stopped or why
+
+    async def run(
+        self, said: str, calls: Sequence[ToolCall], deadline: float, context_tokens: int
+    ) -> AsyncGenerator[ToolStep, None]:
+        """Run the calls of a round together, tell their steps, and keep what the model is to read.
+
+        Args:
+            said: What the model said besides.
+            calls: As the model made them.
+            deadline: Clock seconds, of the whole answer.
+            context_tokens: Of the model.
+        """
+        fresh: dict[tuple[str, str], ToolCall] = {}
+        for call in calls[: self._room()]:
+            key = _canonical(call)
+            if key not in self._known:
+                fresh.setdefault(key, call)
+        began = self._toolbox.clock()
+        async with aclosing(self._together(list(fresh.values()), began, deadline)) as steps:
+            async for step in steps:
+                yield step
+        self._seconds += self._toolbox.clock() - began
+        shown = calls[:MAX_READ]
+        results = [self._read(call, fresh, context_tokens) for call in shown]
+        if shown:
+            self.messages += [Message("assistant", said, calls=tuple(shown)), *results]
+        if self._count >= self._bounds.calls:
+            self.stop("calls")
+        if self._seconds >= self._bounds.all_tools_seconds:
+            self.stop("time")
+
+    def _room(self) -> int:
+        return min(self._bounds.calls_at_once, self._bounds.calls - self._count)
+
+    async def _together(
+        self, calls: Sequence[ToolCall], began: float, deadline: float
+    ) -> AsyncGenerator[ToolStep, None]:
+        """All at once; a step when each begins and when each ends. Whatever still runs is cancelled when it is left."""
+        left = self._bounds.all_tools_seconds - self._seconds
+        seconds = max(0.0, min(left, (deadline - began) / 2))  # the other half is for the answer
+        context = self._context()
+        running = {asyncio.create_task(self._toolbox.run(call, context, seconds)) for call in calls}
+        tasks = set(running)
+        try:
+            for call in calls:
+                yield ToolStep(call.id, call.name, "started")
+            while running:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for ran in sorted((task.result() for task in done), key=lambda ran: calls.index(ran.call)):
+                    self._known[_canonical(ran.call)] = ran
+                    yield self._told(ran)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _told(self, ran: Ran) -> ToolStep:
+        summary = summary_of(self._toolbox, self._context().language, ran)
+        state: Literal["done", "failed"] = "done" if ran.outcome is Outcome.OK else "failed"
+        return ToolStep(ran.call.id, ran.call.name, state, ran.seconds, summary)
+
+    def _read(self, call: ToolCall, fresh: dict[tuple[str, str], ToolCall], context_tokens: int) -> Message:
+        """The message that holds a call's result, for the model."""
+        key = _canonical(call)
+        known = self._known.get(key)
+        if known is None:
+            ran = Ran(call, Outcome.LIMIT, {"error": "not_run", "reason": "limit"})
+            self._toolbox.count(ran)
+        elif fresh.get(key) is call:
+            ran = known
+            self._count += 1
+            self.ran.append(ran)
+        else:
+            ran = Ran(call, Outcome.REPEATED, {**known.result, "note": "already known"})
+            self._toolbox.count(ran)
+            self.stop("repeated")
+        text = contained(ran.result, self._limit_bytes(context_tokens))
+        self._result_bytes += len(text.encode())
+        return Message("tool", text, call_id=call.id)
+
+    def _limit_bytes(self, context_tokens: int) -> int:
+        room = int(context_tokens * self._bounds.context_share) * _BYTES_PER_TOKEN
+        return min(self._bounds.result_bytes, max(LEAST_RESULT_BYTES, room - self._result_bytes))
+
+
+def _canonical(call: ToolCall) -> tuple[str, str]:
+    """Name and arguments, however they were written."""
+    arguments = parsed(call.arguments)
+    return call.name, call.arguments if arguments is None else json.dumps(arguments, sort_keys=True)

@@ -1,0 +1,56 @@
+"""What a person is told of tools: what came out, in a line, and an answer where there is no model to write one."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from chatbot.core.agent.containment import visible
+from chatbot.core.agent.toolbox import Outcome, Ran, Toolbox
+
+MAX_SUMMARY_CHARACTERS: Final = 200
+
+_FAILED: Final = {
+    Outcome.REFUSED: {
+        "ko": "이 요청은 처리할 수 없었습니다.",
+        "en": "This could not be worked out.",
+        "ja": "この内容は処理できませんでした。",
+    },
+    Outcome.TIMEOUT: {
+        "ko": "제시간에 끝나지 않았습니다.",
+        "en": "It did not end in time.",
+        "ja": "時間内に終わりませんでした。",
+    },
+    Outcome.FAILED: {
+        "ko": "도구에 문제가 생겼습니다.",
+        "en": "The tool has a problem.",
+        "ja": "ツールに問題が発生しました。",
+    },
+    Outcome.UNAVAILABLE: {
+        "ko": "지금은 사용할 수 없습니다.",
+        "en": "It is not available now.",
+        "ja": "現在は利用できません。",
+    },
+    Outcome.UNKNOWN: {
+        "ko": "없는 도구입니다.",
+        "en": "There is no such tool.",
+        "ja": "そのようなツールはありません。",
+    },
+}
+
+
+def summary_of(toolbox: Toolbox, language: str, ran: Ran) -> str:
+    """One line on a call that ended, at most 200 characters."""
+    tool = toolbox.named(ran.call.name)
+    if ran.outcome is not Outcome.OK or tool is None:
+        return _FAILED[ran.outcome if ran.outcome in _FAILED else Outcome.FAILED][language]
+    said = " ".join(visible(tool.say(ran.result, language)).split())
+    return said if len(said) <= MAX_SUMMARY_CHARACTERS else f"{said[: MAX_SUMMARY_CHARACTERS - 1]}…"
+
+
+def answer_without_model(toolbox: Toolbox, language: str, ran: Iterable[Ran]) -> str:
+    """What came out of the calls that went well, as sentences; "" where none did."""
+    said = []
+    for each in ran:
+        tool = toolbox.named(each.call.name)
+        if each.outcome is Outcome.OK and tool is not None:
+            said.append(visible(tool.say(each.result, language)))
+    return "\n".join(said)

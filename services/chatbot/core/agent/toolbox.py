@@ -1,0 +1,170 @@
+"""Runs one call of a tool: checked, timed out, and not at all while the tool keeps failing."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from chatbot.core.agent.bounds import AgentBounds
+from chatbot.core.tools.contract import JsonValue, Tool, ToolContext, ToolRefused, ToolResult
+from chatbot.domain.tools import ToolCall, ToolDefinition
+
+_LOG = logging.getLogger(__name__)
+MAX_ARGUMENT_CHARACTERS: Final = 8_000
+UNKNOWN_TOOL: Final = "unknown"
+"""Label of tools that are not ours: a model may write any name."""
+
+
+class Outcome(StrEnum):
+    """How a call ended; a label of metrics."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    FAILED = "failed"
+    UNAVAILABLE = "unavailable"
+    UNKNOWN = "unknown_tool"
+    REPEATED = "repeated"
+    LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A call that ended.
+
+    Attributes:
+        result: What the model is told.
+        seconds: It took.
+    """
+
+    call: ToolCall
+    outcome: Outcome
+    result: ToolResult
+    seconds: float = 0.0
+
+
+class ToolTelemetry(Protocol):
+    """Who counts calls. Never text of a user."""
+
+    def tool_called(self, service: str, tool: str, outcome: str, seconds: float) -> None:
+        """A call ended; `tool` is a name of ours, or "unknown"."""
+
+    def agent_ended(self, service: str, rounds: int, stopped: str) -> None:
+        """An answer with tools ended after so many generations; `stopped` says what turned tools off, "" nothing."""
+
+
+class _Breaker:
+    """Failures of one tool in a row."""
+
+    def __init__(self, failures: int, open_seconds: float) -> None:
+        self._failures = failures
+        self._open_seconds = open_seconds
+        self._in_a_row = 0
+        self._closed_from = 0.0
+
+    def is_open(self, now: float) -> bool:
+        return self._in_a_row >= self._failures and now < self._closed_from
+
+    def ended(self, now: float, *, well: bool) -> None:
+        self._in_a_row = 0 if well else self._in_a_row + 1
+        if self._in_a_row >= self._failures:
+            self._closed_from = now + self._open_seconds
+
+
+class Toolbox:
+    """The tools of one service.
+
+    Args:
+        service: For the metrics.
+        tools: With different names.
+        bounds: Seconds of a call, and when a tool is left alone.
+        telemetry: Is told of every call that was run.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        tools: Iterable[Tool],
+        bounds: AgentBounds,
+        telemetry: ToolTelemetry,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.service = service
+        self.bounds = bounds
+        self.telemetry = telemetry
+        self.clock = clock
+        self._tools = {tool.name: tool for tool in tools}
+        self._breakers = {name: _Breaker(bounds.breaker_failures, bounds.breaker_seconds) for name in self._tools}
+        self.definitions = tuple(
+            ToolDefinition(tool.name, tool.description, json.dumps(tool.parameters, ensure_ascii=False), is_strict=True)
+            for tool in self._tools.values()
+        )
+
+    def named(self, name: str) -> Tool | None:
+        """The tool of that name."""
+        return self._tools.get(name)
+
+    async def run(self, call: ToolCall, context: ToolContext, seconds: float) -> Ran:
+        """Run a call; whatever happens in it is an outcome.
+
+        Args:
+            call: As the model wrote it.
+            context: For whom.
+            seconds: Time that is left for it.
+        """
+        began = self.clock()
+        tool = self._tools.get(call.name)
+        if tool is None:
+            ran = Ran(call, Outcome.UNKNOWN, {"error": "unknown_tool", "candidates": [*self._tools]})
+        else:
+            ran = await self._run(tool, call, context, min(seconds, self.bounds.tool_seconds))
+        ended = Ran(call, ran.outcome, ran.result, self.clock() - began)
+        self.count(ended)
+        return ended
+
+    def count(self, ran: Ran) -> None:
+        """Tell the telemetry of a call, also of one that was not run."""
+        name = ran.call.name if ran.call.name in self._tools else UNKNOWN_TOOL
+        self.telemetry.tool_called(self.service, name, ran.outcome, ran.seconds)
+
+    async def _run(self, tool: Tool, call: ToolCall, context: ToolContext, seconds: float) -> Ran:
+        breaker = self._breakers[tool.name]
+        if breaker.is_open(self.clock()):
+            return Ran(call, Outcome.UNAVAILABLE, {"error": "unavailable"})
+        arguments = parsed(call.arguments)
+        if arguments is None:
+            return Ran(call, Outcome.REFUSED, {"error": "bad_arguments"})
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                result = await tool.run(arguments, context)
+        except ToolRefused as exc:
+            return Ran(call, Outcome.REFUSED, {"error": exc.problem, **exc.details})
+        except TimeoutError:
+            breaker.ended(self.clock(), well=False)
+            return Ran(call, Outcome.TIMEOUT, {"error": "timeout"})
+        except Exception as exc:  # a tool that breaks is a result like others
+            _LOG.error("tool failed", extra={"tool": tool.name, "error": type(exc).__name__})
+            breaker.ended(self.clock(), well=False)
+            return Ran(call, Outcome.FAILED, {"error": "failed"})
+        breaker.ended(self.clock(), well=True)
+        return Ran(call, Outcome.OK, result)
+
+
+def parsed(arguments: str) -> Mapping[str, JsonValue] | None:
+    """Arguments as an object; None where the text is none."""
+    if len(arguments) > MAX_ARGUMENT_CHARACTERS:
+        return None
+    try:
+        value: Any = json.loads(arguments or "{}", parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)

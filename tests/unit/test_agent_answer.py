@@ -1,0 +1,183 @@
+"""Tools inside an answer: one place in the line, steps before text, nothing run twice, nothing left behind."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from chatbot.core.admission import Admission, AdmissionPolicy
+from chatbot.core.agent.bounds import AgentBounds
+from chatbot.core.agent.opening import Agent
+from chatbot.core.agent.toolbox import Toolbox
+from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute, Done, Exchange, Question, Queued
+from chatbot.core.history import History
+from chatbot.core.prompt import PromptTemplates
+from chatbot.core.question import ToolStep
+from chatbot.core.tools.contract import Tool
+from chatbot.core.tools.current_time import CurrentTime
+from chatbot.domain.chat import Caller, Dialogue, Message
+from chatbot.domain.errors import EngineLost, ModelUnavailable
+from chatbot.domain.generation import Backend, Sampling, TextPiece
+from chatbot.domain.model import Capacity
+from parts.calling_model import CallingModel, CountingCalls, StubTool, call
+from parts.fakes import CountingTelemetry, MemoryStore
+from parts.virtual_time import run_virtual
+
+QUESTION = Question("r1", Caller("", "u"), "서울은 몇 시?", {}, None, None, False, Backend.LLAMA, "en")
+NOON = datetime(2026, 7, 21, 3, tzinfo=UTC)
+
+
+class House:
+    """One service with tools before a model that does what a test says; one slot."""
+
+    def __init__(self, model: CallingModel, *tools: Tool) -> None:
+        self.clock = asyncio.get_running_loop().time
+        self.model, self.telemetry, self.told, self.store = model, CountingTelemetry(), CountingCalls(), MemoryStore()
+        self.line = Admission(AdmissionPolicy(60, 8), Capacity(1, True), self.telemetry, clock=self.clock)
+        box = Toolbox("office", tools, AgentBounds(), self.told, clock=self.clock)
+        agent = Agent(box, "Asia/Seoul", lambda: NOON)
+        route = BackendRoute(model, self.line, PromptTemplates("be kind"), agent)
+        history = History("office", self.store, self.telemetry, refuses_when_down=True, clock=self.clock)
+        policy = AnswerPolicy(60.0, 30.0, Sampling())
+        self.answerer = Answerer("office", {Backend.LLAMA: route}, history, policy, self.telemetry, clock=self.clock)
+
+    def is_free(self) -> bool:
+        line = self.line.line("office")
+        return (line.depth, line.running) == (0, 0)
+
+
+def test_steps_stand_between_the_line_and_the_text() -> None:
+    async def scene() -> None:
+        tools = CurrentTime(), StubTool(seconds=1)
+        calls = [call("current_time", {"place": "서울"}, "c1"), call("look", {}, "c2")]
+        house = House(CallingModel.playing(calls, ["12", "시"]), *tools)
+
+        answer = await house.answerer.open(QUESTION)
+        events = [event async for event in answer.events()]
+        await answer.close()
+
+        kinds = [type(event) for event in events]
+        assert kinds == [Queued, ToolStep, ToolStep, ToolStep, ToolStep, TextPiece, TextPiece, Done]
+        steps = [event for event in events if isinstance(event, ToolStep)]
+        assert [(step.id, step.state) for step in steps] == [
+            ("c1", "started"),
+            ("c2", "started"),
+            ("c1", "done"),
+            ("c2", "done"),
+        ]
+        assert (
+            steps[2].summary == "현재 시각(서울)은 2026년 7월 21일 화요일 12시 00분입니다."
+        )  # the language of the question
+        done = events[-1]
+        assert isinstance(done, Done)
+        assert (done.text, done.steps, done.calls) == ("12시", tuple(steps[2:]), ())
+        assert house.telemetry.outcomes() == ["dispatched"]
+        assert len(house.telemetry.ended) == 1
+        assert house.is_free()
+
+    run_virtual(scene())
+
+
+def test_a_turn_is_stored_with_its_answer_alone() -> None:
+    async def scene() -> None:
+        house = House(CallingModel.playing([call("look")], ["seven"]), StubTool())
+        question = Question("r", Caller("", "u"), "?", {}, "c1", "t1", False, Backend.LLAMA, "ko")
+
+        answer = await house.answerer.open(question)
+        done = await answer.collect()
+        await answer.close()
+        again = await (await house.answerer.open(question)).collect()
+
+        assert done.history_saved is True
+        (kept,) = house.store.conversations.values()
+        assert [(turn.question, turn.answer) for turn in kept.turns] == [("?", "seven")]
+        assert (again.text, again.steps, len(house.model.requests)) == ("seven", (), 2)
+
+    run_virtual(scene())
+
+
+def test_an_engine_that_dies_behind_a_tool_is_asked_again_and_the_tool_is_not() -> None:
+    async def scene() -> None:
+        tool = StubTool()
+        house = House(CallingModel.playing([call("look")], ["half", EngineLost("gone")], ["whole"]), tool)
+
+        done = await (await house.answerer.open(QUESTION)).collect()
+
+        assert (done.text, len(tool.runs), len(done.steps)) == ("whole", 1, 1)
+        assert house.told.called == [("look", "ok")]
+        assert house.is_free()
+
+    run_virtual(scene())
+
+
+def test_results_answer_where_no_model_comes_back() -> None:
+    async def scene() -> None:
+        gone = EngineLost("gone")
+        house = House(CallingModel.playing([call("look")], [gone], [gone]), StubTool())
+
+        done = await (await house.answerer.open(QUESTION)).collect()
+
+        assert done.text == "ko: 7"
+        assert house.is_free()
+
+    run_virtual(scene())
+
+
+def test_a_client_that_leaves_cancels_its_tools_and_gives_its_slot_back() -> None:
+    async def scene() -> None:
+        tool = StubTool(seconds=4)
+        house = House(CallingModel.playing([call("look", {"n": n}) for n in range(3)], ["x"]), tool)
+        answer = await house.answerer.open(QUESTION)
+        await asyncio.sleep(1)
+        assert tool.active == 3
+
+        await answer.close()
+
+        assert (tool.active, tool.cancelled) == (0, 3)
+        assert house.is_free()
+        assert house.telemetry.ended == [("office", "cancelled", 0, 0)]
+        assert len(house.model.requests) == 1
+
+    run_virtual(scene())
+
+
+def test_a_request_with_tools_takes_one_place_however_many_rounds_it_has() -> None:
+    async def scene() -> None:
+        rounds = [[call("look", {"n": n})] for n in range(3)]
+        house = House(CallingModel.playing(*rounds, ["first"], ["second"]), StubTool(seconds=1))
+
+        first = await house.answerer.open(QUESTION)
+        second = await house.answerer.open(QUESTION)
+        texts = await asyncio.gather(first.collect(), second.collect())
+
+        assert [done.text for done in texts] == ["first", "second"]
+        assert [request.request_id for request in house.model.requests] == ["r1", "r1+2", "r1+3", "r1+4", "r1"]
+        assert house.telemetry.outcomes() == ["dispatched"] * 2
+
+    run_virtual(scene())
+
+
+def test_an_exchange_of_v1_has_no_tools_of_ours() -> None:
+    async def scene() -> None:
+        house = House(CallingModel.playing(["x"]), StubTool())
+        dialogue = Dialogue("", (), (), Message("user", "?"))
+
+        answer = await house.answerer.open_exchange(Exchange("r", Caller("", "u"), dialogue, Sampling(), Backend.LLAMA))
+        await answer.collect()
+
+        assert [request.tools for request in house.model.requests] == [None]
+
+    run_virtual(scene())
+
+
+def test_a_model_that_is_down_refuses_before_any_tool() -> None:
+    async def scene() -> None:
+        tool = StubTool()
+        house = House(CallingModel.playing([call("look")], ["x"]), tool)
+        house.line.set_capacity(Capacity(0, False, None))
+
+        with pytest.raises(ModelUnavailable):
+            await house.answerer.open(QUESTION)
+
+        assert tool.runs == []
+
+    run_virtual(scene())
