@@ -273,7 +273,7 @@ async def test_document_that_never_gets_done_is_given_up(store: SqliteDocuments,
 async def test_released_document_costs_no_try(store: SqliteDocuments) -> None:
     document = await store.add(ALICE, upload())
     for _ in range(9):
-        await store.release(await claimed(store))
+        await store.release(await claimed(store), counts_try=False)
 
     assert (await state(store, document)).tries == 0
 
@@ -282,7 +282,7 @@ async def test_passages_of_other_code_are_thrown_away(store: SqliteDocuments) ->
     await store.add(ALICE, upload())
     job = await claimed(store, pipeline=1)
     await store.store_chunks(job, passages(RULES))
-    await store.release(job)
+    await store.release(job, counts_try=True)
 
     newer = await claimed(store, pipeline=2)
 
@@ -342,7 +342,7 @@ async def test_erasure_wins_over_a_running_job(store: SqliteDocuments) -> None:
     for write in (store.store_chunks(job, passages(["x"], 3)), store.complete(job), store.beat(job)):
         with pytest.raises(LeaseLost):
             await write
-    await store.release(job)
+    await store.release(job, counts_try=True)
     assert await store.listing(ALICE, limit=9) == () == await search(store, ALICE, "연차")
 
 

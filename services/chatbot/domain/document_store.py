@@ -117,8 +117,8 @@ class DocumentStore(Protocol):
             LeaseLost: See there.
         """
 
-    async def release(self, job: Job) -> None:
-        """Give the document back unfinished, at once, without counting the try. Nothing happens where it was lost."""
+    async def release(self, job: Job, *, counts_try: bool) -> None:
+        """Give the document back unfinished, at once. Nothing happens where the lease was lost."""
 
     async def tidy(self) -> None:
         """Remove the last traces of erased text from the index; does a bounded amount of work."""

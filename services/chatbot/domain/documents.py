@@ -19,7 +19,7 @@ class DocumentState(StrEnum):
 
 
 class FailureReason(StrEnum):
-    """Why a document cannot be searched. Closed: each has a remedy in `chatbot.core.retrieval.remedies`."""
+    """Why a document cannot be searched. Closed: each has a remedy of its own."""
 
     TOO_LARGE = "too_large"
     ENCRYPTED = "encrypted"

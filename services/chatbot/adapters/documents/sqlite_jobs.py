@@ -118,12 +118,12 @@ def fail(connection: sqlite3.Connection, job: Job, reason: FailureReason) -> Non
         documents.end(connection, _held(connection, job), DocumentState.FAILED, reason)
 
 
-def release(connection: sqlite3.Connection, job: Job) -> None:
-    """Give a claim back without counting the try."""
+def release(connection: sqlite3.Connection, job: Job, *, counts_try: bool) -> None:
+    """Give a claim back."""
     with transaction(connection):
         connection.execute(
-            "UPDATE documents SET state = 'queued', lease = '', lease_until = 0, tries = tries - 1 WHERE lease = ?",
-            (job.lease,),
+            "UPDATE documents SET state = 'queued', lease = '', lease_until = 0, tries = tries - ? WHERE lease = ?",
+            (0 if counts_try else 1, job.lease),
         )
 
 

@@ -85,9 +85,9 @@ class SqliteDocuments:
         """Give a document up."""
         await self._written.call(lambda c: jobs.fail(c, job, reason))
 
-    async def release(self, job: Job) -> None:
+    async def release(self, job: Job, *, counts_try: bool) -> None:
         """Give a claim back."""
-        await self._written.call(lambda c: jobs.release(c, job))
+        await self._written.call(lambda c: jobs.release(c, job, counts_try=counts_try))
 
     async def tidy(self) -> None:
         """Remove the last traces of erased text."""

@@ -1,0 +1,131 @@
+"""Jobs of documents: claimed, read elsewhere, stored passage by passage, and begun again where a worker was lost."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from chatbot.domain.document_store import DocumentStore, ReaderLost, Reading
+from chatbot.domain.documents import FailureReason, Job, LeaseLost, Unreadable
+from chatbot.domain.errors import StoreUnavailable
+
+PIPELINE = 1
+"""Number of the code that reads, cuts and makes terms. Raise it with any change that moves a passage or a term: half
+read documents are then begun anew."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestPolicy:
+    """Rhythm of a worker, seconds.
+
+    Attributes:
+        beat_seconds: How often it says that it lives: well within a lease.
+        idle_seconds: How long it waits before it looks for work again, if nobody wakes it.
+    """
+
+    beat_seconds: float = 5.0
+    idle_seconds: float = 2.0
+
+
+class Ingestor:
+    """One worker: one document at a time.
+
+    Args:
+        store: Where documents and jobs are.
+        read: Starts to read a job's file in another process; raises `ReaderLost` where there is none to be had.
+        policy: Its rhythm.
+    """
+
+    def __init__(self, store: DocumentStore, read: Callable[[Job], Awaitable[Reading]], policy: IngestPolicy) -> None:
+        self._store = store
+        self._read = read
+        self._policy = policy
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is work: look at once."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; the document that is worked on is then given back."""
+        while True:
+            self._woken.clear()
+            try:
+                if await self.work():
+                    continue
+                await self._store.tidy()
+            except StoreUnavailable:
+                _log.warning("the store of documents does not answer; jobs wait")
+            except Exception as exc:
+                # Only the kind: the message may hold text of a user. The job is begun again after its lease.
+                _log.error("a document's job ended unexpectedly (%s)", type(exc).__name__)
+            try:
+                async with asyncio.timeout(self._policy.idle_seconds):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+
+    async def work(self) -> bool:
+        """Do the next job. False where there is none.
+
+        Raises:
+            StoreUnavailable: The job, if there was one, is done by whoever claims it after its lease.
+        """
+        job = await self._store.claim(PIPELINE)
+        if job is None:
+            return False
+        try:
+            await self._finish(job)
+        except LeaseLost:
+            _log.info("a document was erased, cancelled or taken over while it was read")
+        except asyncio.CancelledError:
+            await asyncio.shield(self._store.release(job, counts_try=False))
+            raise
+        return True
+
+    async def _finish(self, job: Job) -> None:
+        """Bring a job to its end, whatever the file does."""
+        try:
+            await self._beating(job, self._index(job))
+        except Unreadable as exc:
+            await self._store.fail(job, exc.reason)
+        except ReaderLost:
+            _log.warning("the process that read a document was lost; it is begun again")
+            await self._store.release(job, counts_try=True)
+
+    async def _beating(self, job: Job, work: Awaitable[None]) -> None:
+        """Do work while the lease is renewed; it stops when the lease is lost.
+
+        Raises:
+            LeaseLost, StoreUnavailable: The lease could not be renewed.
+        """
+        working = asyncio.ensure_future(work)
+        beating = asyncio.create_task(self._beat(job))
+        try:
+            await asyncio.wait((working, beating), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (working, beating):
+                task.cancel()
+            await asyncio.gather(working, beating, return_exceptions=True)
+        ended = working if not working.cancelled() else beating
+        ended.result()
+
+    async def _beat(self, job: Job) -> None:
+        while True:
+            await asyncio.sleep(self._policy.beat_seconds)
+            await self._store.beat(job)
+
+    async def _index(self, job: Job) -> None:
+        reading = await self._read(job)
+        stored = job.chunks_done
+        try:
+            while not (progress := await reading.next()).is_last:
+                await self._store.store_chunks(job, progress.chunks)
+                stored += len(progress.chunks)
+        finally:
+            await reading.close()
+        if not stored:
+            raise Unreadable(FailureReason.NO_TEXT)
+        await self._store.complete(job)
