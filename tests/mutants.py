@@ -201,7 +201,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 f"{LLM}/engine/sampling/grammar.py",
-                "        return tokens[~np.isin(tokens, self._never)]\n",
+                "        return tokens[self._may_be[tokens]]\n",
                 "        return tokens\n",
             ),
         ),

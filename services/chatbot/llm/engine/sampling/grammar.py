@@ -46,7 +46,8 @@ class Grammar:
             raise InvalidGrammar("a zero byte")
         # llama.cpp compares the text of control tokens like any other's: a grammar that holds that text would let the
         # token itself through. Ends are no text to it.
-        self._never = np.array(sorted(vocabulary.control - vocabulary.ends), np.int32)
+        self._may_be = np.ones(vocabulary.n_tokens, np.bool_)
+        self._may_be[list(vocabulary.control - vocabulary.ends)] = False
         self._pieces = vocabulary.pieces
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.handle: Any = llama_cpp.llama_sampler_init_grammar(vocabulary.handle, data, b"root")
@@ -71,7 +72,7 @@ class Grammar:
 
     def without_control(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         """Those of some tokens that are text, or an end."""
-        return tokens[~np.isin(tokens, self._never)]
+        return tokens[self._may_be[tokens]]
 
     def free(self) -> None:
         """Free it; a second call does nothing."""
