@@ -1,7 +1,12 @@
 """docs/operations.md on one machine: its commands, run as they stand there, on services that run."""
 
 import hashlib
-from collections.abc import Iterator
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -68,6 +73,44 @@ def test_a_key_is_rotated_without_a_gap_and_conversations_stay(tmp_path: Path) -
         assert listed(client, **newest) == []
 
 
+def test_a_key_of_the_store_is_made_rotated_and_revoked(tmp_path: Path, figures: Callable[..., None]) -> None:
+    (tmp_path / "pepper").write_text("0123456789abcdef" * 2)
+    places = {
+        "CHATBOT_AUTH_PEPPER_FILE": str(tmp_path / "pepper"),
+        "CHATBOT_AUTH_SQLITE_PATH": str(tmp_path / "keys.sqlite3"),
+    }
+    typed = {**places, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with asked(tmp_path, tmp_path / "store.sqlite3", **places) as (local, client):
+        assert tell(client, "d").status_code == 401
+        old = follow("key", tmp_path, **typed).strip()
+        new = follow("key-rotate", tmp_path, KEY_ID=old[4:16], **typed).strip()
+        for key in (old, new):
+            assert tell(client, "d", Authorization=f"Bearer {key}").status_code == 200
+            assert listed(client, **{"X-API-Key": key}) == ["d"]
+
+        follow("key-revoke", tmp_path, KEY_ID=old[4:16], **typed)
+        revoked = time.monotonic()
+        while client.get("/key", headers={"X-API-Key": old}).status_code == 200:
+            assert time.monotonic() - revoked < 60, "a minute is far more than the ten seconds that are promised"
+            time.sleep(0.05)
+        figures(seconds_to_refusal=round(time.monotonic() - revoked, 2))
+
+        assert client.get("/key", headers={"X-API-Key": new}).json()["id"] == new[4:16]
+        assert all(key not in local.said() for key in (old, new))
+        local.interrupt()  # the last use of keys is written at the end, too
+
+    told = subprocess.run(
+        ["chatbot-keys", "list", "--json"],  # noqa: S607
+        env={**os.environ, **typed},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    shown = {line["id"]: line for line in map(json.loads, told.stdout.splitlines())}
+    assert (shown[old[4:16]]["state"], shown[new[4:16]]["state"]) == ("revoked", "valid")
+    assert "-" not in (shown[old[4:16]]["last_used_at"], shown[new[4:16]]["last_used_at"])
+
+
 def test_a_backup_made_while_it_runs_is_restored(tmp_path: Path) -> None:
     store, backup = tmp_path / "store.sqlite3", tmp_path / "backup.sqlite3"
     places = {"STORE": str(store), "BACKUP": str(backup)}
@@ -84,6 +127,8 @@ def test_a_backup_made_while_it_runs_is_restored(tmp_path: Path) -> None:
 
 
 def test_every_marked_block_is_run_by_a_test() -> None:
-    assert names() == IN_CLUSTER | {"erase", "rotate", "sqlite-backup", "sqlite-restore"}
+    assert names() == IN_CLUSTER | {
+        "erase", "key", "key-revoke", "key-rotate", "rotate", "sqlite-backup", "sqlite-restore",
+    }  # fmt: skip
     with pytest.raises(IndexError):
         commands("no such block")
