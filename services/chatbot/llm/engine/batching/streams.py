@@ -14,6 +14,7 @@ from chatbot.llm.engine.native.model import Context
 from chatbot.llm.engine.native.sizing import Sizes
 
 _MAY_BE_LOST = 64
+_WORTH_COPYING = 8  # a sequence of 2,000 tokens is copied in the time that computing so many takes
 
 
 class Streams:
@@ -53,7 +54,7 @@ class Streams:
         if match.saved is not None:
             return self._restored(match.saved, match.length, prompt)
         source, kept = match.source, match.length
-        if source is None or (kept < WORTH_MOVING and source.length > kept):
+        if source is None or kept < _WORTH_COPYING:
             return Seat(self._activated(self._free(None)), 0, "new")
         if not source.active and source.length - kept <= _MAY_BE_LOST:
             self._shorten(source, kept)
