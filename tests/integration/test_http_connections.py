@@ -48,6 +48,23 @@ async def test_a_connection_may_be_used_again_and_in_advance(tmp_path: Path) -> 
     assert parse(b"HTTP/1.1" + second).status == 200
 
 
+async def test_what_is_written_is_sent_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the first event of a stream waits 40 ms for the client to acknowledge the head."""
+    made: list[int] = []
+    begin = protocol.BoundedProtocol.connection_made
+
+    def connection_made(self: protocol.BoundedProtocol, transport: asyncio.BaseTransport) -> None:
+        begin(self, transport)
+        accepted = transport.get_extra_info("socket")
+        made.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(protocol.BoundedProtocol, "connection_made", connection_made)
+    async with running_service(tmp_path) as service:
+        await send_raw(service.port, request("GET", "/healthz"))
+
+    assert made and all(made)
+
+
 async def test_a_flood_of_requests_in_advance_is_not_read_while_one_is_answered(tmp_path: Path) -> None:
     options = ServiceOptions(generator=StubGenerator(first_seconds=60))
     async with running_service(tmp_path, options) as service:

@@ -109,6 +109,9 @@ class BoundedProtocol(HttpToolsProtocol):
 def _bound_socket(sock: Any) -> None:
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
+    # uvloop does so by itself, asyncio's own loop only where the listening socket was made with the protocol's number.
+    # Else a stream's first event waits for the head to be acknowledged: 40 ms on a connection that is used again.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
