@@ -47,6 +47,19 @@ class _Pauses:
             yield min(_LONGEST_PAUSE_SECONDS, 2.0 ** min(number, 8)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
+class _NoMemory(kopf.DiffBaseStorage):
+    """What Kopf compares for handlers of changes, of which there are none: a copy of every object at every event."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return cast(kopf.BodyEssence, {})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return
+
+
 def registry(add: Callable[[Key, float], None], api: Api) -> kopf.OperatorRegistry:
     """Handlers that put the Model's key on the queue, and the way to log in."""
     handlers = kopf.OperatorRegistry()
@@ -77,6 +90,7 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.peering.standalone = True
     settings.networking.error_backoffs = _Pauses()
+    settings.persistence.diffbase_storage = _NoMemory()
     return settings
 
 

@@ -1,6 +1,7 @@
 """From a Model's key to what planning needs. Keys that are due together are read together."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
@@ -19,7 +20,8 @@ Document = dict[str, Any]
 Key = tuple[str, str]
 """Namespace and name of a Model."""
 
-_GATHERING_SECONDS = 0.05
+_LEAST_GATHERING_SECONDS = 0.05
+_MOST_GATHERING_SECONDS = 1.0
 
 
 class Reader:
@@ -27,7 +29,8 @@ class Reader:
 
     A read never begins before it was asked for, so what is returned is at least as new as the event that caused it.
     1,000 Models that are due at once cost the calls of one. A namespace is read once at a time: who comes meanwhile
-    waits for the next read and shares it, so a slow API server is asked less often, not more.
+    waits for the next read and shares it, so a slow API server is asked less often, not more. A read waits for company
+    as long as the one before took: where there is much to read, half of the time is spent on it, and not all of it.
     """
 
     def __init__(self, api: Api, pages: ModelPages, now: Callable[[], datetime]) -> None:
@@ -36,6 +39,7 @@ class Reader:
         self._now = now
         self._gathering: dict[str, tuple[set[str], asyncio.Task[Snapshot]]] = {}
         self._reading: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._took_seconds: dict[str, float] = {}
 
     async def read(self, key: Key) -> tuple[Model, Observed] | None:
         """A Model and what the cluster shows about it; None where there is no such Model.
@@ -68,9 +72,14 @@ class Reader:
 
     async def _take(self, namespace: str, wanted: set[str]) -> Snapshot:
         async with self._reading[namespace]:
-            await asyncio.sleep(_GATHERING_SECONDS)
+            took_seconds = self._took_seconds.get(namespace, 0.0)
+            await asyncio.sleep(min(max(_LEAST_GATHERING_SECONDS, took_seconds), _MOST_GATHERING_SECONDS))
             del self._gathering[namespace]  # who comes from now on gets the next one
-            return await snapshot.take(self._api, namespace, frozenset(wanted))
+            started = time.monotonic()
+            try:
+                return await snapshot.take(self._api, namespace, frozenset(wanted))
+            finally:
+                self._took_seconds[namespace] = time.monotonic() - started
 
     async def _observed(self, model: Model, seen: Snapshot) -> Observed:
         now = self._now()

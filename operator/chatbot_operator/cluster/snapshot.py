@@ -24,8 +24,8 @@ class Snapshot:
     """Objects as they were read; those of Models that nobody asked about may be missing.
 
     Attributes:
-        models: All Models of the namespace, by name.
-        sharing: Models by the claim that they are on.
+        models: By name: those that were asked about, and those that share a claim with them.
+        sharing: The same by the claim that they are on.
         deployments: By the Model that they consume; so are their pods.
         jobs: By the Model that they bring; so are their pods.
         claims: By name.
@@ -44,12 +44,14 @@ class Snapshot:
 
 async def take(api: Api, namespace: str, wanted: frozenset[str]) -> Snapshot:
     """Read the wanted Models, those that share a claim with them, and everything that belongs to these."""
-    models = {model.name: model for model in map(model_from_dict, await api.find(MODELS, namespace))}
+    documents = await api.find(MODELS, namespace)  # to know who shares a claim; only few of many are looked at closer
+    wanted_claims = {storage.claim_named_in(each) for each in documents if each["metadata"]["name"] in wanted}
+    near = (model_from_dict(each) for each in documents if storage.claim_named_in(each) in wanted_claims)
+    models = {model.name: model for model in near}
     sharing: dict[str, list[Model]] = defaultdict(list)
     for model in models.values():
         sharing[storage.claim_of(model)].append(model)
-    claims = {storage.claim_of(models[name]) for name in wanted if name in models}
-    involved = {model.name for claim in claims for model in sharing[claim]}
+    involved, claims = set(models), set(sharing)
     if not involved:
         return Snapshot(models, sharing, {}, {}, {}, {}, {}, {})
     of_model, of_download = (_selector(label, involved) for label in (names.MODEL_LABEL, names.DOWNLOAD_LABEL))

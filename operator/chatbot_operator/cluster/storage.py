@@ -33,6 +33,11 @@ def claim_of(model: Model) -> str:
     return model.spec.storage.existing_claim or names.claim_name(model.name)
 
 
+def claim_named_in(document: Document) -> str:
+    """The same of a Model as it was read."""
+    return str(document["spec"]["storage"].get("existingClaim") or names.claim_name(document["metadata"]["name"]))
+
+
 def revisions_of(model: Model) -> set[str]:
     """Revisions that a Model wants to stay: target, last good, and the newest good ones."""
     status, limit = model.status, model.spec.revision_history_limit
