@@ -72,6 +72,7 @@ def test_steps_stand_between_the_line_and_the_text() -> None:
         assert (done.text, done.steps, done.calls) == ("12시", tuple(steps[2:]), ())
         assert house.telemetry.outcomes() == ["dispatched"]
         assert len(house.telemetry.ended) == 1
+        assert house.told.ended == [(2, "")]
         assert house.is_free()
 
     run_virtual(scene())

@@ -2,6 +2,9 @@
 
 import pytest
 from chatbot.core.admission import Line
+from chatbot.core.agent.calls import STOP_REASONS
+from chatbot.core.agent.opening import TOOL_NAMES
+from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
 from chatbot.domain.generation import FinishReason
 from chatbot.domain.model import ModelInfo
 from chatbot.server.metrics import METRICS, QUEUE_OUTCOMES, REQUEST_OUTCOMES
@@ -99,6 +102,25 @@ def test_events_are_counted(meters: Meters) -> None:
     assert value(meters, "chatbot_prompt_tokens_total") == 12
     assert value(meters, "chatbot_generation_tokens_total") == 34
     assert value(meters, "chatbot_store_operation_seconds_count", operation="append", outcome="ok") == 1
+
+
+def test_every_end_of_a_tool_has_its_series_from_the_start(meters: Meters) -> None:
+    there = set(scraped(meters))
+
+    for outcome in Outcome:
+        for tool in TOOL_NAMES:
+            if outcome is not Outcome.UNKNOWN:
+                meters.tool_called("office", tool, outcome, 0.002)
+    for outcome in (Outcome.UNKNOWN, Outcome.LIMIT, Outcome.REPEATED):
+        meters.tool_called("office", UNKNOWN_TOOL, outcome, 0.0)
+    for rounds, reason in enumerate(("", *STOP_REASONS), 1):
+        meters.agent_ended("office", rounds, reason)
+
+    assert set(scraped(meters)) == there
+    assert value(meters, "chatbot_tool_calls_total", tool="calculate", outcome="ok") == 1
+    assert value(meters, "chatbot_tool_seconds_count", tool="calculate") == 4  # those that were run
+    assert value(meters, "chatbot_agent_rounds_count") == 1 + len(STOP_REASONS)
+    assert value(meters, "chatbot_agent_stopped_total", reason="repeated") == 1
 
 
 def test_strange_routes_and_statuses_make_no_series(meters: Meters) -> None:

@@ -15,6 +15,7 @@ class Profile:
         title: For people, in the docs.
         default_port: Where `CHATBOT_HTTP_PORT` is not set.
         request: Body of `POST /Llama` and `POST /OpenAI`.
+        has_tools: Whether the local model may call the service's own tools, where no setting says it.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Profile:
     description: str
     default_port: int
     request: type[ChatRequest]
+    has_tools: bool
 
 
 OFFICE: Final = Profile(
@@ -30,6 +32,7 @@ OFFICE: Final = Profile(
     description="A business assistant: kind and concise, in Korean unless the user's language is another.",
     default_port=8002,
     request=OfficeRequest,
+    has_tools=True,
 )
 CHARACTER: Final = Profile(
     name="character",
@@ -37,4 +40,5 @@ CHARACTER: Final = Profile(
     description="Role-play: keeps the persona's personality, way of speaking and setting.",
     default_port=8003,
     request=CharacterRequest,
+    has_tools=False,
 )

@@ -99,6 +99,26 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("chatbot_prompt_tokens_total", _COUNTER, "Prompt tokens of ended generations, cached ones included."),
     Metric("chatbot_generation_tokens_total", _COUNTER, "Tokens generated."),
+    Metric(
+        "chatbot_tool_calls_total",
+        _COUNTER,
+        "Calls of the service's own tools that the model made; a name that it made up is `unknown`.",
+        ("tool", "outcome"),
+    ),
+    Metric("chatbot_tool_seconds", _HISTOGRAM, "Time of a call that was run, seconds.", ("tool",), STEP_SECONDS),
+    Metric(
+        "chatbot_agent_rounds",
+        _HISTOGRAM,
+        "Generations of an answer with tools; 1 called nothing.",
+        (),
+        (1, 2, 3, 4, 5, 6, 7, 8),
+    ),
+    Metric(
+        "chatbot_agent_stopped_total",
+        _COUNTER,
+        "Answers in which the model could call no more tools: a bound was reached, a call repeated, or no room left.",
+        ("reason",),
+    ),
     Metric("chatbot_engine_restarts_total", _COUNTER, "Restarts of the engine process that nobody asked for."),
     Metric(
         "chatbot_store_operation_seconds",

@@ -7,8 +7,9 @@ Secrets come as files (`*_FILE`), so that they are in no environment and no proc
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -222,6 +223,26 @@ class FallbackSettings(Section):
     """Off: nothing leaves the house. On: while no local model serves, except for `local_only` conversations."""
 
 
+class ToolSettings(Section):
+    """Tools that the services run themselves: time, arithmetic, units of measure, the day's fortune, emotion."""
+
+    enabled: bool | None = None
+    """Whether the local model may call them for `/Llama`; each question then begins with a short decision. None: on
+    for office, off for character. The demo model is never offered any."""
+
+    time_zone: str = "Asia/Seoul"
+    """IANA name of the time zone that is meant where a question names no place."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError, LookupError):
+            raise ValueError("no time zone of that name; take one such as Asia/Seoul or UTC") from None
+        return name
+
+
 class PromptSettings(Section):
     """Prompt files."""
 
@@ -263,6 +284,7 @@ class Settings(BaseSettings):
     mongodb: MongoSettings = MongoSettings()
     openai: OpenAISettings = OpenAISettings()
     fallback: FallbackSettings = FallbackSettings()
+    tools: ToolSettings = ToolSettings()
     prompts: PromptSettings = PromptSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()

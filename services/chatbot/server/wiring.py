@@ -14,6 +14,9 @@ from chatbot.api.profiles import Profile
 from chatbot.api.service import HttpLimits, Parts
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.admission import Admission, AdmissionPolicy
+from chatbot.core.agent.bounds import AgentBounds
+from chatbot.core.agent.opening import Agent, built_in
+from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
 from chatbot.core.history import History
 from chatbot.core.performance import Statistics
@@ -29,7 +32,7 @@ from chatbot.server.observe.engine_metrics import EngineReading
 from chatbot.server.observe.telemetry import Meters, Unqueued
 from chatbot.server.serving.gate import Gate
 from chatbot.server.settings import Settings
-from chatbot.server.stores import open_keys, open_store
+from chatbot.server.stores import Documents, open_documents, open_keys, open_store
 
 ModelSource = FixedModel | FollowedModel
 _CLOSE_SECONDS = 5.0
@@ -55,6 +58,7 @@ class Shared:
 
     Attributes:
         remote: The second backend with its own line, None where it is off.
+        documents: Documents and the worker that reads them, None where they are off.
     """
 
     settings: Settings
@@ -64,6 +68,7 @@ class Shared:
     store: ConversationStore
     engine: Engine
     remote: tuple[TextGenerator, Admission] | None
+    documents: Documents | None = None
 
 
 def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
@@ -89,6 +94,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
         store=open_store(settings),
         engine=engine,
         remote=open_remote(settings, meters),
+        documents=open_documents(settings),
     )
 
 
@@ -177,7 +183,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         sampling=sampling,
         may_fall_back=settings.fallback.enabled,
     )
-    routes = _routes(profile.name, shared)
+    routes = _routes(profile, shared)
     refuses = settings.history.when_down == "refuse"
     history = History(profile.name, shared.store, telemetry, refuses_when_down=refuses)
     answerer = Answerer(profile.name, routes, history, policy, telemetry)
@@ -191,6 +197,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         telemetry=shared.meters,
         limits=_limits(settings),
         sampling=sampling,
+        documents=shared.documents.library if shared.documents else None,
     )
     options = HttpOptions(root_path, settings.http.trusted_proxies, settings.http.cors_origins)
     return create_app(profile, parts, options), answerer
@@ -202,16 +209,19 @@ async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
     following = asyncio.create_task(source.follow(shared.engine.host))
     draining = asyncio.create_task(_drain(shared))
     keys = asyncio.create_task(shared.keys.follow())
+    reading = asyncio.create_task(shared.documents.ingestor.run() if shared.documents else asyncio.sleep(0))
     try:
         yield
     finally:
-        for task in (following, draining, keys):
+        for task in (following, draining, keys, reading):
             task.cancel()
-        await asyncio.gather(following, draining, keys, return_exceptions=True)
+        await asyncio.gather(following, draining, keys, reading, return_exceptions=True)
         await shared.engine.host.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await asyncio.gather(shared.store.close(), shared.keys.close())
+                if shared.documents is not None:
+                    await shared.documents.library.store.close()
 
 
 async def idle(shared: Shared, answerers: Sequence[Answerer]) -> None:
@@ -230,17 +240,26 @@ async def _drain(shared: Shared) -> None:
         shared.remote[1].drain()
 
 
-def _routes(service: str, shared: Shared) -> dict[Backend, BackendRoute]:
-    folder = shared.settings.prompts.dir
+def _routes(profile: Profile, shared: Shared) -> dict[Backend, BackendRoute]:
+    folder, service = shared.settings.prompts.dir, profile.name
     engine = shared.engine
     local = PromptTemplates.load(service, Backend.LLAMA, folder)
-    routes = {Backend.LLAMA: BackendRoute(engine.generator, engine.admission, local)}
+    routes = {Backend.LLAMA: BackendRoute(engine.generator, engine.admission, local, _agent(profile, shared))}
     if shared.remote is not None:
         generator, admission = shared.remote
         routes[Backend.OPENAI] = BackendRoute(
             generator, admission, PromptTemplates.load(service, Backend.OPENAI, folder)
         )
     return routes
+
+
+def _agent(profile: Profile, shared: Shared) -> Agent | None:
+    """The local model's tools, None where they are off."""
+    tools = shared.settings.tools
+    is_on = profile.has_tools if tools.enabled is None else tools.enabled
+    if not is_on:
+        return None
+    return Agent(Toolbox(profile.name, built_in(), AgentBounds(), shared.meters), tools.time_zone)
 
 
 def _limits(settings: Settings) -> HttpLimits:

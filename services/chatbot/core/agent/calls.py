@@ -14,6 +14,8 @@ from chatbot.core.tools.contract import ToolContext
 from chatbot.domain.chat import Message
 from chatbot.domain.tools import ToolCall
 
+STOP_REASONS: Final = ("rounds", "calls", "time", "repeated", "cut", "context")
+"""Why nothing may be called any more; a label of metrics."""
 MAX_READ: Final = 16
 """Calls of a round that the model reads an answer to; more come only of a backend that does not obey."""
 LEAST_RESULT_BYTES: Final = 64

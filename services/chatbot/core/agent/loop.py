@@ -91,7 +91,11 @@ class AgentLoop:
             if self._may_try_again(exc) or has_text or not said:
                 raise
             yield TextPiece(said, 0)
+            self._tell()
             yield Finished(FinishReason.STOP, self._spent(), Timings())
+
+    def _tell(self) -> None:
+        """Tell the telemetry; before the end, behind which nobody reads on."""
         if self.calls.stopped != _DEMO:
             self._toolbox.telemetry.agent_ended(self._toolbox.service, self._rounds, self.calls.stopped)
 
@@ -120,6 +124,7 @@ class AgentLoop:
                     yield TextPiece(unsaid, 0)
                 waited = self._toolbox.clock() - began - finished.timings.generation_seconds
                 timings = replace(finished.timings, prompt_seconds=max(finished.timings.prompt_seconds, waited))
+                self._tell()
                 yield replace(finished, usage=self._spent(), timings=timings, reason=_reason(finished))
                 return
             model = self._generator.model()

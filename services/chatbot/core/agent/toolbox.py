@@ -32,6 +32,10 @@ class Outcome(StrEnum):
     LIMIT = "limit"
 
 
+NOT_RUN: Final = (Outcome.UNAVAILABLE, Outcome.UNKNOWN, Outcome.REPEATED, Outcome.LIMIT)
+"""Outcomes of calls that took no time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
     """A call that ended.

@@ -12,6 +12,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import MetricWrapperBase
 
 from chatbot.core.admission import Line
+from chatbot.core.agent.calls import STOP_REASONS
+from chatbot.core.agent.opening import TOOL_NAMES
+from chatbot.core.agent.toolbox import NOT_RUN, UNKNOWN_TOOL, Outcome
 from chatbot.domain.generation import FinishReason
 from chatbot.server.metrics import AUTH_OUTCOMES, METRICS, QUEUE_OUTCOMES, Kind, Metric
 from chatbot.server.observe.engine_metrics import ENGINE_METRICS, EngineCollector, EngineSource
@@ -26,18 +29,25 @@ ROUTES: Final = (
     "/performance",
     "/conversations",
     "/conversations/{db_id}",
+    "/documents",
+    "/documents/{document_id}",
+    "/documents/{document_id}/events",
+    "/documents/{document_id}/cancel",
+    "/rag/query",
     "/info",
     "/healthz",
     "/readyz",
     "other",
 )
-CHAT_ROUTES: Final = ("/Llama", "/OpenAI", "/v1/chat/completions")
-STATUSES: Final = ("200", "204", "400", "401", "403", "404", "405", "408", "409", "413", "422", "429")
+CHAT_ROUTES: Final = ("/Llama", "/OpenAI", "/v1/chat/completions", "/rag/query")
+STATUSES: Final = ("200", "202", "204", "400", "401", "403", "404", "405", "408", "409", "413", "422", "429")
 SERVER_STATUSES: Final = ("500", "503", "504")
 CLIENT_GONE_STATUS: Final = "499"
 GENERATION_ENDS: Final = (*map(str, FinishReason), "cancelled", "timeout", "error")
 STORE_OPERATIONS: Final = ("load", "append", "listing", "erase")
 STORE_OUTCOMES: Final = ("ok", "conflict", "unavailable")
+_OUR_OUTCOMES: Final = tuple(str(outcome) for outcome in Outcome if outcome is not Outcome.UNKNOWN)
+_NOBODYS_OUTCOMES: Final = (Outcome.UNKNOWN, Outcome.LIMIT, Outcome.REPEATED)
 _STATUSES: Final = (*STATUSES, *SERVER_STATUSES, CLIENT_GONE_STATUS)
 _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_auth_requests_total": AUTH_OUTCOMES,
@@ -45,11 +55,16 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_queue_wait_seconds": ("dispatched", "expired", "client_gone"),
     "chatbot_request_duration_seconds": ROUTES,
     "chatbot_generations_total": GENERATION_ENDS,
+    "chatbot_tool_seconds": TOOL_NAMES,
+    "chatbot_agent_stopped_total": STOP_REASONS,
 }
 
 
 class Meters:
-    """All metrics of one process, in a registry of their own. Implements `Telemetry` and `HttpTelemetry`."""
+    """All metrics of one process, in a registry of their own.
+
+    Implements `Telemetry`, `HttpTelemetry` and `ToolTelemetry`.
+    """
 
     def __init__(self, services: Iterable[str]) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
@@ -126,6 +141,18 @@ class Meters:
         self._count("chatbot_prompt_tokens_total", prompt_tokens, service=service)
         self._count("chatbot_generation_tokens_total", completion_tokens, service=service)
 
+    def tool_called(self, service: str, tool: str, outcome: str, seconds: float) -> None:
+        """See `ToolTelemetry`."""
+        self._count("chatbot_tool_calls_total", 1, service=service, tool=tool, outcome=outcome)
+        if outcome not in NOT_RUN:
+            self._observe("chatbot_tool_seconds", seconds, service=service, tool=tool)
+
+    def agent_ended(self, service: str, rounds: int, stopped: str) -> None:
+        """See `ToolTelemetry`."""
+        self._observe("chatbot_agent_rounds", rounds, service=service)
+        if stopped:
+            self._count("chatbot_agent_stopped_total", 1, service=service, reason=stopped)
+
     def store_called(self, service: str, operation: str, outcome: str, seconds: float) -> None:
         """A store call of one service ended."""
         labels = {"service": service, "operation": operation, "outcome": outcome}
@@ -195,6 +222,8 @@ def _label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
         return _request_labels()
     if metric.name == "chatbot_store_operation_seconds":
         return product(STORE_OPERATIONS, STORE_OUTCOMES)
+    if metric.name == "chatbot_tool_calls_total":
+        return [*product(TOOL_NAMES, _OUR_OUTCOMES), *product((UNKNOWN_TOOL,), map(str, _NOBODYS_OUTCOMES))]
     return product(*(_LABELS[metric.name] for _ in metric.labels))
 
 
