@@ -1,7 +1,7 @@
 """One answer with tools: the model calls, the tools run together, and it reads their results until it answers.
 
-The whole loop is one place in the line and one deadline. Of a loop that began anew, because the engine died before a
-word was said, the calls that already ended are not run again.
+The whole loop is one place in the line and one deadline (ADR 0012). Of a loop that began anew, because the engine died
+before a word was said, the calls that already ended are not run again.
 """
 
 from collections.abc import AsyncGenerator, Callable
