@@ -201,8 +201,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 f"{LLM}/engine/sampling/grammar.py",
-                "        return tokens[self._may_be[tokens]]\n",
-                "        return tokens\n",
+                "] = tokens[self._may_be[tokens]]\n",
+                "] = tokens\n",
             ),
         ),
     ),
@@ -355,6 +355,48 @@ MUTANTS: tuple[Mutant, ...] = (
                 "return True",
             ),
         ),
+    ),
+    Mutant(
+        "a key that is being read while it is revoked stays valid",
+        "tests/unit/test_keys_stored.py::test_a_key_that_is_read_while_it_is_revoked_is_read_again",
+        (Edit(f"{CORE}/accounts/stored.py", "self._changes += version != self._version", "self._changes += 0"),),
+    ),
+    Mutant(
+        "a replica looks for revoked keys only now and then",
+        "tests/unit/test_keys_stored.py::test_a_revoked_key_is_refused_by_the_other_replica_at_its_next_look",
+        (Edit(f"{CORE}/accounts/stored.py", "if version != self._version or began", "if began"),),
+    ),
+    Mutant(
+        "an id that is invented is told by the time it takes",
+        "tests/unit/test_keys_stored.py::test_an_unknown_id_is_compared_like_a_known_one",
+        (
+            Edit(
+                f"{CORE}/accounts/stored.py",
+                "if not self._peppers.matches(record or self._nobody, key.text) or record is None:",
+                "if record is None or not self._peppers.matches(record, key.text):",
+            ),
+        ),
+    ),
+    Mutant(
+        "a key may do what its scopes do not name",
+        "tests/integration/test_keys_http.py::test_every_operation_and_every_scope_is_decided",
+        (Edit(f"{API}/accounts/decisions.py", "decision.scope not in rights.scopes", "decision.scope in ()"),),
+    ),
+    Mutant(
+        "a key for the local model gets to the other one by the fallback",
+        "tests/integration/test_keys_http.py::test_a_key_for_the_local_model_never_leaves_it",
+        (
+            Edit(
+                f"{API}/chat.py",
+                "asked.local_only or not context.principal.rights.allows_backend(Backend.OPENAI)",
+                "asked.local_only",
+            ),
+        ),
+    ),
+    Mutant(
+        "a key bound to a user speaks for others",
+        "tests/integration/test_keys_http.py::test_a_key_is_good_only_for_what_it_says",
+        (Edit(f"{API}/accounts/users.py", "and claimed != bound", "and claimed == ()"),),
     ),
     Mutant(
         "an error repeats what was sent",

@@ -54,6 +54,38 @@ def test_every_answer_is_in_the_language(engine: Callable[..., ToyEngine], setti
     assert len(set(each.answers.values())) > 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[]", '{"a":[]}', '"x"', '["a]","}"]', '{"a":{"b":"\\"}"}}'],
+    ids=["list", "object", "string", "marks", "deep"],
+)
+def test_the_end_behind_whole_json_is_not_computed(engine: Callable[..., ToyEngine], text: str) -> None:
+    each = engine(shows_ids=False)
+    grammar = f"root ::= {json.dumps(text)}\n"
+    tokens = tokens_of(each, grammar, text)
+    answer = each.answer(PROMPT, grammar=grammar, max_tokens=tokens)
+
+    assert (answer, each.finishes["alone"]["finish"], each.finishes["alone"]["completion_tokens"]) == (
+        text,
+        "stop",
+        tokens,
+    )
+
+
+def tokens_of(each: ToyEngine, grammar: str, text: str) -> int:
+    """How many tokens the model writes it in."""
+    assert each.answer(PROMPT, grammar=grammar, max_tokens=100) == text
+    return int(each.finishes["alone"]["completion_tokens"])
+
+
+def test_what_may_go_on_does_not_end_there(engine: Callable[..., ToyEngine]) -> None:
+    each = engine(shows_ids=False)
+    answers = {each.answer([*PROMPT, n], grammar='root ::= "[]" "]"? | "\\"" "\\""{2}\n') for n in range(40)}
+
+    assert '""' not in answers and answers <= {"[]", "[]]", '"""'}
+    assert '"""' in answers or "[]]" in answers
+
+
 def test_the_others_are_answered_as_without_it(engine: Callable[..., ToyEngine]) -> None:
     beside, alone = engine(slots=4, is_exact=True), engine(slots=1, is_exact=True)
     for number in range(4):

@@ -40,7 +40,7 @@ def decision_grammar(tools: Sequence[Tool], calls: Calls = Calls(), *, is_begun:
     Args:
         tools: Those that may be called.
         calls: How many.
-        is_begun: Whether `{"calls":` stands there already.
+        is_begun: Whether `{"calls":` stands there already; then its brace is not closed either, which takes a token.
 
     Raises:
         SchemaRefused: A tool cannot be compiled, or all together are too large; says which, where and why.
@@ -49,8 +49,8 @@ def decision_grammar(tools: Sequence[Tool], calls: Calls = Calls(), *, is_begun:
     rules = RuleBook()
     call = _any_call(tools, "arguments", rules)
     several = repeated(call, calls.least, calls.most)
-    start = SPACE if is_begun else json_start("calls")
-    grammar = rules.text(f'{start} "[" {several} "]" "}}"')
+    listed = f'"[" {several} "]"'
+    grammar = rules.text(f"{SPACE} {listed}" if is_begun else f'{json_start("calls")} {listed} "}}"')
     if len(grammar.encode()) > MAX_GRAMMAR_BYTES:
         raise SchemaRefused(tools[0].name, "", "parameters", "the grammar of all tools together is too large")
     return grammar

@@ -98,7 +98,7 @@ class Generation:
         self._n_tokens += 1
         self._unsent_tokens += 1
         text = self._text.push(self._piece(token))
-        if self._text.stopped:
+        if self._text.stopped or self.chain.is_over:
             return self._event(text), "stop"
         return self._event(text), "length" if self._n_tokens == self.max_length else None
 

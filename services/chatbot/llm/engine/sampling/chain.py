@@ -69,6 +69,11 @@ class SamplerChain:
         if self.grammar is not None:
             self.grammar.accept(token)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its grammar lets nothing follow but the end."""
+        return self.grammar is not None and self.grammar.is_over()
+
     def free(self) -> None:
         """Free the chain; a second call does nothing."""
         if self.handle is not None:

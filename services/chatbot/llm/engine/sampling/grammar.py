@@ -13,9 +13,12 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from chatbot.llm.engine.native.candidates import Candidates
 from chatbot.llm.engine.text.vocabulary import Vocabulary
 
 MAX_GRAMMAR_BYTES = 256 * 1024
+_MAY_END = (b"}", b"]", b'"')
+"""Last bytes of what JSON is whole behind."""
 
 
 class InvalidGrammar(Exception):
@@ -49,6 +52,10 @@ class Grammar:
         self._may_be = np.ones(vocabulary.n_tokens, np.bool_)
         self._may_be[list(vocabulary.control - vocabulary.ends)] = False
         self._pieces = vocabulary.pieces
+        self._bytes = np.array(vocabulary.byte_tokens, np.int32)
+        self._probe = Candidates(len(self._bytes))
+        self._no_logits = np.broadcast_to(np.float32(0), vocabulary.n_tokens)
+        self._last = b""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.handle: Any = llama_cpp.llama_sampler_init_grammar(vocabulary.handle, data, b"root")
         if not self.handle:  # ctypes gives an object that is false, not None
@@ -57,7 +64,17 @@ class Grammar:
     def accept(self, token: int) -> None:
         """Go on behind a token that was tested."""
         llama_cpp.llama_sampler_accept(self.handle, token)
-        self._decoder.decode(self._pieces[token])
+        self._last = self._pieces[token]
+        self._decoder.decode(self._last)
+
+    def is_over(self) -> bool:
+        """Whether nothing but the end can follow, as is known behind a value of JSON: the end need not be computed.
+
+        Whatever goes on begins with a byte, and none is allowed.
+        """
+        if not len(self._bytes) or not self._last.endswith(_MAY_END):
+            return False
+        return not len(self._probe.allowed(self.handle, self._bytes, self._no_logits))
 
     def is_text(self, token: int) -> bool:
         """Whether it goes on in UTF-8: llama.cpp takes overlong forms for the characters that they stand for."""
@@ -72,7 +89,8 @@ class Grammar:
 
     def without_control(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         """Those of some tokens that are text, or an end."""
-        return tokens[self._may_be[tokens]]
+        kept: NDArray[np.integer[Any]] = tokens[self._may_be[tokens]]
+        return kept
 
     def free(self) -> None:
         """Free it; a second call does nothing."""

@@ -26,6 +26,7 @@ class Vocabulary:
         pieces: Bytes of each token; b"" for control tokens. A piece may hold a part of a character.
         ends: Tokens that end a generation.
         control: Ids of control tokens and of every other token that only a scaffold may use.
+        byte_tokens: A token for each of the 256 bytes; none at all where the model lacks one.
         begin: Token that begins a prompt, or None where the model wants none.
         is_sentencepiece: Whether a text's first piece carries a space of the tokenizer's own.
     """
@@ -44,6 +45,8 @@ class Vocabulary:
         roles = ("bos", "eos", "eot", "sep", "pad", "mask")
         special = {int(getattr(llama_cpp, f"llama_vocab_{role}")(handle)) for role in roles}
         self.control = frozenset(control | marked | special & named | self.ends)
+        by_byte = {piece: token for token, piece in enumerate(self.pieces) if len(piece) == 1}
+        self.byte_tokens = tuple(by_byte.values()) if len(by_byte) == 256 else ()
         begin = int(llama_cpp.llama_vocab_bos(handle))
         self.begin = begin if begin >= 0 and llama_cpp.llama_vocab_get_add_bos(handle) else None
         self.is_sentencepiece = llama_cpp.llama_vocab_type(handle) == llama_cpp.LLAMA_VOCAB_TYPE_SPM
