@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Protocol
 
-from chatbot.domain.access import KeyRecord
+from chatbot.domain.access import KeyRecord, Principal
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.generation import Backend, FinishReason, GenerationEvent, GenerationRequest
 from chatbot.domain.model import ModelInfo
@@ -108,6 +108,18 @@ class KeyStore(Protocol):
 
     async def close(self) -> None:
         """Give back connections and files."""
+
+
+class TokenCheck(Protocol):
+    """Tokens that somebody else issues."""
+
+    async def principal(self, token: str) -> Principal:
+        """Who presents a token.
+
+        Raises:
+            Unauthorized: It is not of the issuer, not for us, over, or says too little.
+            KeysUnavailable: The issuer's keys cannot be had now.
+        """
 
 
 class Telemetry(Protocol):

@@ -53,7 +53,7 @@ async def serve_one(profile: Profile, settings: Settings) -> None:
     shared = open_shared(settings, [profile])
     if shared.keys.is_open:
         _LOG.warning(
-            "no CHATBOT_AUTH_KEYS_FILE and no CHATBOT_AUTH_PEPPER_FILE: whoever reaches this port may ask, as any user"
+            "no CHATBOT_AUTH_KEYS_FILE, _PEPPER_FILE or _JWT_ISSUER: whoever reaches this port may ask, as any user"
         )
     app, answerer = open_service(profile, shared, settings.http.root_path)
     listeners = [

@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-class Section(BaseModel):
-    """A group of settings; unknown names are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from chatbot.server.auth_settings import AuthSettings
+from chatbot.server.section import Section
 
 
 class HttpSettings(Section):
@@ -45,26 +42,6 @@ class HttpSettings(Section):
 
     send_timeout_seconds: float = Field(30.0, gt=0, le=600)
     """A client that takes nothing for so long is cut off, seconds."""
-
-
-class AuthSettings(Section):
-    """Who may call. Without a keys file and without a pepper there is one tenant and no check."""
-
-    keys_file: Path | None = None
-    """Lines `name:sha256-hex[:expires]`, or those of `chatbot-keys create --line`; re-read on change."""
-
-    pepper_file: Path | None = None
-    """File with the secret that digests of stored keys are made with; switches the keys of `chatbot-keys` on. They live
-    where `CHATBOT_HISTORY_STORE` says. A second line may hold the secret before it."""
-
-    sqlite_path: Path = Path("var/chatbot-keys.sqlite3")
-    """File of the keys, where `CHATBOT_HISTORY_STORE=sqlite`."""
-
-    key_days: int = Field(90, ge=1, le=3650)
-    """Life of a key where `chatbot-keys` is not told another, days."""
-
-    max_key_days: int = Field(365, ge=1, le=3650)
-    """Longest life that a key may be given, days."""
 
 
 class QueueSettings(Section):

@@ -6,7 +6,8 @@ from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.accounts.peppers import Peppers
 from chatbot.core.accounts.stored import StoredKeys
-from chatbot.domain.ports import ConversationStore, KeyStore
+from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck
+from chatbot.server.auth_settings import AuthSettings
 from chatbot.server.settings import Settings
 
 
@@ -33,10 +34,11 @@ def open_keys(settings: Settings) -> KeyCheck:
     """
     auth = settings.auth
     mounted = MountedKeys(auth.keys_file) if auth.keys_file is not None else None
+    tokens = _open_tokens(auth)
     if auth.pepper_file is None:
-        return KeyCheck(mounted)
+        return KeyCheck(mounted, tokens=tokens)
     peppers = Peppers.load(auth.pepper_file)
-    return KeyCheck(mounted, StoredKeys(open_key_store(settings), peppers), peppers)
+    return KeyCheck(mounted, StoredKeys(open_key_store(settings), peppers), peppers, tokens)
 
 
 def open_key_store(settings: Settings) -> KeyStore:
@@ -52,6 +54,29 @@ def open_key_store(settings: Settings) -> KeyStore:
     from chatbot.adapters.keys.mongo import MongoKeys
 
     return MongoKeys.open(_mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
+
+
+def _open_tokens(auth: AuthSettings) -> TokenCheck | None:
+    if not auth.jwt_issuer:
+        return None
+    if not auth.jwt_audience:
+        raise ValueError("CHATBOT_AUTH_JWT_AUDIENCE: needed with CHATBOT_AUTH_JWT_ISSUER")
+    if (auth.jwt_jwks_file is None) == (not auth.jwt_jwks_url):
+        raise ValueError("CHATBOT_AUTH_JWT_JWKS_FILE or CHATBOT_AUTH_JWT_JWKS_URL: set one of them with an issuer")
+    # The library costs 0.1 CPU s and 15 MiB to import.
+    from chatbot.adapters.keys.issuer_keys import FetchedIssuerKeys, FileIssuerKeys
+    from chatbot.adapters.keys.tokens import IssuerTokens, TokenRules
+
+    rules = TokenRules(
+        auth.jwt_issuer, auth.jwt_audience, auth.jwt_tenant_claim, auth.jwt_scope_claim, frozenset(auth.jwt_scopes)
+    )
+    if auth.jwt_jwks_file is None:
+        return IssuerTokens(rules, FetchedIssuerKeys(auth.jwt_jwks_url))
+    try:
+        return IssuerTokens(rules, FileIssuerKeys(auth.jwt_jwks_file))
+    except (ValueError, OSError) as exc:
+        reason = exc if isinstance(exc, ValueError) else exc.strerror
+        raise ValueError(f"CHATBOT_AUTH_JWT_JWKS_FILE: cannot be used: {reason}") from None
 
 
 def _mongo_uri(settings: Settings) -> str:

@@ -137,9 +137,10 @@ def _decision_of(route: object) -> Decision:
     path, operation_id = getattr(route, "path", ""), getattr(route, "operation_id", None)
     if path in OPEN_PAGES:
         return _OPEN
-    if operation_id not in DECISIONS:
+    decision = DECISIONS.get(str(operation_id))
+    if decision is None:
         raise RuntimeError(f"{path}: no line in chatbot.api.accounts.decisions says who may")
-    return DECISIONS[operation_id]
+    return decision
 
 
 def _check(decision: Decision, service: str, parts: Parts, context: RequestContext) -> None:

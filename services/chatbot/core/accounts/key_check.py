@@ -1,4 +1,4 @@
-"""From what a caller presents to who he is: the mounted file first, then the store."""
+"""From what a caller presents to who he is: an issuer's token, a key of the mounted file, or one of the store."""
 
 import time
 from collections.abc import Callable
@@ -9,15 +9,20 @@ from chatbot.core.accounts.peppers import Peppers
 from chatbot.core.accounts.stored import StoredKeys
 from chatbot.domain.access import ANYBODY, KeyRecord, Principal
 from chatbot.domain.errors import Unauthorized
+from chatbot.domain.ports import TokenCheck
+
+MAX_TOKEN_CHARACTERS = 8192
+_JSON_BEGINS = "eyJ"  # base64url of {" (RFC 7519): tokens do, no key of ours does
 
 
 class KeyCheck:
-    """The keys that are valid now; without a file and without a store everybody is the one tenant "".
+    """What is valid now; without a file, a store and an issuer everybody is the one tenant "".
 
     Args:
         mounted: Keys of a file.
         stored: Keys of a store.
         peppers: For pseudonyms; None where there is no store.
+        tokens: Of an issuer.
         now: Unix seconds.
     """
 
@@ -26,24 +31,26 @@ class KeyCheck:
         mounted: MountedKeys | None = None,
         stored: StoredKeys | None = None,
         peppers: Peppers | None = None,
+        tokens: TokenCheck | None = None,
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._mounted = mounted
         self._stored = stored
         self._peppers = peppers
+        self._tokens = tokens
         self._now = now
 
     @property
     def is_open(self) -> bool:
         """Whether no key is asked for."""
-        return self._mounted is None and self._stored is None
+        return self._mounted is None and self._stored is None and self._tokens is None
 
     async def principal(self, presented: str | None) -> Principal:
-        """Who presents a key.
+        """Who presents a key or a token.
 
         Args:
-            presented: The key, None where there is none.
+            presented: The key or token, None where there is none.
 
         Raises:
             Unauthorized: It is missing, unknown, expired, revoked or not valid yet: nobody is told which.
@@ -51,6 +58,10 @@ class KeyCheck:
         """
         if self.is_open:
             return ANYBODY
+        if presented is not None and self._tokens is not None and presented.startswith(_JSON_BEGINS):
+            if len(presented) > MAX_TOKEN_CHARACTERS:
+                raise Unauthorized
+            return await self._tokens.principal(presented)
         if presented is None or len(presented) > MAX_CHARACTERS:
             raise Unauthorized
         record = await self._find(presented)

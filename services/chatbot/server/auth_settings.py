@@ -1,0 +1,50 @@
+"""Settings of who may call."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from chatbot.domain.access import Scope
+from chatbot.server.section import Section
+
+
+class AuthSettings(Section):
+    """Who may call. Without a keys file, a pepper and an issuer there is one tenant and no check."""
+
+    keys_file: Path | None = None
+    """Lines `name:sha256-hex[:expires]`, or those of `chatbot-keys create --line`; re-read on change."""
+
+    pepper_file: Path | None = None
+    """File with the secret that digests of stored keys are made with; switches the keys of `chatbot-keys` on. They live
+    where `CHATBOT_HISTORY_STORE` says. A second line may hold the secret before it."""
+
+    sqlite_path: Path = Path("var/chatbot-keys.sqlite3")
+    """File of the keys, where `CHATBOT_HISTORY_STORE=sqlite`."""
+
+    key_days: int = Field(90, ge=1, le=3650)
+    """Life of a key where `chatbot-keys` is not told another, days."""
+
+    max_key_days: int = Field(365, ge=1, le=3650)
+    """Longest life that a key may be given, days."""
+
+    jwt_issuer: str = ""
+    """Whose JSON Web Tokens are taken as keys (`iss`); empty: none. RS256, ES256 and EdDSA; `sub` is the user."""
+
+    jwt_audience: str = ""
+    """What tokens must be for (`aud`); needed with an issuer."""
+
+    jwt_jwks_file: Path | None = None
+    """File with the issuer's public keys (JWKS); re-read on change. This or the address is needed with an issuer."""
+
+    jwt_jwks_url: str = Field("", pattern=r"^(https://[^@\s]+|http://127\.0\.0\.1(:\d+)?/[^@\s]*)?$")
+    """Address of the issuer's public keys, https; fetched when they are 10 minutes old and for unknown ones, at most
+    once a minute."""
+
+    jwt_tenant_claim: str = Field("tenant", min_length=1, max_length=100)
+    """Claim that names the tenant; a token without it is refused."""
+
+    jwt_scope_claim: str = Field("scope", min_length=1, max_length=100)
+    """Claim that names scopes, as words with blanks between them or as a list."""
+
+    jwt_scopes: list[Scope] = [Scope.CHAT]
+    """Scopes of a token that has no such claim, as a JSON list."""
