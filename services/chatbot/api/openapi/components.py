@@ -58,6 +58,22 @@ USAGE: Final[Json] = {
         "prompt_tokens_details": {"type": "object", "properties": {"cached_tokens": {"type": "integer"}}},
     },
 }
+TOOL_CALL: Final[Json] = {
+    "type": "object",
+    "required": ["id", "type", "function"],
+    "properties": {
+        "id": {"type": "string", "description": "Name it in the message that holds the result (`tool_call_id`)."},
+        "type": {"const": "function"},
+        "function": {
+            "type": "object",
+            "required": ["name", "arguments"],
+            "properties": {
+                "name": {"type": "string"},
+                "arguments": {"type": "string", "description": "JSON text of an object; `{}` where there are none."},
+            },
+        },
+    },
+}
 CHAT_COMPLETION: Final[Json] = {
     "type": "object",
     "required": ["id", "object", "created", "model", "choices", "usage"],
@@ -78,9 +94,13 @@ CHAT_COMPLETION: Final[Json] = {
                     "message": {
                         "type": "object",
                         "required": ["role", "content"],
-                        "properties": {"role": {"const": "assistant"}, "content": {"type": "string"}},
+                        "properties": {
+                            "role": {"const": "assistant"},
+                            "content": {"type": ["string", "null"], "description": "null beside calls without text."},
+                            "tool_calls": {"type": "array", "minItems": 1, "items": TOOL_CALL},
+                        },
                     },
-                    "finish_reason": {"enum": ["stop", "length"]},
+                    "finish_reason": {"enum": ["stop", "length", "tool_calls"]},
                 },
             },
         },
