@@ -58,6 +58,12 @@ def test_a_wrong_value_is_refused_with_its_path(helm: Helm, chart: str, sets: tu
         ("chatbot", ("mongodb.trial.enabled=true",), "Set auth.pepperSecret or auth.existingSecret"),
         ("chatbot", (*CHOSEN, "auth.existingSecret=k"), "auth.allowAnonymous=true contradicts"),
         ("chatbot", (*CHOSEN, "auth.pepperSecret=p"), "auth.allowAnonymous=true contradicts"),
+        ("chatbot", (*CHOSEN, "auth.jwt.issuer=i"), "auth.allowAnonymous=true contradicts"),
+        (
+            "chatbot",
+            ("mongodb.trial.enabled=true", "auth.jwt.issuer=i", "auth.jwt.audience=a"),
+            "auth.jwt.issuer needs auth.jwt.audience and auth.jwt.jwksConfigMap",
+        ),
         ("chatbot", ("auth.allowAnonymous=true",), "conversations have no store"),
         ("chatbot", (*CHOSEN, "mongodb.existingSecret=m"), "contradict each other; choose one"),
         ("chatbot", (*CHOSEN, "office.replicas=2"), "cannot be used on two nodes"),

@@ -1,13 +1,21 @@
 {{/* Values that contradict each other stop the render with a sentence that says what to do. */}}
 
+{{/* chatbot.keyed $: not empty where callers need a key or a token */}}
+{{- define "chatbot.keyed" -}}
+{{- or .Values.auth.existingSecret .Values.auth.pepperSecret .Values.auth.jwt.issuer | default "" -}}
+{{- end -}}
+
 {{- define "chatbot.checks" -}}
 {{- $v := .Values -}}
-{{- $keyed := or $v.auth.existingSecret $v.auth.pepperSecret -}}
+{{- $keyed := include "chatbot.keyed" . -}}
 {{- if and (not $keyed) (not $v.auth.allowAnonymous) -}}
-{{- fail "auth: nobody is asked for a key. Set auth.pepperSecret or auth.existingSecret to ask for API keys, or auth.allowAnonymous=true to let everybody in." -}}
+{{- fail "auth: nobody is asked for a key. Set auth.pepperSecret or auth.existingSecret to ask for API keys, auth.jwt.issuer for tokens, or auth.allowAnonymous=true to let everybody in." -}}
 {{- end -}}
 {{- if and $keyed $v.auth.allowAnonymous -}}
-{{- fail "auth: auth.allowAnonymous=true contradicts auth.existingSecret and auth.pepperSecret; choose one." -}}
+{{- fail "auth: auth.allowAnonymous=true contradicts auth.existingSecret, auth.pepperSecret and auth.jwt.issuer; choose one." -}}
+{{- end -}}
+{{- if and $v.auth.jwt.issuer (not (and $v.auth.jwt.audience $v.auth.jwt.jwksConfigMap)) -}}
+{{- fail "auth: auth.jwt.issuer needs auth.jwt.audience and auth.jwt.jwksConfigMap." -}}
 {{- end -}}
 {{- if and (not $v.mongodb.existingSecret) (not $v.mongodb.trial.enabled) -}}
 {{- fail "mongodb: conversations have no store. Set mongodb.existingSecret to a Secret with the key uri, or mongodb.trial.enabled=true for trying out." -}}

@@ -35,6 +35,13 @@
 {{- with $v.http.corsOrigins }}{{ $_ := set $env "CHATBOT_HTTP_CORS_ORIGINS" (toJson .) }}{{ end -}}
 {{- if $v.auth.existingSecret }}{{ $_ := set $env "CHATBOT_AUTH_KEYS_FILE" "/etc/chatbot/auth/keys" }}{{ end -}}
 {{- if $v.auth.pepperSecret }}{{ $_ := set $env "CHATBOT_AUTH_PEPPER_FILE" "/etc/chatbot/pepper/pepper" }}{{ end -}}
+{{- with $v.auth.jwt -}}{{- if .issuer -}}
+{{- $_ := set $env "CHATBOT_AUTH_JWT_ISSUER" .issuer -}}
+{{- $_ := set $env "CHATBOT_AUTH_JWT_AUDIENCE" .audience -}}
+{{- $_ := set $env "CHATBOT_AUTH_JWT_JWKS_FILE" "/etc/chatbot/jwks/jwks.json" -}}
+{{- $_ := set $env "CHATBOT_AUTH_JWT_TENANT_CLAIM" .tenantClaim -}}
+{{- $_ := set $env "CHATBOT_AUTH_JWT_SCOPE_CLAIM" .scopeClaim -}}
+{{- end -}}{{- end -}}
 {{- if $s.promptsConfigMap }}{{ $_ := set $env "CHATBOT_PROMPTS_DIR" "/etc/chatbot/prompts" }}{{ end -}}
 {{- if $v.caBundleConfigMap }}{{ $_ := set $env "SSL_CERT_FILE" "/etc/chatbot/ca/ca.crt" }}{{ end -}}
 {{- if $v.openai.enabled -}}
