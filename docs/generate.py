@@ -148,7 +148,7 @@ def default(info: FieldInfo) -> str:
     value = info.get_default(call_default_factory=True)
     if value is None or value == "" or value == []:
         return "none"
-    if isinstance(value, dict):
+    if isinstance(value, dict | list):
         return f"`{json.dumps(value)}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
