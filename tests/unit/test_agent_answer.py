@@ -1,12 +1,13 @@
 """Tools inside an answer: one place in the line, steps before text, nothing run twice, nothing left behind."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.agent.bounds import AgentBounds
-from chatbot.core.agent.opening import Agent
+from chatbot.core.agent.opening import Agent, built_in
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute, Done, Exchange, Question, Queued
 from chatbot.core.history import History
@@ -15,7 +16,7 @@ from chatbot.core.question import ToolStep
 from chatbot.core.tools.contract import Tool
 from chatbot.core.tools.current_time import CurrentTime
 from chatbot.domain.chat import Caller, Dialogue, Message
-from chatbot.domain.errors import EngineLost, ModelUnavailable
+from chatbot.domain.errors import BackendUnavailable, EngineLost, ModelUnavailable
 from chatbot.domain.generation import Backend, Sampling, TextPiece
 from chatbot.domain.model import Capacity
 from parts.calling_model import CallingModel, CountingCalls, StubTool, call
@@ -32,13 +33,17 @@ class House:
     def __init__(self, model: CallingModel, *tools: Tool) -> None:
         self.clock = asyncio.get_running_loop().time
         self.model, self.telemetry, self.told, self.store = model, CountingTelemetry(), CountingCalls(), MemoryStore()
-        self.line = Admission(AdmissionPolicy(60, 8), Capacity(1, True), self.telemetry, clock=self.clock)
+        self.line = self.admission()
         box = Toolbox("office", tools, AgentBounds(), self.told, clock=self.clock)
         agent = Agent(box, "Asia/Seoul", lambda: NOON)
         route = BackendRoute(model, self.line, PromptTemplates("be kind"), agent)
         history = History("office", self.store, self.telemetry, refuses_when_down=True, clock=self.clock)
-        policy = AnswerPolicy(60.0, 30.0, Sampling())
-        self.answerer = Answerer("office", {Backend.LLAMA: route}, history, policy, self.telemetry, clock=self.clock)
+        policy = AnswerPolicy(60.0, 30.0, Sampling(), may_fall_back=True)
+        self.routes = {Backend.LLAMA: route}
+        self.answerer = Answerer("office", self.routes, history, policy, self.telemetry, clock=self.clock)
+
+    def admission(self) -> Admission:
+        return Admission(AdmissionPolicy(60, 8), Capacity(1, True), self.telemetry, clock=self.clock)
 
     def is_free(self) -> bool:
         line = self.line.line("office")
@@ -180,5 +185,55 @@ def test_a_model_that_is_down_refuses_before_any_tool() -> None:
             await house.answerer.open(QUESTION)
 
         assert tool.runs == []
+
+    run_virtual(scene())
+
+
+async def without_model(question: Question, *tools: Tool) -> tuple[House, Done]:
+    house = House(CallingModel.playing(["x"]), *tools)
+    house.line.set_capacity(Capacity(0, False, None))
+    answer = await house.answerer.open(question)
+    done = await answer.collect()
+    await answer.close()
+    return house, done
+
+
+def test_a_question_for_a_tool_alone_is_answered_where_no_model_serves() -> None:
+    async def scene() -> None:
+        question = Question("r", Caller("", "u"), "서울은 몇 시?", {}, "c1", "t1", False, Backend.LLAMA, "en")
+
+        house, done = await without_model(question, CurrentTime())
+
+        assert done.text == "현재 시각(서울)은 2026년 7월 21일 화요일 12시 00분입니다."
+        assert [(step.name, step.state) for step in done.steps] == [("current_time", "done")]
+        assert (done.usage.prompt_tokens, done.usage.completion_tokens, done.history_saved) == (0, 0, True)
+        assert house.model.requests == []
+        assert house.told.called == [("current_time", "ok")]
+
+    run_virtual(scene())
+
+
+@pytest.mark.parametrize("text", ["회의는 몇 시?", "안녕하세요!", "1/0은?", "오늘의 운세를 바탕으로 계획을 세워 줘"])
+def test_a_question_that_takes_a_model_is_refused_as_before(text: str) -> None:
+    async def scene() -> None:
+        with pytest.raises(ModelUnavailable):
+            await without_model(replace(QUESTION, text=text), *built_in())
+
+    run_virtual(scene())
+
+
+def test_the_second_backend_is_asked_before_tools_answer_alone() -> None:
+    async def scene() -> None:
+        house = House(CallingModel.playing(["x"]), CurrentTime())
+        remote = CallingModel.playing(["from afar"])
+        house.routes[Backend.OPENAI] = BackendRoute(remote, house.admission(), PromptTemplates("be kind"))
+        house.line.set_capacity(Capacity(0, False, None))
+
+        afar = await (await house.answerer.open(QUESTION)).collect()
+        remote.refusal = lambda request: BackendUnavailable("down")
+        near = await (await house.answerer.open(QUESTION)).collect()
+
+        assert afar.text == "from afar"
+        assert near.text.startswith("현재 시각(서울)")
 
     run_virtual(scene())

@@ -15,6 +15,7 @@ from chatbot.core.history import History
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words
 from chatbot.core.question import AnswerEvent, Done, Exchange, Question, Queued
+from chatbot.core.ready import ready, replayed
 from chatbot.domain.chat import Caller, Conversation, Dialogue, Turn
 from chatbot.domain.errors import (
     BackendUnavailable,
@@ -25,7 +26,7 @@ from chatbot.domain.errors import (
     StoreUnavailable,
     TurnReused,
 )
-from chatbot.domain.generation import Backend, FinishReason, GenerationRequest, Sampling, TextPiece, Timings, Usage
+from chatbot.domain.generation import Backend, GenerationRequest, Sampling
 from chatbot.domain.ports import Telemetry, TextGenerator
 
 __all__ = [
@@ -135,20 +136,33 @@ class Answerer:
         """
         arrived_at = self._clock()
         past = await self._past(question)
-        replayed = _replayed(past, question)
-        if replayed is not None:
-            return replayed
+        stored = replayed(past.read.turns if past.read else (), question)
+        if stored is not None:
+            return stored
         backends = self._backends(question, past)
         try:
             return await self._ask(question, past, backends[0], arrived_at)
         except (ModelUnavailable, Busy) as exc:
-            if len(backends) == 1 or (isinstance(exc, Busy) and self._is_serving(backends[0])):
-                raise
             refusal = exc
         try:
+            if len(backends) == 1 or (isinstance(refusal, Busy) and self._is_serving(backends[0])):
+                raise refusal
             return await self._ask(question, past, backends[1], arrived_at)
-        except (BackendUnavailable, Busy):
+        except (ModelUnavailable, BackendUnavailable, Busy):
+            return await self._without_model(question, past, refusal)
+
+    async def _without_model(self, question: Question, past: _Past, refusal: Exception) -> Answer:
+        """What our tools say by themselves, where no local model is served and the question is for them.
+
+        Raises:
+            ModelUnavailable, Busy: The refusal; it takes a model.
+        """
+        route = self._routes.get(question.backend)
+        agent = route.agent if route is not None and isinstance(refusal, ModelUnavailable) else None
+        alone = await agent.alone(question) if agent is not None else None
+        if alone is None:
             raise refusal from None
+        return ready(question, await self._store(question, past, alone.text), alone.steps)
 
     async def open_exchange(self, exchange: Exchange) -> Answer:
         """Begin an answer to a dialogue that the caller brought: no history, and no other backend than asked for.
@@ -273,23 +287,3 @@ class Answerer:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # looked at: of a write whose client has left, nobody else will
-
-
-def _replayed(past: _Past, question: Question) -> Answer | None:
-    """The stored answer of a turn that came before.
-
-    Raises:
-        TurnReused: That turn was another question.
-    """
-    turns = past.read.turns if past.read and question.turn_id else ()
-    for turn in turns:
-        if turn.turn_id == question.turn_id:
-            if turn.question != question.text:
-                raise TurnReused
-            outbox = Outbox()
-            outbox.is_bounded = False  # it is stored already, whatever its length
-            outbox.queued(Queued(0, 0.0))
-            outbox.text(TextPiece(turn.answer, 0))
-            outbox.end(Done(turn.answer, FinishReason.STOP, Usage(0, 0), Timings(), history_saved=True))
-            return Answer(question.backend, outbox, None, None)
-    return None

@@ -1,5 +1,6 @@
 """Opens the loop of one question: with which tools, for whom, in which language, and what moment counts as now."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,9 +8,11 @@ from functools import partial
 from typing import Final
 
 from chatbot.core.agent.loop import AgentLoop
+from chatbot.core.agent.recognised import recognised
+from chatbot.core.agent.sentences import answer_without_model, summary_of
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.language import language_of
-from chatbot.core.question import Question
+from chatbot.core.question import Question, ToolStep
 from chatbot.core.tools.calculate import Calculate
 from chatbot.core.tools.contract import Tool, ToolContext
 from chatbot.core.tools.convert_units import ConvertUnits
@@ -17,6 +20,7 @@ from chatbot.core.tools.current_time import CurrentTime
 from chatbot.core.tools.emotion import Emotion
 from chatbot.core.tools.fortune import Fortune
 from chatbot.domain.ports import TextGenerator
+from chatbot.domain.tools import ToolCall
 
 _BUILT_IN: Final[tuple[type[Tool], ...]] = (CurrentTime, Calculate, ConvertUnits, Fortune, Emotion)
 TOOL_NAMES: Final = tuple(str(tool.name) for tool in _BUILT_IN)
@@ -25,6 +29,14 @@ TOOL_NAMES: Final = tuple(str(tool.name) for tool in _BUILT_IN)
 def built_in() -> tuple[Tool, ...]:
     """The tools that every service may have."""
     return tuple(tool() for tool in _BUILT_IN)
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What a tool says without a model, and its steps."""
+
+    text: str
+    steps: tuple[ToolStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +55,24 @@ class Agent:
 
     def loop(self, question: Question, generator: TextGenerator) -> AgentLoop:
         """The loop of one question."""
+        return AgentLoop(self.toolbox, generator, lambda: self._context(question))
+
+    async def alone(self, question: Question) -> Alone | None:
+        """The answer of one tool, for the time in which no model serves; None where the question takes a model."""
+        found = recognised(question.text)
+        if found is None:
+            return None
+        name, arguments = found
+        call = ToolCall("call_1", name, json.dumps(arguments, ensure_ascii=False))
+        context = self._context(question)
+        ran = await self.toolbox.run(call, context, self.toolbox.bounds.tool_seconds)
+        text = answer_without_model(self.toolbox, context.language, (ran,))
+        if not text:
+            return None
+        summary = summary_of(self.toolbox, context.language, ran)
+        started, done = ToolStep(call.id, name, "started"), ToolStep(call.id, name, "done", ran.seconds, summary)
+        return Alone(text, (started, done))
+
+    def _context(self, question: Question) -> ToolContext:
         language = language_of(question.text, question.language)
-
-        def context() -> ToolContext:
-            return ToolContext(question.caller, language, self.now(), self.zone)
-
-        return AgentLoop(self.toolbox, generator, context)
+        return ToolContext(question.caller, language, self.now(), self.zone)
