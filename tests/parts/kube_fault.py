@@ -1,7 +1,7 @@
 """A fault that a running cluster is given, what is said of it, and the page docs/faults.md."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,12 +84,21 @@ def _is_told(site: Site, fault: Fault) -> bool:
     return found.get("reason") == fault.reason
 
 
-def page(rows: list[Row], command: str) -> str:
-    """The table as a page."""
-    lines = [
+def page(faults: Sequence[Fault], rows: Sequence[Row], before: str, command: str) -> str:
+    """The table as a page, in the order of the faults; one that was not measured this time keeps its row.
+
+    Args:
+        faults: All of them.
+        rows: Those that were measured.
+        before: The page as it is.
+        command: What writes it.
+    """
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in before.splitlines()}
+    lines |= {row.fault.title: _line(row) for row in rows}
+    head = [
         "# Faults and what is said of them",
         "",
-        f"<!-- written by `{command}`; do not edit -->",
+        f"<!-- written by `{command}`; do not edit. CHATBOT_TEST_FAULTS='stops slower' measures only those again -->",
         "",
         "Each was injected into a running install of README on a real node (Kubernetes 1.36, containerd), two replicas",
         "of office, while clients without retries asked. Seconds are from the command that broke it to the condition;",
@@ -98,13 +107,14 @@ def page(rows: list[Row], command: str) -> str:
         "| fault | condition, reason | after | what `kubectl describe` says | remedy | last good model answered |",
         "|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        answered = f"{row.asked - row.failed} of {row.asked}"
-        said, remedy = (
-            text.replace("|", "\\|").replace("<", "&lt;") for text in (row.said, TEXTS[row.fault.reason].remedy)
-        )
-        lines.append(
-            f"| {row.fault.title} | `{row.fault.condition}`, `{row.fault.reason}` | {row.seconds} s "
-            f"| {said} | {remedy} | {answered} |"
-        )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*head, *(lines[fault.title] for fault in faults if fault.title in lines)]) + "\n"
+
+
+def _line(row: Row) -> str:
+    said, remedy = (
+        text.replace("|", "\\|").replace("<", "&lt;") for text in (row.said, TEXTS[row.fault.reason].remedy)
+    )
+    return (
+        f"| {row.fault.title} | `{row.fault.condition}`, `{row.fault.reason}` | {row.seconds} s "
+        f"| {said} | {remedy} | {row.asked - row.failed} of {row.asked} |"
+    )

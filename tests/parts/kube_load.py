@@ -123,30 +123,40 @@ def _client(load: Load, once: Callable[[], str], is_stream: bool, pause_seconds:
 
 
 def ask(url: str, user: str, timeout_seconds: float = 240, **fields: str) -> str:
-    """One whole answer; `ok`, `refused`, or the status."""
+    """One whole answer; `ok`, `refused`, or the status and the error's code."""
     question = {"input_data": "Hello!", "user_id": user, **_PERSONA, **fields}
     status, body = _post(url, "/Llama", question, timeout_seconds)
     if status == 200:
         return "ok" if isinstance(json.loads(body), str) else "no text"
-    return "refused" if status == 429 else str(status)
+    return _refusal(status, body)
 
 
 def whole(url: str, tokens: int, timeout_seconds: float = 240) -> str:
-    """One whole answer of at most so many tokens; `ok`, `refused`, or the status."""
+    """One whole answer of at most so many tokens; `ok`, `refused`, or the status and the error's code."""
     status, body = _post(url, "/v1/chat/completions", completion(tokens), timeout_seconds)
     if status == 200:
         return "ok" if json.loads(body)["choices"] else "no choice"
-    return "refused" if status == 429 else str(status)
+    return _refusal(status, body)
 
 
 def stream(url: str, tokens: int, timeout_seconds: float = 240) -> str:
     """One stream of at most so many tokens; `ok` if it ended as the protocol says."""
     status, body = _post(url, "/v1/chat/completions", completion(tokens, is_stream=True), timeout_seconds)
     if status != 200:
-        return "refused" if status == 429 else str(status)
+        return _refusal(status, body)
     if b'"error"' in body:
         return "error in stream"
     return "ok" if body.rstrip().endswith(b"data: [DONE]") else "cut"
+
+
+def _refusal(status: int, body: bytes) -> str:
+    """`refused`, or the status and the code of the service's own error; a gateway's has none."""
+    if status == 429:
+        return "refused"
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        told = json.loads(body)
+        return f"{status} {told.get('error', told)['code']}"
+    return str(status)
 
 
 def completion(tokens: int, *, is_stream: bool = False) -> dict[str, Any]:
