@@ -1,0 +1,148 @@
+"""`chatbot-keys` as it is typed: what it makes, what it refuses, and where a key may appear."""
+
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from chatbot.core.accounts.key_text import mint, parse
+from chatbot.core.accounts.mounted import MountedKeys
+from chatbot.domain.access import Scope
+from chatbot.keys import main
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "pepper").write_text("0123456789abcdef" * 2)
+    monkeypatch.setenv("CHATBOT_AUTH_PEPPER_FILE", str(tmp_path / "pepper"))
+    monkeypatch.setenv("CHATBOT_AUTH_SQLITE_PATH", str(tmp_path / "keys.sqlite3"))
+    return tmp_path
+
+
+def typed(capsys: pytest.CaptureFixture[str], words: str) -> tuple[str, str]:
+    """What it writes to standard output and to standard error."""
+    main(words.split())
+    told = capsys.readouterr()
+    return told.out, told.err
+
+
+def listed(capsys: pytest.CaptureFixture[str], words: str = "") -> list[dict[str, object]]:
+    return [json.loads(line) for line in typed(capsys, f"list --json {words}")[0].splitlines()]
+
+
+def test_a_key_is_shown_once_and_alone(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, err = typed(capsys, "create --tenant team-a --label app --scopes chat --services office --user me")
+    key = parse(out.strip())
+    assert key is not None and key.text not in err and key.id in err
+
+    (row,) = listed(capsys)
+
+    assert (row["id"], row["tenant"], row["label"], row["state"]) == (key.id, "team-a", "app", "valid")
+    assert (row["scopes"], row["services"], row["user"], row["backends"]) == (["chat"], ["office"], "me", [])
+    assert key.text not in json.dumps(row) + typed(capsys, "list")[0]
+    ends = datetime.fromisoformat(str(row["expires_at"])).timestamp()
+    assert 89.9 < (ends - time.time()) / 86400 < 90.1
+
+
+def test_keys_go_through_their_states(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ("--lifetime 0s", "--not-before 2100-01-01", "", ""):
+        typed(capsys, f"create --tenant a {words}")
+    expired, later, rotated, revoked = [str(row["id"]) for row in listed(capsys)]
+    typed(capsys, f"rotate {rotated} --overlap 1h")
+    typed(capsys, f"revoke {revoked}")
+    typed(capsys, f"revoke {revoked}")
+
+    states = {row["id"]: row["state"] for row in listed(capsys)}
+
+    assert [states[key_id] for key_id in (expired, later, rotated, revoked)] == [
+        "expired",
+        "not yet",
+        "rotated",
+        "revoked",
+    ]
+    assert len(states) == 5 and listed(capsys, "--tenant b") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "create",
+        "create --tenant a/b",
+        "create --tenant " + "a" * 65,
+        "create --tenant a --scopes all",
+        "create --tenant a --scopes ,",
+        "create --tenant a --networks 10.0.0.1/8",
+        "create --tenant a --lifetime 5y",
+        "create --tenant a --lifetime -1d",
+        "create --tenant a --lifetime 366d",
+        "create --tenant a --not-before soon",
+        "create --tenant a --user " + "u" * 129,
+        "revoke short",
+        "rotate '; --",
+    ],
+)
+def test_wrong_words_change_nothing(place: Path, capsys: pytest.CaptureFixture[str], words: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+
+    assert ended.value.code == 2 and capsys.readouterr().out == ""
+    assert listed(capsys) == []
+
+
+def test_a_whole_key_is_no_id_and_is_not_repeated(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = mint()
+    with pytest.raises(SystemExit):
+        main(["revoke", key.text])
+
+    told = capsys.readouterr()
+    assert key.text not in told.out + told.err and "12 characters" in told.err
+
+
+@pytest.mark.parametrize("words", ["revoke AAAAAAAAAAAA", "rotate AAAAAAAAAAAA"])
+def test_an_id_that_nobody_has_is_told(place: Path, capsys: pytest.CaptureFixture[str], words: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+
+    assert ended.value.code == 1 and "no such key" in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_used_is_told_with_its_setting(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "keys.sqlite3").write_bytes(b"no database at all" * 100)
+    with pytest.raises(SystemExit) as ended:
+        main(["list"])
+
+    assert ended.value.code == 1 and "CHATBOT_AUTH_SQLITE_PATH" in capsys.readouterr().err
+
+
+def test_without_a_pepper_it_says_what_to_do(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CHATBOT_AUTH_PEPPER_FILE")
+    with pytest.raises(SystemExit) as ended:
+        main(["create", "--tenant", "a"])
+
+    told = capsys.readouterr()
+    assert ended.value.code == 2 and "CHATBOT_AUTH_PEPPER_FILE" in told.err and told.out == ""
+
+
+def test_a_line_for_the_mounted_file_needs_no_store(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CHATBOT_AUTH_PEPPER_FILE")
+    out, _ = typed(capsys, "create --tenant team-a --networks 10.0.0.0/8,fd00::/8 --scopes chat --line")
+    text, line = out.splitlines()
+    (place / "keys").write_text(line)
+
+    record = MountedKeys(place / "keys").find(text, parse(text))
+
+    assert record is not None and (record.tenant, record.rights.scopes) == ("team-a", {Scope.CHAT})
+    assert record.rights.allows_address("10.1.1.1") and not record.rights.allows_address("11.1.1.1")
+    assert text not in line and not (place / "keys.sqlite3").exists()
+
+
+def test_a_pseudonym_can_be_computed_for_the_logs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [typed(capsys, f"pseudonym --tenant {tenant} 사용자")[0].strip() for tenant in ("a", "a", "b")]
+
+    assert names[0] == names[1] != names[2] and all(name.startswith("u_") for name in names)
