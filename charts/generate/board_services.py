@@ -96,6 +96,35 @@ SERVICES: Final = Board(
             ),
         ),
         (
+            "Tools",
+            (
+                Panel(
+                    "Calls of tools",
+                    "ops",
+                    "Calls of the services' own tools by outcome; failed, timeout, unavailable: the tool's fault.",
+                    (
+                        (
+                            rate("chatbot_tool_calls_total", "", "service, outcome"),
+                            "{{service}} {{outcome}}",
+                        ),
+                    ),
+                ),
+                Panel("Time of a call", "s", "Time of calls that were run.", quantiles("chatbot_tool_seconds")),
+                Panel(
+                    "Rounds",
+                    "short",
+                    "Generations of an answer with tools; 1 called nothing, the bound is 4.",
+                    quantiles("chatbot_agent_rounds"),
+                ),
+                Panel(
+                    "Tools turned off",
+                    "ops",
+                    "Answers in which nothing more could be called, by the bound that was reached.",
+                    ((rate("chatbot_agent_stopped_total", "", "service, reason"), "{{service}} {{reason}}"),),
+                ),
+            ),
+        ),
+        (
             "History and input",
             (
                 Panel(
