@@ -364,3 +364,62 @@ def test_any_json_is_compiled_or_refused_by_name(schema: Any) -> None:
         return
 
     json.loads(Grammar(text).made(random.Random(1)))
+
+
+@pytest.mark.parametrize(
+    ("one", "keyword"),
+    [
+        (
+            lambda n: {
+                "$ref": "#/$defs/d0",
+                "$defs": {
+                    f"d{d}": {"properties": {f"p{m}": {"$ref": f"#/$defs/d{d + 1}"} for m in range(15)}} for d in (0, 1)
+                }
+                | {"d2": {"type": "null", "title": str(n)}},
+            },
+            "$ref",
+        ),
+        (
+            lambda n: {
+                "properties": {
+                    f"p{m}": {"type": "string", "minLength": (m + n * 30) % 250, "maxLength": 500 - (m * 7 + n) % 240}
+                    for m in range(30)
+                }
+            },
+            "maxLength",
+        ),
+        (
+            lambda n: {
+                "properties": {
+                    f"p{m}": {
+                        "type": "array",
+                        "items": {"type": "string", "maxLength": 500 - n - m},
+                        "maxItems": 64 - m,
+                    }
+                    for m in range(20)
+                }
+            },
+            "maxItems",
+        ),
+        (
+            lambda n: {
+                "properties": {
+                    f"p{m}": {"type": "integer", "minimum": m * 997 + n, "maximum": 10**14 + m * n} for m in range(30)
+                }
+            },
+            "parameters",
+        ),
+    ],
+    ids=["references", "strings", "lists", "ranges"],
+)
+def test_tools_that_are_fine_alone_are_refused_where_all_together_are_too_much(
+    one: Any, keyword: str, figures: Any
+) -> None:
+    """Each is small on the wire; together they would hold the compiler, or llama.cpp, for seconds."""
+    call_grammar([Tool("t", one(1))])
+    began = time.process_time()
+    with pytest.raises(SchemaRefused) as refused:
+        call_grammar([Tool(f"t{n}", one(n)) for n in range(40)])
+
+    figures(kind=keyword, cpu_ms=round(1000 * (time.process_time() - began), 1))
+    assert refused.value.keyword == keyword and refused.value.tool != "t0"

@@ -50,10 +50,7 @@ def decision_grammar(tools: Sequence[Tool], calls: Calls = Calls(), *, is_begun:
     call = _any_call(tools, "arguments", rules)
     several = repeated(call, calls.least, calls.most)
     listed = f'"[" {several} "]"'
-    grammar = rules.text(f"{SPACE} {listed}" if is_begun else f'{json_start("calls")} {listed} "}}"')
-    if len(grammar.encode()) > MAX_GRAMMAR_BYTES:
-        raise SchemaRefused(tools[0].name, "", "parameters", "the grammar of all tools together is too large")
-    return grammar
+    return rules.text(f"{SPACE} {listed}" if is_begun else f'{json_start("calls")} {listed} "}}"')
 
 
 def call_grammar(tools: Sequence[Tool], arguments_key: str = "arguments") -> str:
@@ -81,5 +78,7 @@ def _any_call(tools: Sequence[Tool], arguments_key: str, rules: RuleBook) -> str
         arguments = SchemaCompiler(tool.name, tool.parameters, rules, is_exact=tool.is_exact).arguments()
         name, key = json_literal(tool.name), json_literal(arguments_key)
         made.append(rules.add("call", f'{name} "," {SPACE} {key} ":" {SPACE} {arguments}'))
+        if rules.n_bytes > MAX_GRAMMAR_BYTES:
+            raise SchemaRefused(tool.name, "", "parameters", "the grammar of the tools up to this one is too large")
     # What all calls begin with is written once: llama.cpp follows each beginning by itself.
     return rules.add("calls", f'{json_start("name")} ({choice(made)}) "}}"')

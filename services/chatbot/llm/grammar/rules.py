@@ -93,23 +93,33 @@ def repeated(item: str, least: int, most: int | None) -> str:
 
 
 class RuleBook:
-    """Rules by name. Equal bodies share one rule, so a schema that repeats itself stays small."""
+    """Rules by name. Equal bodies share one rule, so a schema that repeats itself stays small.
+
+    Attributes:
+        n_bytes: About what its text has.
+        parts: Schemas that were compiled into it, references followed.
+        repetitions: Characters and items that its rules count; llama.cpp writes each out.
+    """
 
     def __init__(self) -> None:
+        self.n_bytes = self.parts = self.repetitions = 0
         self._bodies: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
-    def add(self, kind: str, body: str) -> str:
+    def add(self, kind: str, body: str, repetitions: int = 0) -> str:
         """Add a rule; its name.
 
         Args:
             kind: Beginning of the name, for people.
             body: Right side.
+            repetitions: How far it counts.
         """
         known = self._names.get(body)
         if known is None:
             known = self._names[body] = f"{kind}-{len(self._bodies)}"
             self._bodies[known] = body
+            self.repetitions += repetitions
+            self.n_bytes += len(f"{known} ::= {body}\n".encode())
         return known
 
     def text(self, root: str) -> str:

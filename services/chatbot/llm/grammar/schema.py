@@ -26,7 +26,9 @@ MAX_STRING: Final = 500
 """Longest string that is bounded by the grammar: longer ones make it slow, and llama.cpp stops counting at 2,000."""
 MAX_ITEMS: Final = 64
 MAX_PARTS: Final = 4096
-"""Schemas within one tool after its references are followed: a hundred that each point at a hundred are a billion."""
+"""Schemas within all tools after references are followed: a hundred that each point at a hundred are a billion."""
+MAX_REPETITIONS: Final = 65_536
+"""Characters and items that are counted, in strings and lists of different bounds: llama.cpp takes 2 us for each."""
 MAX_ALTERNATIVES: Final = 512
 """Values of enums and options of choices within one tool: llama.cpp follows all that begin at one place at once."""
 _MAX_NESTED: Final = 4
@@ -49,7 +51,6 @@ class SchemaCompiler:
         self._schema = schema
         self._rules = rules
         self._is_exact = is_exact
-        self._parts = 0
         self._alternatives = 0
         self._by_type: dict[str, Callable[[Mapping[str, Any], _Path, int], str]] = {
             "object": self._object,
@@ -102,9 +103,9 @@ class SchemaCompiler:
         return self._typed(schema, path, depth)
 
     def _count_part(self, path: _Path, depth: int) -> None:
-        self._parts += 1
-        if self._parts > MAX_PARTS:
-            self._refuse(path, "$ref", f"the references unfold to more than {MAX_PARTS} parts")
+        self._rules.parts += 1
+        if self._rules.parts > MAX_PARTS:
+            self._refuse(path, "$ref", f"references unfold to more than {MAX_PARTS} parts in all")
         if depth > MAX_DEPTH:
             self._refuse(path, "schema", f"deeper than {MAX_DEPTH}")
 
@@ -121,7 +122,7 @@ class SchemaCompiler:
         if kinds is None:
             return anything(self._rules, _MAX_NESTED)
         kinds = kinds if isinstance(kinds, list) else [kinds]
-        if not kinds or not all(_is_text(kind) and kind in self._by_type for kind in kinds):
+        if not kinds or not all(isinstance(kind, str) and kind in self._by_type for kind in kinds):
             self._refuse(path, "type", "one or several of " + ", ".join(self._by_type))
         names = [self._by_type[kind](schema, path, depth) for kind in kinds]
         return names[0] if len(names) == 1 else self._rules.add("any", choice(names))
@@ -131,7 +132,7 @@ class SchemaCompiler:
         if not isinstance(properties, Mapping):
             self._refuse(path, "properties", "not an object")
         required = self._list(schema, "required", path)
-        if not all(map(_is_text, required)):
+        if not all(isinstance(name, str) for name in required):
             self._refuse(path, "required", "not a list of names")
         if len({*properties, *required}) > MAX_PROPERTIES:
             self._refuse(path, "properties", f"more than {MAX_PROPERTIES}")
@@ -178,7 +179,8 @@ class SchemaCompiler:
             self._refuse(path, "prefixItems", "not supported: use an object, or items")
         item = self._value(schema.get("items", True), (*path, "items"), depth + 1)
         inner = repeated(item, least, most if most is not None and most <= MAX_ITEMS else None)
-        return self._rules.add("array", f'"[" {inner} "]"'.replace("  ", " "))
+        counted = max(least, most or 0) if most is None or most <= MAX_ITEMS else least
+        return self._counted("array", f'"[" {inner} "]"'.replace("  ", " "), counted, path, "maxItems")
 
     def _string(self, schema: Mapping[str, Any], path: _Path, depth: int) -> str:
         least, most = self._count(schema, "minLength", path) or 0, self._count(schema, "maxLength", path)
@@ -187,8 +189,14 @@ class SchemaCompiler:
         if most is None or most > MAX_STRING:
             if least == 0 or least > MAX_STRING:
                 return "string"
-            return self._rules.add("text", rf'"\"" char{{{least},}} "\""')
-        return self._rules.add("text", rf'"\"" char{{{least},{most}}} "\""')
+            return self._counted("text", rf'"\"" char{{{least},}} "\""', least, path, "minLength")
+        return self._counted("text", rf'"\"" char{{{least},{most}}} "\""', most, path, "maxLength")
+
+    def _counted(self, kind: str, body: str, repetitions: int, path: _Path, keyword: str) -> str:
+        rule = self._rules.add(kind, body, repetitions)
+        if self._rules.repetitions > MAX_REPETITIONS:
+            self._refuse(path, keyword, f"bounds that differ count more than {MAX_REPETITIONS} in all")
+        return rule
 
     def _integer(self, schema: Mapping[str, Any], path: _Path, depth: int) -> str:
         try:
@@ -289,7 +297,3 @@ def _implied(schema: Mapping[str, Any]) -> str | None:
 def _says_more(schema: Mapping[str, Any]) -> bool:
     """Whether a schema with anyOf or oneOf says something itself: then that is compiled, and the rest checked."""
     return _implied(schema) is not None or "type" in schema
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
