@@ -361,6 +361,24 @@ PLAY: dict[str, Callable[[World, str, object], None]] = {
 }
 
 
+def test_clock_of_a_rollout_that_waited_for_the_cluster_goes_with_its_spec() -> None:
+    world = World()
+    world.deploy("office")
+    world.run(60)
+    trouble(world, "office", is_there=True)
+    world.ask_for(spec("b"))
+    for _ in range(6):
+        world.run(400)
+    assert world.model.status.rollout.paused_since is not None, world.story()
+
+    world.ask_for(spec("a"))
+    trouble(world, "office", is_there=False)
+    world.settle()
+
+    assert world.model.status.rollout.paused_since is None
+    assert world.condition(READY).status == "True"
+
+
 @given(steps=STEPS)
 @settings(max_examples=60)
 def test_whatever_happens_it_comes_to_rest_and_serves_something_good(

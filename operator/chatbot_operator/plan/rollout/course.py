@@ -83,8 +83,8 @@ def _take_over_good_revision(draft: Draft) -> None:
 def _forget_or_keep_verdict(draft: Draft) -> None:
     rollout = replace(draft.rollout, retry_handled=draft.model.retry)
     if draft.is_new_spec or draft.is_retry:
-        is_suspended = ends.is_suspended(draft)
-        draft.rollout = replace(rollout, paused_since=None) if is_suspended else rollout
+        # without a consumer the clock only says since when a rollout waits for the cluster, of whichever revision
+        draft.rollout = rollout if rollout.consumer else replace(rollout, paused_since=None)
         _forget_verdict(draft)
     elif _was_never_proven(draft):
         draft.tell("Normal", Reason.RELEASE_CHANGED, "The release changed, so the revision is tried again.")
