@@ -58,13 +58,14 @@ def test_a_claim_without_a_volume_is_not_taken_for_a_lack_of_nodes(
 ) -> None:
     kube.create(model(namespace, storage={"storageClassName": "nowhere"}))
 
-    def ready() -> str:
-        return str(condition(kube.get("Model", namespace, "demo"), "Ready").get("message", ""))
+    def downloaded() -> str:
+        return str(condition(kube.get("Model", namespace, "demo"), "Downloaded").get("message", ""))
 
-    wait_for(lambda: "unbound immediate PersistentVolumeClaims" in ready(), what=ready)
-    document = kube.get("Model", namespace, "demo")
-    assert condition(document, "Ready")["reason"] == "WaitingForStorage"
-    assert "volume of class nowhere" in condition(document, "StorageReady")["message"]
+    wait_for(lambda: "unbound immediate PersistentVolumeClaims" in downloaded(), what=downloaded)
+    ready = condition(kube.get("Model", namespace, "demo"), "Ready")
+    assert ready["reason"] == "ClaimPending"
+    assert "Claim model-demo waits for a volume of class nowhere." in ready["message"]
+    assert condition(kube.get("Model", namespace, "demo"), "Downloaded")["reason"] == "WaitingForStorage"
     told = [event["reason"] for event in kube.find("Event", namespace) if event["involvedObject"]["kind"] == "Model"]
     assert told == []
 

@@ -234,7 +234,8 @@ def test_pod_that_waits_for_its_volume_is_no_trouble_yet() -> None:
 
     made = plan(MODEL, Observed(claim=pending, jobs=(waiting,)), NOW)
 
-    assert says(made, ConditionType.DOWNLOADED) == says(made, ConditionType.READY) == "False WaitingForStorage"
+    assert says(made, ConditionType.DOWNLOADED) == "False WaitingForStorage"
+    assert says(made, ConditionType.READY) == "False ClaimPending"
     assert "kubectl describe pvc" in made.status.conditions[ConditionType.READY].message
     assert not made.events, "every claim that is being bound is seen so for a moment"
 
@@ -349,7 +350,7 @@ def test_file_is_brought_again_when_its_claim_was_deleted() -> None:
     made = plan(model, Observed(), NOW)
 
     assert CreateClaim() in made.actions
-    assert says(made, ConditionType.READY) == "False WaitingForStorage"
+    assert says(made, ConditionType.READY) == "False ClaimPending"
     assert made.status.download.attempt == 2
 
 

@@ -72,7 +72,8 @@ def _say_ready(draft: Draft) -> None:
     if draft.is_true(ConditionType.ROLLED_BACK):
         draft.set(_READY, "False", Reason.ROLLED_BACK, draft.conditions[ConditionType.ROLLED_BACK].message)
     elif downloaded.status != "True":
-        is_hindered = downloaded.reason in _NOT_BEGUN and storage.reason not in _NORMAL_FOR_A_CLAIM
+        waits = downloaded.reason is Reason.WAITING_FOR_STORAGE and storage.status != "True"
+        is_hindered = waits or (downloaded.reason in _NOT_BEGUN and storage.reason not in _NORMAL_FOR_A_CLAIM)
         draft.copy(_READY, ConditionType.STORAGE_READY if is_hindered else ConditionType.DOWNLOADED, "False")
     elif rolled_out.status != "True":
         draft.copy(_READY, ConditionType.ROLLED_OUT, "False")
