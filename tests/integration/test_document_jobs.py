@@ -78,9 +78,12 @@ async def ended(store: SqliteDocuments, document: Document) -> Document:
     return await until(store, document, lambda one: one.state in ends)
 
 
-async def chunks_done(store: SqliteDocuments, documents: list[Document]) -> int:
-    found = [await store.read(one.owner, one.document_id) for one in documents]
-    return sum(one.chunks_done for one in found if one)
+async def chunks_stored(store: SqliteDocuments, documents: list[Document], count: int) -> None:
+    while True:
+        found = [await store.read(one.owner, one.document_id) for one in documents]
+        if sum(one.chunks_done for one in found if one) >= count:
+            return
+        await asyncio.sleep(0.005)
 
 
 async def canaries(store: SqliteDocuments, numbers: range) -> list[int]:
@@ -227,8 +230,7 @@ async def test_worker_killed_at_any_stage_loses_and_doubles_nothing(
     for kill in range(kills):
         worker = await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, str(path))
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while await chunks_done(store, documents) < kill * 800 // kills:
-                await asyncio.sleep(0.005)
+            await chunks_stored(store, documents, kill * 800 // kills)
         worker.kill()
         await worker.wait()
     began = time.monotonic()

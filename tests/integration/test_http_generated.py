@@ -38,7 +38,13 @@ RUNS = [
 @pytest.fixture(scope="module", params=["office", "character"])
 def office(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StubOffice]:
     stub = Stub(service=request.param, slots=64, pieces=2)
-    with stub_office(tmp_path_factory.mktemp("office"), stub, {"CHATBOT_LOG_LEVEL": "warning"}) as running:
+    folder = tmp_path_factory.mktemp("office")
+    settings = {
+        "CHATBOT_LOG_LEVEL": "warning",
+        "CHATBOT_DOCUMENTS_STORE": "sqlite",
+        "CHATBOT_DOCUMENTS_SQLITE_PATH": str(folder / "documents.sqlite3"),
+    }
+    with stub_office(folder, stub, settings) as running:
         yield running
 
 

@@ -19,6 +19,7 @@ from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
 from chatbot.core.history import History
 from chatbot.core.performance import Statistics
 from chatbot.core.prompt import PromptTemplates
+from chatbot.core.retrieval.library import Library
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.model import Capacity
 from chatbot.domain.ports import ConversationStore
@@ -49,6 +50,7 @@ class ServiceOptions:
     may_fall_back: bool = False
     refuses_when_down: bool = True
     store: ConversationStore | None = None
+    documents: Library | None = None
 
 
 @dataclass
@@ -99,6 +101,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         keys=options.keys or KeyCheck(MountedKeys(options.keys_file) if options.keys_file else None),
         telemetry=meters,
         limits=options.limits,
+        documents=options.documents,
     )
     app = create_app(options.profile, parts, options.http)
     return app, Service(app, "", 0, options.generator, admission, answerer, meters, gate)

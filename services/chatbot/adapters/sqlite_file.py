@@ -145,15 +145,22 @@ class SqliteFile:
         setting: Name of the setting that names the file, for messages.
         opening: Makes a connection.
         call_seconds: A call that takes longer is given up, seconds.
+        failure: What is raised where the file cannot be used.
     """
 
     def __init__(
-        self, path: Path, setting: str, opening: Callable[[Path], sqlite3.Connection], call_seconds: float
+        self,
+        path: Path,
+        setting: str,
+        opening: Callable[[Path], sqlite3.Connection],
+        call_seconds: float,
+        failure: type[StoreUnavailable] = StoreUnavailable,
     ) -> None:
         self._path = path
         self._setting = setting
         self._opening = opening
         self._call_seconds = call_seconds
+        self._failure = failure
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
@@ -167,12 +174,12 @@ class SqliteFile:
         try:
             waiting = self._thread.submit(self._attempt, operation)
         except RuntimeError as exc:
-            raise StoreUnavailable("SQLite: the store was closed") from exc
+            raise self._failure("SQLite: the store was closed") from exc
         try:
             async with asyncio.timeout(self._call_seconds):
                 return await asyncio.wrap_future(waiting)
         except TimeoutError as exc:
-            raise StoreUnavailable(f"SQLite: no answer within {self._call_seconds} s: check the disk") from exc
+            raise self._failure(f"SQLite: no answer within {self._call_seconds} s: check the disk") from exc
 
     async def close(self) -> None:
         """Close the file after the calls that run now; at most as long as a call takes."""
@@ -188,7 +195,7 @@ class SqliteFile:
         except (sqlite3.Error, OSError) as exc:
             if _primary_code(exc) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 self._disconnect()
-            raise StoreUnavailable(self._explain(exc)) from exc
+            raise self._failure(self._explain(exc)) from exc
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is not None and self._file != _identity(self._path):

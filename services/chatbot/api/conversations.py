@@ -55,11 +55,8 @@ class ConversationView(BaseModel):
 @router.get("", operation_id="listConversations", summary="List conversations", response_model=ConversationPage)
 async def listing(request: Request) -> Response:
     """One page, ordered by `db_id`. Query: `limit` 1-100 (default 20), `after` the last `db_id` of the page before."""
-    caller = _caller(request)
-    limit = _limit(request.query_params.get("limit", "20"))
-    after = request.query_params.get("after", "")
-    if after:
-        check_db_id(after, "after")
+    caller = caller_of_header(request)
+    limit, after = page_of(request)
     found = await parts_of(request).history.listing(caller, limit=limit + 1, after=after)
     lines = [ConversationLine(db_id=one.db_id, turns=one.turns, updated_at=one.updated_at) for one in found[:limit]]
     return _json(ConversationPage(conversations=lines, next_after=lines[-1].db_id if len(found) > limit else None))
@@ -84,10 +81,16 @@ async def erase(request: Request, db_id: str) -> Response:
 
 
 def _key(request: Request, db_id: str) -> ConversationKey:
-    return ConversationKey(profile_of(request).name, _caller(request), check_db_id(db_id))
+    return ConversationKey(profile_of(request).name, caller_of_header(request), check_db_id(db_id))
 
 
-def _caller(request: Request) -> Caller:
+def caller_of_header(request: Request) -> Caller:
+    """Whose things a request without a body is about: of `X-User-ID`, or of the key that is bound to one user.
+
+    Raises:
+        InvalidInput: The header is missing or wrong.
+        UserMismatch: The key speaks for another user.
+    """
     bound = bound_user(request)
     if bound is not None and USER_HEADER not in request.headers:
         return caller_of(request, bound)
@@ -112,6 +115,19 @@ def user_of_header(request: Request) -> str:
     except UnicodeError:
         raise InvalidInput(USER_HEADER, "bad_percent_encoding") from None
     return check_user_id(user, USER_HEADER)
+
+
+def page_of(request: Request) -> tuple[int, str]:
+    """How many lines of a listing, and after which name; from the query.
+
+    Raises:
+        InvalidInput: One of them is wrong.
+    """
+    limit = _limit(request.query_params.get("limit", "20"))
+    after = request.query_params.get("after", "")
+    if after:
+        check_db_id(after, "after")
+    return limit, after
 
 
 def _limit(value: str) -> int:

@@ -70,6 +70,7 @@ class Info(BaseModel):
     limits: LimitsView
     keys: bool
     search: bool
+    documents: bool
 
 
 @router.get("/healthz", operation_id="health", summary="Is the process alive", response_model=Health)
@@ -121,6 +122,7 @@ async def info(request: Request) -> Response:
         ),
         keys=not parts.keys.is_open,
         search=False,
+        documents=parts.documents is not None,
     )
     return Response(view.model_dump_json(), media_type="application/json")
 

@@ -11,6 +11,7 @@ from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.answer import Answerer
 from chatbot.core.history import History
 from chatbot.core.performance import Statistics
+from chatbot.core.retrieval.library import Library
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.ports import TextGenerator
 
@@ -57,6 +58,7 @@ class Parts:
     Attributes:
         generators: Those that are configured.
         sampling: Defaults where a caller gives none.
+        documents: None where they are switched off.
     """
 
     answerer: Answerer
@@ -68,6 +70,7 @@ class Parts:
     telemetry: HttpTelemetry
     limits: HttpLimits = HttpLimits()
     sampling: Sampling = Sampling()
+    documents: Library | None = None
 
 
 def parts_of(request: Request) -> Parts:

@@ -15,14 +15,18 @@ ChatError
 │   └── UserMismatch        the key speaks for another user
 ├── NotFound                there is nothing at this address
 │   ├── ConversationNotFound
-│   └── ModelNotFound
+│   ├── ModelNotFound
+│   ├── DocumentNotFound
+│   └── DocumentsOff        this service keeps no documents
 ├── ConversationErased      it was erased while the answer was made
+├── DocumentQuota           erase documents first
 ├── Busy                    come back after `retry_after_seconds`
 ├── TimedOut                the deadline passed
 └── Unavailable             come back later; `retry_after_seconds` where it is known
     ├── ModelUnavailable
     ├── BackendUnavailable  the second backend, or none configured
     ├── StoreUnavailable
+    │   └── DocumentsUnavailable
     ├── KeysUnavailable     whether the key is valid cannot be found out now
     ├── Draining            this process is shutting down
     └── EngineLost          the engine process died under this generation
@@ -137,6 +141,18 @@ class ModelNotFound(NotFound):
     """The request names a model that is not served here."""
 
 
+class DocumentNotFound(NotFound):
+    """This user has no document of that id."""
+
+
+class DocumentsOff(NotFound):
+    """This service keeps no documents."""
+
+
+class DocumentQuota(ChatError):
+    """This user keeps as many documents as they may."""
+
+
 class ConversationErased(ChatError):
     """The conversation was erased while the answer was made; the turn was not stored."""
 
@@ -192,6 +208,10 @@ class KeysUnavailable(Unavailable):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message, retry_after_seconds=5)
+
+
+class DocumentsUnavailable(StoreUnavailable):
+    """The store of documents does not answer."""
 
 
 class Draining(Unavailable):

@@ -15,6 +15,8 @@ from chatbot import __version__
 from chatbot.api import chat, conversations, errors, operations
 from chatbot.api.accounts import own_key
 from chatbot.api.accounts.decisions import KEY_HEADER, check_decisions, decide
+from chatbot.api.documents import rag
+from chatbot.api.documents import routes as document_routes
 from chatbot.api.not_found import HTML_HEADERS, VARY, render_not_found
 from chatbot.api.openapi import page
 from chatbot.api.openapi.document import document
@@ -31,6 +33,8 @@ _ROUTERS: Final = (
     chat.router,
     v1_routes.router,
     conversations.router,
+    document_routes.router,
+    rag.router,
     own_key.router,
     operations.router,
     page.router,

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chatbot.server.auth_settings import AuthSettings
+from chatbot.server.document_settings import DocumentSettings
 from chatbot.server.section import Section
 
 
@@ -262,6 +263,7 @@ class Settings(BaseSettings):
     openai: OpenAISettings = OpenAISettings()
     fallback: FallbackSettings = FallbackSettings()
     tools: ToolSettings = ToolSettings()
+    documents: DocumentSettings = DocumentSettings()
     prompts: PromptSettings = PromptSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()

@@ -1,4 +1,6 @@
-"""Settings -> where conversations and keys live: one file each on one machine, one database in a cluster."""
+"""Settings -> where conversations, keys and documents live: one file each on one machine, one database in a cluster."""
+
+from dataclasses import dataclass
 
 from chatbot.adapters.history_bounds import HistoryBounds
 from chatbot.adapters.sqlite import SqliteConversations
@@ -6,6 +8,10 @@ from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.accounts.peppers import Peppers
 from chatbot.core.accounts.stored import StoredKeys
+from chatbot.core.retrieval.ingest import Ingestor, IngestPolicy
+from chatbot.core.retrieval.library import Library
+from chatbot.core.retrieval.search import Retriever
+from chatbot.domain.document_store import DocumentBounds
 from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck
 from chatbot.server.auth_settings import AuthSettings
 from chatbot.server.settings import Settings
@@ -77,6 +83,28 @@ def _open_tokens(auth: AuthSettings) -> TokenCheck | None:
     except (ValueError, OSError) as exc:
         reason = exc if isinstance(exc, ValueError) else exc.strerror
         raise ValueError(f"CHATBOT_AUTH_JWT_JWKS_FILE: cannot be used: {reason}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """What the endpoints use, and the worker beside them."""
+
+    library: Library
+    ingestor: Ingestor
+
+
+def open_documents(settings: Settings) -> Documents | None:
+    """Documents of users; None where they are switched off. The file is opened when it is first used."""
+    chosen = settings.documents
+    if chosen.store == "none":
+        return None
+    from chatbot.adapters.documents.reader_process import ReaderLimits, ReaderProcess
+    from chatbot.adapters.documents.sqlite_store import SqliteDocuments
+
+    store = SqliteDocuments(chosen.sqlite_path, DocumentBounds(file_bytes=chosen.file_bytes))
+    limits = ReaderLimits(memory_bytes=chosen.reader_memory_bytes, cpu_seconds=chosen.reader_cpu_seconds)
+    ingestor = Ingestor(store, lambda job: ReaderProcess.open(job, limits), IngestPolicy())
+    return Documents(Library(store, Retriever(store), ingestor.wake, chosen.file_bytes), ingestor)
 
 
 def _mongo_uri(settings: Settings) -> str:

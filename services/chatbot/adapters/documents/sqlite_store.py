@@ -11,11 +11,12 @@ from chatbot.adapters.sqlite_file import SqliteFile, connect
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds, Lookup
 from chatbot.domain.documents import Document, FailureReason, Found, IndexedChunk, Job, Upload
+from chatbot.domain.errors import DocumentsUnavailable
 
 CALL_SECONDS = 30.0
 """A call that takes longer is given up: erasing rewrites an owner's index, which takes seconds for a large one."""
 
-_SETTING = "the file of documents"
+_SETTING = "CHATBOT_DOCUMENTS_SQLITE_PATH"
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -32,8 +33,8 @@ class SqliteDocuments:
     """
 
     def __init__(self, path: Path, bounds: DocumentBounds, *, clock: Callable[[], float] = time.time) -> None:
-        self._written = SqliteFile(path, _SETTING, _open, CALL_SECONDS)
-        self._searched = SqliteFile(path, _SETTING, _open, CALL_SECONDS)
+        self._written = SqliteFile(path, _SETTING, _open, CALL_SECONDS, DocumentsUnavailable)
+        self._searched = SqliteFile(path, _SETTING, _open, CALL_SECONDS, DocumentsUnavailable)
         self._bounds = bounds
         self._clock = clock
 

@@ -44,6 +44,7 @@ class Decision:
 
 _ANY_KEY: Final = Decision()
 _OPEN: Final = Decision(is_open=True)
+_DOCUMENTS: Final = Decision(Scope.DOCUMENTS, stays_here=True)
 
 DECISIONS: Final[Mapping[str, Decision]] = {
     "askLlama": Decision(Scope.CHAT),
@@ -54,6 +55,13 @@ DECISIONS: Final[Mapping[str, Decision]] = {
     "listConversations": Decision(Scope.CONVERSATIONS_READ, stays_here=True),
     "readConversation": Decision(Scope.CONVERSATIONS_READ, stays_here=True),
     "eraseConversation": Decision(Scope.CONVERSATIONS_ERASE, stays_here=True),
+    "addDocument": _DOCUMENTS,
+    "listDocuments": _DOCUMENTS,
+    "readDocument": _DOCUMENTS,
+    "watchDocument": _DOCUMENTS,
+    "cancelDocument": _DOCUMENTS,
+    "eraseDocument": _DOCUMENTS,
+    "askDocuments": _DOCUMENTS,
     "ownKey": _ANY_KEY,
     "performance": _ANY_KEY,
     "info": _OPEN,

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from chatbot.api.documents.schemas import DocumentText, RagRequest
 from chatbot.api.openapi import components
 from chatbot.api.openapi.operations import complete
 from chatbot.api.profiles import Profile
@@ -15,6 +16,7 @@ _TAGS = {
     "chat": "Ask a question. With `Accept: text/event-stream` the answer comes as it is made.",
     "OpenAI wire format": "For clients of the OpenAI API: `base_url` is this service's address and `/v1`.",
     "conversations": "What is remembered of a user, to read and to erase.",
+    "documents": "Upload documents, watch them being read, ask questions that are answered from them.",
     "operations": "What the service is and how it is doing.",
 }
 _REF = "#/components/schemas/{model}"
@@ -35,7 +37,8 @@ def document(app: FastAPI, profile: Profile) -> dict[str, Any]:
         for operation in path.values():
             complete(operation, profile.request.__name__)
     _, bodies = models_json_schema(
-        [(profile.request, "validation"), (ChatCompletionRequest, "validation")], ref_template=_REF
+        [(one, "validation") for one in (profile.request, ChatCompletionRequest, DocumentText, RagRequest)],
+        ref_template=_REF,
     )
     made = described.setdefault("components", {})
     schemas = {**made.get("schemas", {}), **bodies["$defs"], **components.SCHEMAS}

@@ -1,75 +1,11 @@
 """What each operation takes and gives: the part of the OpenAPI file that routes do not say by themselves."""
 
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final
 
 from chatbot.api.accounts.decisions import DECISIONS
 from chatbot.api.openapi.components import error_name, ref
-from chatbot.api.schemas import DB_ID_PATTERN, TURN_ID_PATTERN
-
-Json = dict[str, Any]
-Body = Literal["", "product", "v1"]
-_READING: Final = (400, 408, 413, 500)
-_ANSWERING: Final = (429, 503, 504)
-_KEYED: Final = (401, 403)
-
-
-def _header(name: str, description: str, schema: Json, *, required: bool = False) -> Json:
-    return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
-
-
-_LANGUAGE: Final = _header("Accept-Language", "Language of error texts: ko, en or ja.", {"type": "string"})
-_REQUEST_ID: Final = _header(
-    "X-Request-ID", "Taken over where it has 1-64 of `[A-Za-z0-9._-]`.", {"type": "string", "examples": ["order-17"]}
-)
-_TRACE: Final = _header("traceparent", "W3C trace context; logged.", {"type": "string"})
-_TURN: Final = _header(
-    "Idempotency-Key",
-    "Id of this turn; with `db_id`, a repeat of the same question gets the stored answer.",
-    {"type": "string", "pattern": TURN_ID_PATTERN},
-)
-_USER: Final = _header(
-    "X-User-ID", "Whose conversations: UTF-8, percent-encoded.", {"type": "string", "minLength": 1}, required=True
-)
-_DB_ID: Final[Json] = {"name": "db_id", "in": "path", "required": True, "schema": {"pattern": DB_ID_PATTERN}}
-_DB_ID["schema"]["type"] = "string"
-_PAGE: Final[list[Json]] = [
-    {
-        "name": "limit",
-        "in": "query",
-        "required": False,
-        "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
-    },
-    {
-        "name": "after",
-        "in": "query",
-        "required": False,
-        "description": "The last `db_id` of the page before.",
-        "schema": {"type": "string", "pattern": DB_ID_PATTERN},
-    },
-]
-_COMMON: Final = (_LANGUAGE, _REQUEST_ID, _TRACE)
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation.
-
-    Attributes:
-        errors: Statuses besides 500, 503 and, where a key is asked for, 401 and 403.
-        body: Which request body.
-        success: Schema component of the 200 response; "" is a bare JSON string, "-" is none.
-        stream_example: Of the event stream, where there is one.
-    """
-
-    errors: tuple[int, ...] = ()
-    body: Body = ""
-    success: str = ""
-    parameters: tuple[Json, ...] = ()
-    headers: tuple[str, ...] = ()
-    stream_example: str = ""
-    is_v1: bool = False
-
+from chatbot.api.openapi.document_operations import DOCUMENT_OPERATIONS, UPLOAD_FORM
+from chatbot.api.openapi.operation import ANSWERING, COMMON, DB_ID, KEYED, PAGE, READING, TURN, USER, Json, Operation
 
 _PRODUCT_STREAM: Final = (
     'event: queue\ndata: {"position": 3, "eta_seconds": 12.4}\n\n'
@@ -99,34 +35,40 @@ _V1_EVENTS: Final = (
     "chunk with `error` and no `[DONE]`."
 )
 _CHAT: Final = Operation(
-    errors=(*_READING, *_ANSWERING, 409, 422),
+    errors=(*READING, *ANSWERING, 409, 422),
     body="product",
-    parameters=(_TURN,),
+    parameters=(TURN,),
     headers=("X-History-Saved", "X-References"),
     stream_example=_PRODUCT_STREAM,
+    stream_events=_PRODUCT_EVENTS,
 )
 
 OPERATIONS: Final[dict[str, Operation]] = {
     "askLlama": _CHAT,
     "askOpenAI": _CHAT,
     "createChatCompletion": Operation(
-        errors=(*_READING, *_ANSWERING, 404),
+        errors=(*READING, *ANSWERING, 404),
         body="v1",
         success="ChatCompletion",
         stream_example=_V1_STREAM,
+        stream_events=_V1_EVENTS,
         is_v1=True,
     ),
     "listModels": Operation(success="ModelList", is_v1=True),
     "retrieveModel": Operation(errors=(404,), success="Model", is_v1=True),
-    "listConversations": Operation(errors=(422,), success="ConversationPage", parameters=(_USER, *_PAGE)),
-    "readConversation": Operation(errors=(404, 422), success="ConversationView", parameters=(_USER, _DB_ID)),
-    "eraseConversation": Operation(errors=(404, 422), success="-", parameters=(_USER, _DB_ID)),
+    "listConversations": Operation(errors=(422,), success="ConversationPage", parameters=(USER, *PAGE)),
+    "readConversation": Operation(errors=(404, 422), success="ConversationView", parameters=(USER, DB_ID)),
+    "eraseConversation": Operation(errors=(404, 422), success="-", parameters=(USER, DB_ID)),
+    **DOCUMENT_OPERATIONS,
     "ownKey": Operation(success="KeyView"),
     "performance": Operation(success="PerformanceView"),
     "info": Operation(success="Info"),
     "health": Operation(success="Health"),
     "readiness": Operation(errors=(503,), success="Health"),
 }
+
+
+_BODIES: Final = {"v1": "ChatCompletionRequest", "document": "DocumentText", "rag": "RagRequest"}
 
 
 def complete(operation: Json, request_schema: str) -> None:
@@ -138,15 +80,16 @@ def complete(operation: Json, request_schema: str) -> None:
     """
     known = OPERATIONS[operation["operationId"]]
     given = [one for one in operation.get("parameters", []) if one["name"] not in ("db_id",)]
-    operation["parameters"] = [*given, *known.parameters, *_COMMON]
+    operation["parameters"] = [*given, *known.parameters, *COMMON]
     decision = DECISIONS[operation["operationId"]]
     scopes = [str(decision.scope)] if decision.scope else []
     operation["security"] = [{}] if decision.is_open else [{"key": scopes}, {"keyHeader": scopes}, {}]
     if known.body:
-        name = request_schema if known.body == "product" else "ChatCompletionRequest"
-        content = {"application/json": {"schema": ref("schemas", name)}}
+        content: Json = {"application/json": {"schema": ref("schemas", _BODIES.get(known.body, request_schema))}}
+        if known.body == "document":
+            content["multipart/form-data"] = {"schema": UPLOAD_FORM}
         operation["requestBody"] = {"required": True, "content": content}
-    operation["responses"] = _responses(known, () if decision.is_open else _KEYED)
+    operation["responses"] = _responses(known, () if decision.is_open else KEYED)
 
 
 def _responses(known: Operation, keyed: tuple[int, ...]) -> Json:
@@ -157,8 +100,8 @@ def _responses(known: Operation, keyed: tuple[int, ...]) -> Json:
     if known.success == "-":
         return {"204": ended | {"description": "Erased, or there was nothing."}, **failed}
     schema = ref("schemas", known.success) if known.success else {"type": "string", "examples": ["안녕하세요!"]}
-    content: Json = {"application/json": {"schema": schema}}
+    content: Json = {} if known.success == "stream" else {"application/json": {"schema": schema}}
     if known.stream_example:
-        events = {"type": "string", "description": _V1_EVENTS if known.is_v1 else _PRODUCT_EVENTS}
+        events = {"type": "string", "description": known.stream_events}
         content["text/event-stream"] = {"schema": events, "example": known.stream_example}
-    return {"200": ended | {"content": content}, **failed}
+    return {str(known.status): ended | {"content": content}, **failed}

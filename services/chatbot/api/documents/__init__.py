@@ -1,0 +1,1 @@
+"""`/documents` and `/rag/query`: a user's documents, and questions to them."""

@@ -1,0 +1,73 @@
+"""What one operation takes and gives, and the parameters that several share."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from chatbot.api.schemas import DB_ID_PATTERN, TURN_ID_PATTERN
+
+Json = dict[str, Any]
+Body = Literal["", "product", "v1", "document", "rag"]
+READING: Final = (400, 408, 413, 500)
+ANSWERING: Final = (429, 503, 504)
+KEYED: Final = (401, 403)
+
+
+def _header(name: str, description: str, schema: Json, *, required: bool = False) -> Json:
+    return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
+
+
+_LANGUAGE: Final = _header("Accept-Language", "Language of error texts: ko, en or ja.", {"type": "string"})
+_REQUEST_ID: Final = _header(
+    "X-Request-ID", "Taken over where it has 1-64 of `[A-Za-z0-9._-]`.", {"type": "string", "examples": ["order-17"]}
+)
+_TRACE: Final = _header("traceparent", "W3C trace context; logged.", {"type": "string"})
+TURN: Final = _header(
+    "Idempotency-Key",
+    "Id of this turn; with `db_id`, a repeat of the same question gets the stored answer.",
+    {"type": "string", "pattern": TURN_ID_PATTERN},
+)
+USER: Final = _header(
+    "X-User-ID", "Whose conversations: UTF-8, percent-encoded.", {"type": "string", "minLength": 1}, required=True
+)
+DB_ID: Final[Json] = {"name": "db_id", "in": "path", "required": True, "schema": {"pattern": DB_ID_PATTERN}}
+DB_ID["schema"]["type"] = "string"
+PAGE: Final[list[Json]] = [
+    {
+        "name": "limit",
+        "in": "query",
+        "required": False,
+        "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+    },
+    {
+        "name": "after",
+        "in": "query",
+        "required": False,
+        "description": "The last `db_id` of the page before.",
+        "schema": {"type": "string", "pattern": DB_ID_PATTERN},
+    },
+]
+COMMON: Final = (_LANGUAGE, _REQUEST_ID, _TRACE)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation.
+
+    Attributes:
+        errors: Statuses besides 500, 503 and, where a key is asked for, 401 and 403.
+        body: Which request body.
+        success: Schema component of the 200 response; "" is a bare JSON string, "-" is none, "stream" only events.
+        stream_example: Of the event stream, where there is one.
+        stream_events: What its events are.
+        status: Of success.
+    """
+
+    errors: tuple[int, ...] = ()
+    body: Body = ""
+    success: str = ""
+    parameters: tuple[Json, ...] = ()
+    headers: tuple[str, ...] = ()
+    stream_example: str = ""
+    stream_events: str = ""
+    status: int = 200
+    is_v1: bool = False
