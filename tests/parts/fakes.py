@@ -17,6 +17,7 @@ from chatbot.domain.generation import (
     Usage,
 )
 from chatbot.domain.model import ModelInfo
+from chatbot.domain.tools import ToolCall
 
 
 class CountingTelemetry:
@@ -54,13 +55,13 @@ class CountingTelemetry:
 class ScriptedGenerator:
     """Plays one script per generation; the last one again and again.
 
-    A script is a list of: text, seconds to wait (a number), an exception to raise, or a `Finished`. Without a
+    A script is a list of: text, a call, seconds to wait (a number), an exception to raise, or a `Finished`. Without a
     `Finished` at its end it ends with `stop`.
     """
 
     backend = Backend.LLAMA
 
-    def __init__(self, *scripts: Sequence[str | float | Exception | Finished]) -> None:
+    def __init__(self, *scripts: Sequence[str | ToolCall | float | Exception | Finished]) -> None:
         self.scripts = list(scripts) or [["안녕", "하세요"]]
         self.requests: list[GenerationRequest] = []
         self.refusal: Exception | None = None
@@ -87,6 +88,9 @@ class ScriptedGenerator:
                 if isinstance(step, Finished):
                     yield step
                     return
+                if isinstance(step, ToolCall):
+                    yield step
+                    continue
                 if isinstance(step, str):
                     tokens += 1
                     yield TextPiece(step)
