@@ -48,9 +48,75 @@ class Mutant:
 
 CORE, LLM, ADAPTERS, API = (f"services/chatbot/{layer}" for layer in ("core", "llm", "adapters", "api"))
 ADMISSION, ANSWER = "tests/unit/test_admission.py", "tests/unit/test_answer.py"
+LOOP = "tests/unit/test_agent_loop.py"
 STORES, SCHEDULER = "tests/integration/test_conversation_store.py", "tests/integration/test_engine_scheduler.py"
 
+DOCUMENTS, DOCUMENT_STORE = f"{ADAPTERS}/documents", "tests/integration/test_document_store.py"
+
 MUTANTS: tuple[Mutant, ...] = (
+    # ---- documents (ADR 0014)
+    Mutant(
+        "a worker that lost its document goes on writing",
+        f"{DOCUMENT_STORE}::test_lost_worker_is_followed_by_one_that_goes_on",
+        (Edit(f"{DOCUMENTS}/sqlite_jobs.py", "document_id = ? AND lease = ? AND", "document_id = ? AND ? != '' AND"),),
+    ),
+    Mutant(
+        "erased words stay in the index's file",
+        f"{DOCUMENT_STORE}::test_erased_text_is_in_no_file[False]",
+        (Edit(f"{DOCUMENTS}/sqlite_documents.py", 'index.merge(connection, row["id"])', "pass"),),
+    ),
+    Mutant(
+        "a document is found before it is complete",
+        f"{DOCUMENT_STORE}::test_document_is_found_by_its_owner_when_it_is_complete",
+        (Edit(f"{DOCUMENTS}/sqlite_index.py", " AND d.state = 'completed'", ""),),
+    ),
+    Mutant(
+        "a mark that names no source stays in the answer",
+        "tests/unit/test_citations.py::test_mark_without_a_source_is_removed",
+        (Edit(f"{CORE}/retrieval/citations.py", "if 1 <= number <= sources", "if number <= sources"),),
+    ),
+    Mutant(
+        "a passage crosses a heading",
+        "tests/unit/test_chunking.py::test_passage_knows_the_headings_above_it",
+        (Edit(f"{CORE}/retrieval/chunking.py", "while path and path[-1][0] >= block.level:", "while False:"),),
+    ),
+    Mutant(
+        "a zip may unpack to anything",
+        "tests/unit/test_document_readers.py::test_unreadable_file_says_why[zip bomb]",
+        (
+            Edit(
+                f"{DOCUMENTS}/readers/office_zip.py",
+                "if len(entries) > MAX_ENTRIES or unpacked > MAX_UNPACKED_BYTES or is_bomb:",
+                "if len(entries) > MAX_ENTRIES:",
+            ),
+        ),
+    ),
+    # ---- our own tools (ADR 0012)
+    Mutant(
+        "a model may call in every round",
+        f"{LOOP}::test_the_last_round_cannot_call",
+        (Edit(f"{CORE}/agent/loop.py", "self._rounds >= self._toolbox.bounds.rounds - 1", "self._rounds > 99"),),
+    ),
+    Mutant(
+        "the same call is run again",
+        f"{LOOP}::test_the_same_call_again_gets_the_stored_result_and_turns_tools_off",
+        (Edit(f"{CORE}/agent/calls.py", "if key not in self._known:", "if key:"),),
+    ),
+    Mutant(
+        "tools go on when their reader has left",
+        f"{LOOP}::test_whoever_leaves_cancels_the_tools",
+        (Edit(f"{CORE}/agent/calls.py", "                task.cancel()\n", "                pass\n"),),
+    ),
+    Mutant(
+        "a power is taken before it is bounded",
+        "tests/unit/test_tool_calculate.py::test_a_hostile_expression_ends_at_once_with_a_word",
+        (Edit(f"{CORE}/tools/exact_numbers.py", "if abs(top - bottom) > MAX_BITS - 2:", "if not top:"),),
+    ),
+    Mutant(
+        "what nobody sees in a result reaches the model",
+        "tests/unit/test_agent_containment.py::test_any_text_is_shown_as_json_within_its_bound_and_without_what_nobody_sees",
+        (Edit(f"{CORE}/agent/containment.py", "visible(value[:_MAX_CHARACTERS])", "value[:_MAX_CHARACTERS]"),),
+    ),
     # ---- the waiting line (ADR 0006)
     Mutant(
         "first come first served instead of taking turns",
@@ -85,7 +151,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a repeated turn generates again",
         f"{ANSWER}::test_repeated_turn_gets_the_stored_answer_without_generating",
-        (Edit(f"{CORE}/answer.py", "if turn.turn_id == question.turn_id:", "if not turn.turn_id:"),),
+        (Edit(f"{CORE}/ready.py", "if turn.turn_id == question.turn_id:", "if not turn.turn_id:"),),
     ),
     Mutant(
         "a client that leaves is not cancelled",

@@ -282,7 +282,7 @@ async def test_refusals_do_not_open_the_breaker() -> None:
 
 @virtual
 async def test_whoever_leaves_cancels_the_tools() -> None:
-    tool = StubTool(seconds=3600)
+    tool, began = StubTool(seconds=3600), asyncio.get_running_loop().time()
     run = Run(CallingModel.playing([call("look", {"n": 1}), call("look", {"n": 2})], ["x"]), tool)
     going = asyncio.create_task(run.go())
     await asyncio.sleep(1)
@@ -292,6 +292,7 @@ async def test_whoever_leaves_cancels_the_tools() -> None:
     await asyncio.wait({going})
 
     assert (tool.cancelled, tool.active) == (2, 0)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(1.0)  # at once, not when their time is up
 
 
 @virtual
