@@ -1,7 +1,6 @@
 """From a Model's key to what planning needs. Keys that are due together are read together."""
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
@@ -72,14 +71,14 @@ class Reader:
 
     async def _take(self, namespace: str, wanted: set[str]) -> Snapshot:
         async with self._reading[namespace]:
-            took_seconds = self._took_seconds.get(namespace, 0.0)
+            loop, took_seconds = asyncio.get_running_loop(), self._took_seconds.get(namespace, 0.0)
             await asyncio.sleep(min(max(_LEAST_GATHERING_SECONDS, took_seconds), _MOST_GATHERING_SECONDS))
             del self._gathering[namespace]  # who comes from now on gets the next one
-            started = time.monotonic()
+            started = loop.time()
             try:
                 return await snapshot.take(self._api, namespace, frozenset(wanted))
             finally:
-                self._took_seconds[namespace] = time.monotonic() - started
+                self._took_seconds[namespace] = loop.time() - started
 
     async def _observed(self, model: Model, seen: Snapshot) -> Observed:
         now = self._now()
