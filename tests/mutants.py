@@ -250,6 +250,49 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
     ),
+    # ---- tools (ADR 0010, 0013)
+    Mutant(
+        "required tools need not be called",
+        "tests/integration/test_v1_tools.py::test_tool_choice_is_obeyed_by_a_model_of_random_weights",
+        (Edit(f"{LLM}/grammar/kept.py", "least=int(tools.must_call)", "least=0"),),
+    ),
+    Mutant(
+        "a tool that is not allowed may be called",
+        "tests/integration/test_v1_tools.py::test_tool_choice_is_obeyed_by_a_model_of_random_weights",
+        (Edit(f"{LLM}/grammar/kept.py", "for each in tools.callable()", "for each in tools.definitions"),),
+    ),
+    Mutant(
+        "a call that was cut is told",
+        "tests/integration/test_openai_tools.py::test_a_call_that_was_cut_is_not_told",
+        (Edit(f"{LLM}/openai/tools.py", "not (was_cut and is_last", "not (False and is_last"),),
+    ),
+    Mutant(
+        "whoever writes a result knows the mark that ends it",
+        "tests/unit/test_dialect_generic.py::test_a_result_cannot_write_the_mark_that_ends_it",
+        (Edit(f"{LLM}/dialects/generic.py", 'message.call_id.encode("utf-8", "replace")', "message.role.encode()"),),
+    ),
+    Mutant(
+        "tools that are fine alone are taken in any number",
+        "tests/unit/test_grammar.py::test_tools_that_are_fine_alone_are_refused_where_all_together_are_too_much",
+        (
+            Edit(
+                f"{LLM}/grammar/schema.py",
+                "if self._rules.parts > MAX_PARTS:",
+                "if self._rules.parts > 64 * MAX_PARTS:",
+            ),
+        ),
+    ),
+    Mutant(
+        "an answer ends at every bracket",
+        "tests/integration/test_engine_grammar.py::test_what_may_go_on_does_not_end_there",
+        (
+            Edit(
+                f"{LLM}/engine/sampling/grammar.py",
+                "return not len(self._probe.allowed(self.handle, self._bytes, self._no_logits))",
+                "return True",
+            ),
+        ),
+    ),
     Mutant(
         "a grammar is not asked",
         "tests/integration/test_engine_grammar.py::test_every_answer_is_in_the_language",
