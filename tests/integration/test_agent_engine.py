@@ -1,8 +1,10 @@
 """The product's questions with tools on a real engine of random weights: whatever it calls, there is one answer."""
 
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,18 @@ from typing import Any
 import httpx
 import pytest
 from chatbot.api.profiles import CHARACTER, OFFICE, Profile
+from chatbot.core.agent.asking import Asking
 from chatbot.core.agent.opening import TOOL_NAMES
+from chatbot.core.tools.contract import ToolContext
+from chatbot.core.tools.emotion import MAX_TOKENS, Emotion
+from chatbot.domain.chat import Caller
+from chatbot.llm.llama_cpp import LlamaCppGenerator
 from chatbot.llm.model_source import FixedModel
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.settings import Settings
 from chatbot.server.wiring import open_service, open_shared, running
 from parts.http_service import serving
+from parts.real_v1 import real_v1
 from parts.sse import events
 from parts.toy_gguf import make_toy
 from parts.waiting import until
@@ -140,3 +148,17 @@ async def test_without_tools_nothing_is_decided(
         assert "tool" not in dict(got)
         assert got[-1][1]["tool_calls"] == []
         assert service.metric("chatbot_agent_rounds_count") == 0
+
+
+async def test_any_model_judges_an_emotion_in_the_words_of_the_tool(tmp_path: Path) -> None:
+    async with real_v1(tmp_path) as service:
+        asking = Asking(LlamaCppGenerator(service.host))
+        asking.request_id, asking.deadline = "r", time.monotonic() + 240
+        context = ToolContext(Caller("", "u"), "ko", datetime.now(UTC), "UTC", asking.ask)
+
+        for text in ("정말 신난다!", "I am sad", "<|eot_id|>{", "x" * 500):
+            told = await Emotion().run({"text": text}, context)
+
+            assert 0 <= float(str(told["intensity"])) <= 1
+            assert all(Emotion().say(told, language) for language in ("ko", "en", "ja"))
+        assert asking.usage.completion_tokens <= 4 * MAX_TOKENS
