@@ -14,7 +14,8 @@ from chatbot.llm.engine.native.model import Context
 from chatbot.llm.engine.native.sizing import Sizes
 
 _MAY_BE_LOST = 64
-_WORTH_COPYING = 8  # a sequence of 2,000 tokens is copied in the time that computing so many takes
+_WORTH_COPYING = 8
+_COPIES_OF_ONE = 100  # tokens that are copied in the time of computing one; a sequence is copied as a whole
 
 
 class Streams:
@@ -54,7 +55,7 @@ class Streams:
         if match.saved is not None:
             return self._restored(match.saved, match.length, prompt)
         source, kept = match.source, match.length
-        if source is None or kept < _WORTH_COPYING:
+        if source is None or kept < max(_WORTH_COPYING, source.length // _COPIES_OF_ONE):
             return Seat(self._activated(self._free(None)), 0, "new")
         if not source.active and source.length - kept <= _MAY_BE_LOST:
             self._shorten(source, kept)
