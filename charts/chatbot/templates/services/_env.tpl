@@ -27,6 +27,8 @@
   "CHATBOT_MONGODB_URI_FILE" "/etc/chatbot/mongodb/uri"
   "CHATBOT_MONGODB_DATABASE" $v.mongodb.database
   "CHATBOT_MONGODB_DRIVER" $v.mongodb.driver
+  "CHATBOT_TOOLS_ENABLED" (index $v.tools $name)
+  "CHATBOT_TOOLS_TIME_ZONE" $v.tools.timeZone
   "CHATBOT_LOG_LEVEL" $v.log.level
 -}}
 {{- if not $s.gpu.enabled }}{{ $_ := set $env "CHATBOT_ENGINE_GPU_LAYERS" 0 }}{{ end -}}
