@@ -113,6 +113,19 @@ async def test_with_auto_an_answer_is_text_or_calls(tmp_path: Path) -> None:
             assert answer.usage and answer.usage.completion_tokens > 0
 
 
+async def test_stops_and_formats_are_of_the_answer_alone(tmp_path: Path) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": [1, 2]}}}
+    both: dict[str, Any] = {"stop": ["}", "{", "1", "2"], "response_format": wanted}
+    async with real_v1(tmp_path) as service:
+        calling = await ask(service.client, 1, tool_choice=function("weather"), **both)
+        stopped = await ask(service.client, 1, tool_choice="none", **both)
+        written = await ask(service.client, 1, tool_choice="none", response_format=wanted)
+
+    assert [name for name, _ in called(calling)] == ["weather"]
+    assert stopped.choices[0].message.content == ""
+    assert written.choices[0].message.content in ("1", "2")
+
+
 async def test_streamed_and_plain_calls_are_the_same_bytes(tmp_path: Path) -> None:
     # Equal prompts may differ in llama.cpp's sums from run to run: so the only call that the schema has.
     only = {"const": {"인사": ["안녕 🙂", 'quote " back \\ line \n', None, -1.5], "<|eot_id|>": 1e-7}}
