@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ def operations() -> list[tuple[str, str, str, list[str] | None]]:
     """Method, path, id and scopes of every operation that the OpenAPI file has; None: no key is asked for."""
     paths = document(build_api(OFFICE), OFFICE)["paths"]
     return [
-        (method.upper(), path.format(db_id="d", model="stub", name="n"), one["operationId"], wanted(one["security"]))
+        (method.upper(), re.sub(r"{[^}]+}", "d", path), one["operationId"], wanted(one["security"]))
         for path, methods in paths.items()
         for method, one in methods.items()
     ]
