@@ -50,6 +50,7 @@ CORE, LLM, ADAPTERS, API = (f"services/chatbot/{layer}" for layer in ("core", "l
 ADMISSION, ANSWER = "tests/unit/test_admission.py", "tests/unit/test_answer.py"
 LOOP = "tests/unit/test_agent_loop.py"
 STORES, SCHEDULER = "tests/integration/test_conversation_store.py", "tests/integration/test_engine_scheduler.py"
+STREAMS = "tests/integration/test_engine_streams.py"
 
 DOCUMENTS, DOCUMENT_STORE = f"{ADAPTERS}/documents", "tests/integration/test_document_store.py"
 
@@ -236,6 +237,33 @@ MUTANTS: tuple[Mutant, ...] = (
                 f"{LLM}/engine/batching/host_cache.py",
                 "if cut - WORTH_MOVING > resident or cut >= len(tokens):",
                 "if cut >= len(tokens):",
+            ),
+        ),
+    ),
+    Mutant(
+        "a step that failed leaves the cells of its first graph",
+        f"{STREAMS}::test_a_step_that_is_given_up_in_any_of_its_graphs_has_changed_nothing",
+        (Edit(f"{LLM}/engine/native/model.py", "        if code != DECODE_OK:\n", "        if code < DECODE_OK:\n"),),
+    ),
+    Mutant(
+        "a stream that is copied is one token longer than what is shared",
+        f"{STREAMS}::test_a_burst_with_one_new_prefix_computes_it_once",
+        (
+            Edit(
+                f"{LLM}/engine/batching/streams.py",
+                "        target.extend(source.tokens[:kept])\n",
+                "        target.extend(source.tokens[: kept - 1])\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a long prompt shares the graph of the answers",
+        "tests/unit/test_engine_streams_order.py::test_a_prompt_is_a_graph_of_its_own_wherever_it_lies",
+        (
+            Edit(
+                f"{LLM}/engine/batching/streams.py",
+                "return [place for part in reversed(parts) for place in part]",
+                "return [place for part in parts for place in part]",
             ),
         ),
     ),
