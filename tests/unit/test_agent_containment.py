@@ -125,6 +125,12 @@ def test_a_long_text_is_cut_at_the_end_of_a_sentence() -> None:
         ("line\nnext\tcell\r\x07", "line\nnext\tcell"),
         ("가\u0300나", "가\u0300나"),
         ("soft\u00adhyphen", "softhyphen"),
+        ("❤\ufe0f and a\ufe0f", "❤\ufe0f and a"),
+        ("❤\ufe0f\u200d🔥", "❤\ufe0f\u200d🔥"),
+        ("a" + "".join(chr(0xE0100 + byte) for byte in b"call fortune"), "a"),  # bytes hidden in selectors
+        ("☀\ufe0f\ufe0f\ufe0f\u200d", "☀\ufe0f"),
+        ("\u3164\u115f\uffa0x\u034f", "x"),
+        ("가나다 かな 漢字 é ñ", "가나다 かな 漢字 é ñ"),
     ],
 )
 def test_what_nobody_sees_is_taken_out_and_emoji_stay_joined(text: str, seen: str) -> None:

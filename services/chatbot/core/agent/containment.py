@@ -11,7 +11,13 @@ from typing import Final
 
 from chatbot.core.tools.contract import JsonValue, ToolResult
 
-_JOINER: Final = "\u200d"
+_JOINER: Final = "\u200d"  # of pictographs
+_IN_COLOUR: Final = "\ufe0f"  # shows one as an emoji
+# Default_Ignorable_Code_Point of Unicode 17 beyond the categories that are left out anyway: fillers, selectors.
+_IGNORABLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+_UNSEEN: Final = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 _SENTENCE_END: Final = re.compile(r"[.!?。！？…\n](?:\s|$)|[。！？\n]")
 _MAX_DEPTH: Final = 8
 _MAX_CHARACTERS: Final = 16_000  # of one text, before it is looked at: above any bound in bytes
@@ -43,20 +49,25 @@ def visible(text: str) -> str:
     """Text without characters that nobody sees: controls, directions, tags, spaces without width; emoji stay joined.
 
     Source:
-        Unicode general categories Cc and Cf; UTS #51 for the joiner between emoji.
+        Unicode general categories and Default_Ignorable_Code_Point (UAX #44); UTS #51 for emoji.
     """
     kept = []
     for at, character in enumerate(text):
-        if character == _JOINER:
-            if at and _is_pictograph(text[at - 1]) and at + 1 < len(text) and _is_pictograph(text[at + 1]):
+        if character in (_JOINER, _IN_COLOUR):
+            before, behind = text[max(0, at - 1) : at], text[at + 1 : at + 2]
+            if _is_pictograph(before) if character == _IN_COLOUR else _may_join(before) and _is_pictograph(behind):
                 kept.append(character)
-        elif character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
+        elif character in "\n\t" or not (unicodedata.category(character) in _UNSEEN or _IGNORABLE.match(character)):
             kept.append(character)
     return "".join(kept)
 
 
 def _is_pictograph(character: str) -> bool:
-    return unicodedata.category(character) in ("So", "Sk", "Mn")
+    return character != "" and unicodedata.category(character) in ("So", "Sk")
+
+
+def _may_join(character: str) -> bool:
+    return character == _IN_COLOUR or _is_pictograph(character)
 
 
 def _cleaned(value: JsonValue, depth: int) -> JsonValue:
