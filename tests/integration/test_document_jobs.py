@@ -211,7 +211,7 @@ from chatbot.core.retrieval.ingest import Ingestor, IngestPolicy
 from chatbot.domain.document_store import DocumentBounds
 
 async def main():
-    store = SqliteDocuments(Path(sys.argv[1]), DocumentBounds(lease_seconds=1.0))
+    store = SqliteDocuments(Path(sys.argv[1]), DocumentBounds(lease_seconds=1.0, tries=1000))
     await Ingestor(store, lambda job: ReaderProcess.open(job, ReaderLimits()), IngestPolicy(0.2, 0.1)).run()
 
 asyncio.run(main())

@@ -370,6 +370,23 @@ async def test_erased_text_is_in_no_file(store: SqliteDocuments, path: Path, who
     assert len(await search(store, ALICE, "연차")) == int(not whole_owner)
 
 
+async def test_owner_whose_last_document_is_erased_is_forgotten(store: SqliteDocuments, path: Path) -> None:
+    somebody = Caller("tenantcanary", "usercanary")
+    documents = [await completed(store, somebody, upload(str(number)), RULES) for number in range(2)]
+    await completed(store, BOB, upload(), RULES)
+
+    await store.erase(somebody, documents[0].document_id)
+    still_found = await search(store, somebody, "연차")
+    await store.erase(somebody, documents[1].document_id)
+
+    assert len(still_found) == 1
+    assert b"canary" not in b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert await search(store, somebody, "연차") == ()
+    await completed(store, somebody, upload("again"), RULES)
+    assert len(await search(store, somebody, "연차")) == 1
+    assert len(await search(store, BOB, "연차")) == 1
+
+
 async def test_cancelled_text_is_in_no_file_once_it_was_tidied(store: SqliteDocuments, path: Path) -> None:
     document = await store.add(ALICE, upload("canary"))
     await store.store_chunks(await claimed(store), passages(["zz9canary"]))
@@ -399,6 +416,21 @@ async def test_two_processes_worth_of_stores_share_the_file(path: Path) -> None:
     for number in range(5):
         assert len(await search(stores[0], Caller("", f"user{number}"), "연차")) == 8
     await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_search_beside_erasures_never_fails(store: SqliteDocuments) -> None:
+    async def upload_and_erase() -> None:
+        for number in range(15):
+            document = await completed(store, ALICE, upload(str(number)), RULES)
+            await store.erase(ALICE, document.document_id)
+
+    working = asyncio.create_task(upload_and_erase())
+    seen = set()
+    while not working.done():
+        seen.add(len(await search(store, ALICE, "연차는 며칠?")))
+    await working
+
+    assert seen <= {0, 1}
 
 
 @pytest.mark.scale

@@ -145,8 +145,16 @@ def erase(connection: sqlite3.Connection, owner: Caller, document_id: str) -> bo
         if row is not None:
             _empty(connection, row)
             connection.execute("DELETE FROM documents WHERE id = ?", (row["id"],))
+            _forget_idle_owner(connection, row["owner"])
     tidy(connection)
     return row is not None
+
+
+def _forget_idle_owner(connection: sqlite3.Connection, number: int) -> None:
+    """Remove an owner without documents, inside the caller's transaction: nothing is left that names them."""
+    if connection.execute("SELECT 1 FROM documents WHERE owner = ? LIMIT 1", (number,)).fetchone() is None:
+        index.drop(connection, number)
+        connection.execute("DELETE FROM owners WHERE id = ?", (number,))
 
 
 def erase_owner(connection: sqlite3.Connection, owner: Caller) -> None:
@@ -171,11 +179,15 @@ def tidy(connection: sqlite3.Connection) -> None:
 
 def search(connection: sqlite3.Connection, owner: Caller, lookup: Lookup) -> tuple[Found, ...]:
     """The best passages of an owner."""
-    number = _owner(connection, owner)
-    if number is None or not lookup.terms:
-        return ()
-    rows = index.search(connection, number, lookup.terms, _conditions(lookup), lookup.limit)
-    return tuple(map(_to_found, rows))
+    connection.execute("BEGIN")  # the owner's index is not dropped between the two reads
+    try:
+        number = _owner(connection, owner)
+        if number is None or not lookup.terms:
+            return ()
+        rows = index.search(connection, number, lookup.terms, _conditions(lookup), lookup.limit)
+        return tuple(map(_to_found, rows))
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def _conditions(lookup: Lookup) -> tuple[str, Sequence[str]]:
