@@ -55,9 +55,9 @@ def test_one_replica_changes_its_model_in_place_and_nobody_fails(site: Site, tmp
             seconds.append(site.until_ready(site.change(source)))
         wait_for(lambda: len(load.asked) >= scale(10, 1000), 900)
 
+    figures(change_s=seconds, **load.summary())
     assert load.failed == []
     assert kube_load.page(site.office, "/info")["model"]["revision"] == source["sha256"][:16]
-    figures(change_s=seconds, **load.summary())
 
 
 def test_the_gateway_holds_no_stream_back(site: Site) -> None:
@@ -94,10 +94,10 @@ def test_a_model_that_only_the_engine_finds_bad_is_taken_back(site: Site, tmp_pa
         wait_for(lambda: site.says("Available") == "True/Serving", 120, lambda: story(site.model()))
         wait_for(lambda: kube_load.page(site.character, "/info")["model"]["revision"] == good, 120)
 
+    figures(rolled_back_s=seconds, **load.summary())
     assert load.failed == []
     wait_for(lambda: "ChatbotModelRolledBack" in site.prometheus.firing('model="small"'), 60)
     site.until_ready(site.change(before))
-    figures(rolled_back_s=seconds, **load.summary())
 
 
 def taken_back(site: Site, revision: str) -> str:
@@ -140,8 +140,8 @@ def test_two_replicas_change_their_model_and_nobody_fails(
             path.unlink()
         wait_for(lambda: len(load.asked) >= scale(20, 1000), 600)
 
-    assert load.failed == []
     figures(changes=len(seconds), change_s=seconds, **load.summary())
+    assert load.failed == []
 
 
 def test_an_evicted_pod_takes_nobody_with_it(site: Site, many, scale, figures) -> None:
@@ -155,8 +155,8 @@ def test_an_evicted_pod_takes_nobody_with_it(site: Site, many, scale, figures) -
         site.until_rolled_out()
         wait_for(lambda: len(load.asked) >= scale(20, 1000), 900)
 
-    assert load.failed == []
     figures(**load.summary())
+    assert load.failed == []
 
 
 def test_a_killed_pod_takes_only_what_it_was_answering(site: Site, many, scale, figures) -> None:
@@ -190,7 +190,7 @@ def test_upgrade_and_rollback_keep_what_people_scaled_and_lose_nobody(site: Site
         wait_for(lambda: len(load.asked) - upgraded >= scale(10, 1000), 900)
 
     site.take("image")
+    figures(upgrade=upgraded, **load.summary())
     assert load.failed == []
     assert site.node.kube.get("Deployment", "chatbot", "chatbot-character")["spec"]["replicas"] == 2
     assert kube_load.page(site.office, "/info")["model"]["revision"] == served
-    figures(upgrade=upgraded, **load.summary())

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 _MODEL = "small"
 """Name of the model that is asked, as charts/chatbot/ci/cpu-trial.yaml calls it."""
+_MOST_TOLD = 12
 _PERSONA = {"character_name": "Tester", "greeting": "Hello!", "context": "A patient tester."}
 """What the character service wants; the office service takes no notice of it."""
 
@@ -31,12 +32,14 @@ class Asked:
     Attributes:
         at: Seconds since the clients began.
         outcome: `ok`, `refused` (429, which promises a return), or what went wrong.
+        way: Where it was asked.
     """
 
     at: float
     seconds: float
     is_stream: bool
     outcome: str
+    way: str
 
 
 @dataclass
@@ -68,6 +71,7 @@ class Load:
             "longest_s": round(waits[-1], 2),
             "stream_p10_s": round(streams[len(streams) // 10], 1),
             "stream_p50_s": round(streams[len(streams) // 2], 1),
+            "failed": [f"{one.outcome} at {one.at:.0f} s by {one.way}" for one in self.failed[:_MOST_TOLD]],
             "load_average": round(os.getloadavg()[0], 1),
         }
 
@@ -99,7 +103,7 @@ def asking(
             once = partial(stream, url, stream_tokens)
         else:
             once = partial(whole, url, answer_tokens) if answer_tokens else partial(ask, url, f"load-{number}")
-        threads.append(threading.Thread(target=_client, args=(load, once, is_stream, pause_seconds), daemon=True))
+        threads.append(threading.Thread(target=_client, args=(load, url, once, is_stream, pause_seconds), daemon=True))
     for thread in threads:
         thread.start()
     try:
@@ -110,7 +114,7 @@ def asking(
             thread.join(timeout=300)
 
 
-def _client(load: Load, once: Callable[[], str], is_stream: bool, pause_seconds: float) -> None:
+def _client(load: Load, way: str, once: Callable[[], str], is_stream: bool, pause_seconds: float) -> None:
     while not load.is_over.is_set():
         started = time.monotonic()
         try:
@@ -118,7 +122,7 @@ def _client(load: Load, once: Callable[[], str], is_stream: bool, pause_seconds:
         except (OSError, http.client.HTTPException, ValueError) as failure:
             outcome = type(failure).__name__
         ended = time.monotonic()
-        load.asked.append(Asked(started - load.began_at, ended - started, is_stream, outcome))
+        load.asked.append(Asked(started - load.began_at, ended - started, is_stream, outcome, way))
         load.is_over.wait(pause_seconds)
 
 
