@@ -11,8 +11,10 @@ from chatbot.core.tools.contract import ToolContext, ToolRefused
 from chatbot.core.tools.current_time import CurrentTime
 from chatbot.core.tools.places import LANGUAGES, folded, known_places
 from chatbot.domain.chat import Caller
+from chatbot.server.settings import Settings
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 ROOT = Path(__file__).parents[2]
 SUMMER = datetime(2026, 7, 21, 3, 4, 5, tzinfo=UTC)
@@ -187,3 +189,9 @@ def test_every_row_of_the_table_can_be_used() -> None:
     assert all(all(place.names) for found in places.by_name.values() for place in found)
     assert all(name == folded(name) for name in places.by_name)
     assert {place.territory for found in places.by_name.values() for place in found} <= set(places.territories)
+
+
+@pytest.mark.parametrize("name", ["Asia/Nowhere", "../../etc/passwd", "", "서울"])
+def test_a_setting_that_names_no_zone_stops_the_start_and_says_what_to_take(name: str) -> None:
+    with pytest.raises(ValidationError, match="take one such as Asia/Seoul"):
+        Settings.model_validate({"tools": {"time_zone": name}})
