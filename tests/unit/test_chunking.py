@@ -51,6 +51,14 @@ def test_heading_without_a_text_is_found_too(level: int) -> None:
     assert [one.text for one in found] == ["Alone", "Text."]
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n \n"])
+def test_heading_above_nothing_but_blanks_is_found_too(blank: str) -> None:
+    assert [one.text for one in cut(Block("Alone", 1), Block(blank), Block("Other", 1), Block(blank))] == [
+        "Alone",
+        "Other",
+    ]
+
+
 def test_last_heading_without_a_text_is_found_too() -> None:
     assert [one.text for one in cut(Block("Text."), Block("End", 1))] == ["Text.", "End"]
 

@@ -72,7 +72,7 @@ def _sections(blocks: list[Block], text: str) -> Iterator[_Section]:
             lonely = None if block.text.strip() else lonely
             continue
         if lonely and block.level <= lonely[0]:
-            section.pieces.append(lonely[1])
+            section.pieces = [lonely[1]]  # what followed is blank
         yield section
         while path and path[-1][0] >= block.level:
             path.pop()
@@ -81,7 +81,7 @@ def _sections(blocks: list[Block], text: str) -> Iterator[_Section]:
         lonely = block.level, _Piece(start, start + len(block.text), _size(block.text), block.page, "")
         section = _Section((*above, path[-1][1]))
     if lonely:
-        section.pieces.append(lonely[1])
+        section.pieces = [lonely[1]]
     yield section
 
 
