@@ -12,6 +12,7 @@ from chatbot_operator.observed import ServedModel
 Document = dict[str, Any]
 _MOST_BYTES = 64 * 1024
 _LONGEST_TEXT = 500
+_MOST_AT_ONCE = 128
 
 
 class ModelPages:
@@ -19,12 +20,14 @@ class ModelPages:
 
     Args:
         url: Where a pod answers; `{ip}`, `{namespace}` and `{name}` are filled in.
-        timeout_seconds: Longest wait for one pod.
+        timeout_seconds: Longest wait for one pod; the wait for its turn is not the pod's.
+        most_at_once: How many are asked at once.
     """
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
+    def __init__(self, url: str, timeout_seconds: float, most_at_once: int = _MOST_AT_ONCE) -> None:
         self._url = url
-        connector = aiohttp.TCPConnector(limit=64, force_close=True)
+        self._slots = asyncio.Semaphore(most_at_once)
+        connector = aiohttp.TCPConnector(limit=most_at_once, force_close=True)
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=aiohttp.ClientTimeout(total=timeout_seconds), trust_env=False
         )
@@ -51,7 +54,7 @@ class ModelPages:
         host = f"[{ip}]" if ":" in ip else ip
         url = self._url.format(ip=host, namespace=metadata["namespace"], name=metadata["name"])
         try:
-            async with self._session.get(url, allow_redirects=False) as answer:
+            async with self._slots, self._session.get(url, allow_redirects=False) as answer:
                 if answer.status != 200:
                     return None
                 return read(await _body(answer))
