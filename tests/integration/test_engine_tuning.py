@@ -1,11 +1,14 @@
 """What can be left out to measure it is really left out, and the answers stay the same."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from chatbot.llm.engine.batching.streams import Streams
 from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import LoadFrame
+from chatbot.llm.engine.loading import load_engine
 from chatbot.llm.engine.native.model import Model
 from parts.engine_child import LOAD
 from parts.toy_engine import ToyEngine, load_toy, open_library, toy_engines
@@ -104,3 +107,15 @@ def test_a_shorter_step_makes_smaller_pieces_of_a_prompt(toy: Model) -> None:
     few, many = (steps_of_a_long_prompt(seconds) for seconds in (10.0, 0.08))
 
     assert (few, many) == (2, 6)
+
+
+@pytest.mark.parametrize(("without", "has_streams", "sequences"), [([], True, 4), (["streams"], False, 3 * 4 + 2)])
+def test_without_streams_all_slots_share_one_pool(
+    tmp_path: Path, without: list[str], has_streams: bool, sequences: int
+) -> None:
+    frame: dict[str, Any] = {**LOAD, "model_path": str(make_toy(tmp_path / "toy.gguf")), "kv_tokens": 4 * 1024}
+    loaded = load_engine(cast(LoadFrame, {**frame, "without": without}), open_library(), lambda _part: None)
+
+    assert (loaded.sizes.has_streams, loaded.sizes.sequences) == (has_streams, sequences)
+    assert isinstance(loaded.scheduler.residents, Streams) == has_streams
+    assert loaded.ready["kv_tokens"] == 4 * 1024
