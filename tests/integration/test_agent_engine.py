@@ -128,9 +128,11 @@ async def test_a_whole_answer_is_still_one_json_string(tmp_path: Path) -> None:
         body = {"input_data": QUESTIONS[0], "user_id": "u", "db_id": "c1"}
         answer = await service.client.post("/Llama", json=body)
         shown = await service.client.get("/conversations/c1", headers={"X-User-ID": "u"})
+        info = await service.client.get("/info")
 
         assert answer.status_code == 200
         assert isinstance(answer.json(), str)
+        assert info.json()["tools"] == list(TOOL_NAMES)
         assert [turn["answer"] for turn in shown.json()["turns"]] == [answer.json()]
 
 
@@ -147,6 +149,7 @@ async def test_without_tools_nothing_is_decided(
 
         assert "tool" not in dict(got)
         assert got[-1][1]["tool_calls"] == []
+        assert (await service.client.get("/info")).json()["tools"] == []
         assert service.metric("chatbot_agent_rounds_count") == 0
 
 

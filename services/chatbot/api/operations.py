@@ -71,6 +71,7 @@ class Info(BaseModel):
     keys: bool
     search: bool
     documents: bool
+    tools: list[str]
 
 
 @router.get("/healthz", operation_id="health", summary="Is the process alive", response_model=Health)
@@ -123,6 +124,7 @@ async def info(request: Request) -> Response:
         keys=not parts.keys.is_open,
         search=False,
         documents=parts.documents is not None,
+        tools=[*parts.tools] if model is None or not model.is_demo else [],
     )
     return Response(view.model_dump_json(), media_type="application/json")
 

@@ -59,6 +59,7 @@ class Parts:
         generators: Those that are configured.
         sampling: Defaults where a caller gives none.
         documents: None where they are switched off.
+        tools: Names of the tools that the local model may call; the demo model is offered none.
     """
 
     answerer: Answerer
@@ -71,6 +72,7 @@ class Parts:
     limits: HttpLimits = HttpLimits()
     sampling: Sampling = Sampling()
     documents: Library | None = None
+    tools: tuple[str, ...] = ()
 
 
 def parts_of(request: Request) -> Parts:

@@ -15,7 +15,7 @@ from chatbot.api.service import HttpLimits, Parts
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.agent.bounds import AgentBounds
-from chatbot.core.agent.opening import Agent, built_in
+from chatbot.core.agent.opening import TOOL_NAMES, Agent, built_in
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
 from chatbot.core.history import History
@@ -198,6 +198,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         limits=_limits(settings),
         sampling=sampling,
         documents=shared.documents.library if shared.documents else None,
+        tools=TOOL_NAMES if routes[Backend.LLAMA].agent else (),
     )
     options = HttpOptions(root_path, settings.http.trusted_proxies, settings.http.cors_origins)
     return create_app(profile, parts, options), answerer
