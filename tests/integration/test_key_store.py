@@ -1,7 +1,9 @@
 """One suite for every store of keys: SQLite, MongoDB by motor, MongoDB by PyMongo's asyncio client."""
 
 import asyncio
+import contextlib
 import secrets
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -211,6 +213,17 @@ async def test_a_document_that_is_no_key_locks_nobody_out(url: str, peppers: Pep
         assert set(await store.find([key.id, "ZZZZZZZZZZZZ"])) == {key.id}
         assert [record.id for record in await store.listing()] == [key.id]
         await store.close()
+
+
+async def test_a_row_that_is_no_key_locks_nobody_out(tmp_path: Path, peppers: Peppers) -> None:
+    store = SqliteKeys(tmp_path / "keys")
+    (_, key), (_, other) = [await Issuer(store, peppers).create(Wish("a", time.time() + 1000)) for _ in range(2)]
+    with contextlib.closing(sqlite3.connect(tmp_path / "keys")) as hand, hand:
+        hand.execute("UPDATE keys SET rights = '{' WHERE id = ?", (other.id,))
+
+    assert set(await store.find([key.id, other.id])) == {key.id}
+    assert [record.id for record in await store.listing()] == [key.id]
+    await store.close()
 
 
 async def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:

@@ -164,6 +164,32 @@ async def test_a_key_revoked_without_a_word_is_found_by_the_regular_reading(worl
     assert not await world.is_in(replica, key)
 
 
+async def test_whatever_goes_wrong_at_a_look_the_next_one_comes(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stored, "LOOK_SECONDS", 0.001)
+    key = await world.key()
+    replica = world.replica()
+    assert await world.is_in(replica, key)
+    version, seen = world.store.version, asyncio.Event()
+
+    async def broken() -> int:
+        seen.set()
+        raise RuntimeError("CANARY")
+
+    world.store.version = broken  # type: ignore[method-assign]
+    looking = asyncio.create_task(replica.follow())
+    await seen.wait()
+    await world.issuer.revoke(key.id)
+    world.store.version = version  # type: ignore[method-assign]
+    async with asyncio.timeout(60):
+        while await world.is_in(replica, key):  # noqa: ASYNC110 - nobody tells when a key is refused
+            await asyncio.sleep(0.001)
+    looking.cancel()
+
+    assert "could not be looked at" in caplog.text and "CANARY" not in caplog.text
+
+
 @pytest.mark.parametrize("days", [0.5])
 async def test_a_key_begins_and_ends_at_its_moments(world: World, days: float) -> None:
     later = world.clock.unix() + 3600

@@ -1,8 +1,9 @@
 """Keys in one file, for one machine, also with several processes on it. See `KeyStore`."""
 
 import json
+import logging
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ LAYOUT = Layout(
         "INSERT INTO key_set VALUES (1, 0)",
     ),
 )
+_LOG = logging.getLogger(__name__)
 _SETTING = "CHATBOT_AUTH_SQLITE_PATH"
 
 
@@ -42,14 +44,14 @@ class SqliteKeys:
         rows = await self._file.call(
             lambda c: c.execute("SELECT * FROM keys WHERE id IN (SELECT value FROM json_each(?))", (wanted,)).fetchall()
         )
-        return {row["id"]: _to_record(row) for row in rows}
+        return {record.id: record for record in _to_records(rows)}
 
     async def listing(self) -> tuple[KeyRecord, ...]:
         """See `KeyStore`."""
         rows = await self._file.call(
             lambda c: c.execute("SELECT * FROM keys ORDER BY tenant, created_at, id").fetchall()
         )
-        return tuple(map(_to_record, rows))
+        return tuple(_to_records(rows))
 
     async def add(self, record: KeyRecord) -> None:
         """See `KeyStore`."""
@@ -125,6 +127,15 @@ def _raise_version(connection: sqlite3.Connection, changed: int, record: KeyReco
     if not changed:
         raise KeyError(record.id)
     connection.execute("UPDATE key_set SET version = version + 1")
+
+
+def _to_records(rows: Iterable[sqlite3.Row]) -> Iterator[KeyRecord]:
+    """One row that somebody spoilt by hand must not lock the others out."""
+    for row in rows:
+        try:
+            yield _to_record(row)
+        except (KeyError, TypeError, ValueError) as exc:
+            _LOG.error("a row of the table keys is no key: %s", type(exc).__name__)
 
 
 def _to_record(row: sqlite3.Row) -> KeyRecord:

@@ -117,7 +117,10 @@ class StoredKeys:
     async def follow(self) -> None:
         """Keep what is known true, for ever."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception as exc:  # whatever it is: who stops looking never sees a revocation again
+                _LOG.error("keys could not be looked at", extra={"error": type(exc).__name__})
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
