@@ -27,7 +27,10 @@ TURN: Final = _header(
     {"type": "string", "pattern": TURN_ID_PATTERN},
 )
 USER: Final = _header(
-    "X-User-ID", "Whose conversations: UTF-8, percent-encoded.", {"type": "string", "minLength": 1}, required=True
+    "X-User-ID",
+    "The user: UTF-8, percent-encoded. A key that is bound to one user needs none.",
+    {"type": "string", "minLength": 1},
+    required=True,
 )
 DB_ID: Final[Json] = {"name": "db_id", "in": "path", "required": True, "schema": {"pattern": DB_ID_PATTERN}}
 DB_ID["schema"]["type"] = "string"
