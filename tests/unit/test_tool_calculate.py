@@ -113,17 +113,17 @@ def test_an_expression_has_the_value_that_people_expect(expression: str, value: 
     assert outcome(expression) == value
 
 
-@pytest.mark.parametrize("expression", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_expression_ends_at_once_with_a_word(expression: str, figures: Callable[..., None]) -> None:
-    wanted = HOSTILE[expression]
-    began = time.process_time()
+def test_hostile_expressions_end_at_once_with_a_word(figures: Callable[..., None]) -> None:
+    milliseconds = {}
+    for expression, wanted in HOSTILE.items():
+        began = time.process_time()
+        ended = outcome(expression)
+        milliseconds[expression] = (time.process_time() - began) * 1000
+        assert wanted is None or ended == wanted, expression
 
-    ended = outcome(expression)
-
-    milliseconds = (time.process_time() - began) * 1000
-    figures(cpu_milliseconds=round(milliseconds, 2))
-    assert wanted is None or ended == wanted
-    assert milliseconds < 250  # 5 are the goal, of CPU time; the rest is for a machine that is busy or slow
+    figures(expressions=len(HOSTILE), worst_cpu_milliseconds=round(max(milliseconds.values()), 2))
+    # 5 are the goal, of CPU time; the rest is for a machine that is busy or slow
+    assert {expression: each for expression, each in milliseconds.items() if each >= 250} == {}
 
 
 SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
