@@ -110,7 +110,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a power is taken before it is bounded",
-        "tests/unit/test_tool_calculate.py::test_a_hostile_expression_ends_at_once_with_a_word",
+        "tests/unit/test_tool_calculate.py::test_hostile_expressions_end_at_once_with_a_word",
         (Edit(f"{CORE}/tools/exact_numbers.py", "if abs(top - bottom) > MAX_BITS - 2:", "if not top:"),),
     ),
     Mutant(
