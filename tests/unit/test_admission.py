@@ -276,6 +276,27 @@ def test_place_is_told_at_once_on_change_and_every_ten_seconds() -> None:
     in_virtual_time(scene)
 
 
+def test_the_back_of_a_long_line_that_moves_is_told_its_place_less_often() -> None:
+    async def scene(setting: VirtualSetting) -> None:
+        for _ in range(20):  # short ones, so that many may wait
+            ticket = setting.enter("a")
+            await asyncio.sleep(0.1)
+            ticket.leave()
+        tickets = [setting.enter(f"user-{number}") for number in range(121)]
+        front, back = (asyncio.create_task(setting.watch(tickets[number])) for number in (51, 120))
+        for ticket in tickets[:51]:
+            await asyncio.sleep(0.1)
+            ticket.leave()
+        tickets[120].leave()
+
+        positions = [place.position for _at, place in await back]
+        assert positions[0] == 120
+        assert len(positions) == 2, "at once, and after five seconds"
+        assert len(await front) >= 4
+
+    in_virtual_time(scene)
+
+
 def test_place_is_told_once_when_the_slot_was_free() -> None:
     async def scene(setting: VirtualSetting) -> None:
         assert [place for _, place in await setting.watch(setting.enter("a"))] == [Place(0, 0.0)]
