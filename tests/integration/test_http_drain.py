@@ -65,6 +65,30 @@ async def _one_more_each_100_ms(office: StubOffice) -> tuple[list[RawAnswer], in
         await asyncio.sleep(0.1)
 
 
+async def test_a_lame_duck_serves_whoever_still_comes_and_then_refuses(tmp_path: Path) -> None:
+    settings = {"CHATBOT_HTTP_LAME_DUCK_SECONDS": "3"}
+    with stub_office(tmp_path, Stub(slots=2, pieces=80, piece_seconds=0.1), settings) as office:
+        running = ask(office, 1)
+        while (await performance(office))["active_requests"] < 1:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
+
+        office.terminate()
+        async with httpx.AsyncClient(base_url=office.url, trust_env=False) as client:
+            while (await client.get("/readyz")).status_code == 200:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+            late = ask(office, 2, "text/event-stream")
+            told = await client.get("/performance")
+            while (refused := await client.get("/performance")).status_code == 200:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+        answers = await asyncio.gather(running, late)
+        code = await asyncio.to_thread(office.process.wait, 20)
+
+    assert (told.status_code, told.headers["connection"]) == (200, "close")
+    assert (refused.status_code, refused.json()["code"]) == (503, "draining")
+    assert [answer.status for answer in answers] == [200, 200] and b"event: done" in answers[1].body
+    assert code == 0
+
+
 async def test_readiness_says_no_and_liveness_yes_while_draining(tmp_path: Path) -> None:
     with stub_office(tmp_path, Stub(slots=1, pieces=20, piece_seconds=0.1)) as office:
         running = ask(office, 1)

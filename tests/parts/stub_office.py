@@ -143,7 +143,8 @@ async def main(stub: Stub) -> None:
     )
     profile = {"office": OFFICE, "character": CHARACTER}[stub.service]
     shared = open_shared(settings, [profile])
-    shared = replace(shared, engine=replace(shared.engine, generator=generator), gate=Gate(lambda: True))
+    gate = Gate(lambda: True, lame_duck_seconds=settings.http.lame_duck_seconds)
+    shared = replace(shared, engine=replace(shared.engine, generator=generator), gate=gate)
     shared.engine.admission.set_capacity(Capacity(stub.slots, open=True))
     app, answerer = open_service(profile, shared, settings.http.root_path)
     internal = internal_app(shared.meters.render, shared.engine.host.status)

@@ -15,7 +15,7 @@ class Told:
     """What the front told, as gate and as telemetry."""
 
     def __init__(self, *, is_draining: bool = False) -> None:
-        self.is_draining = is_draining
+        self.is_draining = self.is_refusing = is_draining
         self.ended: list[tuple[Any, ...]] = []
 
     def is_ready(self) -> bool:

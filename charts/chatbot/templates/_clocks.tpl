@@ -2,6 +2,9 @@
 
 {{- define "chatbot.preStopSeconds" -}}15{{- end -}}
 
+{{/* for those who learn still later, inside the last 15 of the grace */}}
+{{- define "chatbot.lameDuckSeconds" -}}10{{- end -}}
+
 {{/* while addresses are withdrawn + longest wait + longest generation + 15 */}}
 {{- define "chatbot.graceSeconds" -}}
 {{ add (include "chatbot.preStopSeconds" . | int) .Values.queue.timeoutSeconds .Values.generation.timeoutSeconds 15 }}

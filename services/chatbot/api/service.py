@@ -36,6 +36,10 @@ class Gate(Protocol):
     def is_draining(self) -> bool:
         """Whether this process is shutting down."""
 
+    @property
+    def is_refusing(self) -> bool:
+        """Whether it is, and newcomers are refused."""
+
     def is_ready(self) -> bool:
         """Whether each request gets an answer or an honest 429; a stored result."""
 

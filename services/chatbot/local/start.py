@@ -67,7 +67,7 @@ async def _serve(settings: Settings, path: Path, taken: ports.Ports, *, check: b
     gateway = Gateway({name: app for name, (app, _) in services.items()}, NotFoundApp())
     internal = internal_app(shared.meters.render, shared.engine.host.status)
     listeners = [Listener(gateway, taken.gateway), Listener(internal, taken.internal)]
-    drain = DrainPolicy(settings.queue.timeout_seconds + settings.generation.timeout_seconds)
+    drain = DrainPolicy(settings.drain_seconds)
     guide = Guide(
         shared.engine.host,
         terminal,

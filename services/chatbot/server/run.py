@@ -63,7 +63,7 @@ async def serve_one(profile: Profile, settings: Settings) -> None:
             bind(settings.metrics.host, settings.metrics.port),
         ),
     ]
-    drain = DrainPolicy(settings.queue.timeout_seconds + settings.generation.timeout_seconds)
+    drain = DrainPolicy(settings.drain_seconds)
     async with running(shared, model_source(settings)):
         await serve(listeners, shared.gate, lambda: idle(shared, [answerer]), drain)
 

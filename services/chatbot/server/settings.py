@@ -44,6 +44,10 @@ class HttpSettings(Section):
     send_timeout_seconds: float = Field(30.0, gt=0, le=600)
     """A client that takes nothing for so long is cut off, seconds."""
 
+    lame_duck_seconds: float = Field(0.0, ge=0, le=600)
+    """After SIGTERM, requests that still come are served for so long, seconds, while anything admitted has not ended;
+    then they get 503. For gateways that learn late that a pod ends."""
+
 
 class QueueSettings(Section):
     """The waiting line."""
@@ -267,3 +271,8 @@ class Settings(BaseSettings):
     prompts: PromptSettings = PromptSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def drain_seconds(self) -> float:
+        """Longest time from SIGTERM to the end of what was admitted."""
+        return self.http.lame_duck_seconds + self.queue.timeout_seconds + self.generation.timeout_seconds

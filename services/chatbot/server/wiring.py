@@ -89,7 +89,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
     return Shared(
         settings=settings,
         meters=meters,
-        gate=Gate(engine.host.ready),
+        gate=Gate(engine.host.ready, lame_duck_seconds=settings.http.lame_duck_seconds),
         keys=open_keys(settings),
         store=open_store(settings),
         engine=engine,
@@ -235,7 +235,7 @@ async def idle(shared: Shared, answerers: Sequence[Answerer]) -> None:
 
 
 async def _drain(shared: Shared) -> None:
-    await shared.gate.closed()
+    await shared.gate.refused()
     shared.engine.admission.drain()
     if shared.remote is not None:
         shared.remote[1].drain()

@@ -5,6 +5,7 @@
   "CHATBOT_HTTP_ROOT_PATH" (printf "/%s" $name)
   "CHATBOT_HTTP_BODY_BYTES" ($v.http.bodyBytes | int64)
   "CHATBOT_HTTP_V1_BODY_BYTES" ($v.http.v1BodyBytes | int64)
+  "CHATBOT_HTTP_LAME_DUCK_SECONDS" (include "chatbot.lameDuckSeconds" $root)
   "CHATBOT_QUEUE_TIMEOUT_SECONDS" $v.queue.timeoutSeconds
   "CHATBOT_QUEUE_MAX_WAITING" $v.queue.maxWaiting
   "CHATBOT_GENERATION_TIMEOUT_SECONDS" $v.generation.timeoutSeconds

@@ -99,7 +99,7 @@ class _Exchange:
     async def run(self, app: ASGIApp, receive: Receive, ended: _Ended) -> None:
         started = time.monotonic()
         try:
-            if self._gate.is_draining and route_path(self._scope) not in _PROBES:
+            if self._gate.is_refusing and route_path(self._scope) not in _PROBES:
                 await self._refuse(Draining())
             else:
                 await app(self._scope, receive, self._send)

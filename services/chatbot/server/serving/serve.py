@@ -1,8 +1,9 @@
 """Serving: listening sockets, signals, and an end that loses nothing.
 
-SIGTERM closes the gate (readiness 503; a newcomer gets 503 with `Retry-After: 1`, over a connection that is still
-accepted), everything admitted ends, then the sockets close and the process exits 0. A second signal, or the time that
-the longest wait and the longest answer take together, ends it at once.
+SIGTERM closes the gate: readiness answers 503, and everything admitted ends. Whoever still comes is served while the
+gate is a lame duck (Site Reliability Engineering, chapter 20: clients learn of an end late), then gets 503 with
+`Retry-After: 1`, over a connection that is still accepted. Then the sockets close and the process exits 0. A second
+signal, or the time that the longest wait and the longest answer take together, ends it at once.
 """
 
 import asyncio
@@ -145,6 +146,8 @@ async def _drain(
     try:
         async with asyncio.timeout(drain.limit_seconds):
             await idle()
+            gate.refuse()
+            await idle()  # who came in between
             while any(server.is_answering for server in servers):  # noqa: ASYNC110 - uvicorn tells nobody
                 await asyncio.sleep(0.02)
     except TimeoutError:
