@@ -60,6 +60,19 @@ def test_one_replica_changes_its_model_in_place_and_nobody_fails(site: Site, tmp
     assert kube_load.page(site.office, "/info")["model"]["revision"] == source["sha256"][:16]
 
 
+def test_the_only_replica_is_evicted_and_nobody_fails_once_another_one_serves(site: Site, many, figures) -> None:
+    with kube_load.asking(*site.ways, **many) as load:
+        wait_for(lambda: load.answered >= 10, 120)
+        evict(site)
+        site.until_rolled_out()
+        settled_at = time.monotonic() - load.began_at
+        wait_for(lambda: sum(one.at > settled_at for one in load.asked) >= 10, 120)
+
+    ended = [one.at + one.seconds for one in load.failed]
+    figures(without_an_answer_s=round(max(ended) - min(ended), 1) if ended else 0.0, **load.summary())
+    assert [one for one in load.failed if one.at > settled_at] == []
+
+
 def test_the_gateway_holds_no_stream_back(site: Site) -> None:
     """What a buffering gateway would never show: the first token is there while the answer is still being made."""
     wait_for(lambda: seen_while_made(f"{site.gateway}/office", site.office) >= 1, 120)
@@ -146,17 +159,22 @@ def test_two_replicas_change_their_model_and_nobody_fails(
 
 def test_an_evicted_pod_takes_nobody_with_it(site: Site, many, scale, figures) -> None:
     site.until_rolled_out()
-    pod = site.node.pods("office")[0]["metadata"]["name"]
 
     with kube_load.asking(*site.ways, **many) as load:
-        path = f"/api/v1/namespaces/chatbot/pods/{pod}/eviction"
-        site.node.kube.call("POST", path, {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}})
-        wait_for(lambda: not site.node.kube.is_there("Pod", "chatbot", pod), 180)
+        evict(site)
         site.until_rolled_out()
         wait_for(lambda: len(load.asked) >= scale(20, 1000), 900)
 
     figures(**load.summary())
     assert load.failed == []
+
+
+def evict(site: Site) -> None:
+    """Ask for the eviction of a pod of office, and wait until it is gone."""
+    pod = site.node.pods("office")[0]["metadata"]["name"]
+    path = f"/api/v1/namespaces/chatbot/pods/{pod}/eviction"
+    site.node.kube.call("POST", path, {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}})
+    wait_for(lambda: not site.node.kube.is_there("Pod", "chatbot", pod), 180)
 
 
 def test_a_killed_pod_takes_only_what_it_was_answering(site: Site, many, scale, figures) -> None:
