@@ -47,7 +47,7 @@ OF_MODELS = {
 }  # fmt: skip
 """Fired by tests/cluster/test_alerts_models.py."""
 FIRE_SECONDS = 480.0
-ONLY_ZERO = {"services": set(), "capacity": {"Cells"}}
+ONLY_ZERO = {"services": {"Tools turned off"}, "capacity": {"Cells"}}
 """Panels that none of these faults moves."""
 
 

@@ -65,6 +65,7 @@ class Events:
             return self._prometheus.ask_between(query, span.begin, span.end, step_seconds)
 
         made = picture(json.loads((FOLDER / f"{board}.json").read_text()), ask, self._window, span)
+        Path(folder).mkdir(parents=True, exist_ok=True)
         (Path(folder) / f"{board}.svg").write_text(made)
         rows = [f"| {title} | {', '.join(events)} |\n" for title, events in moved_by(self, board).items()]
         (Path(folder) / f"{board}.md").write_text("| panel | moved by |\n|---|---|\n" + "".join(rows))

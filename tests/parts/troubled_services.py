@@ -128,7 +128,7 @@ def engine_killed(folder: Path) -> Iterator[Trouble]:
 
 @contextmanager
 def no_model(folder: Path) -> Iterator[Trouble]:
-    """`chatbot-office` on a volume without a model."""
+    """`chatbot-office` on a volume without a model; what a tool can tell alone is answered all the same."""
     port, metrics_port = free_ports(2)
     own = {
         "CHATBOT_HTTP_HOST": "127.0.0.1",
@@ -146,7 +146,15 @@ def no_model(folder: Path) -> Iterator[Trouble]:
     ):
         address = target("no-model", f"127.0.0.1:{metrics_port}")
         url = f"http://127.0.0.1:{port}/Llama"
-        yield Trouble((address,), lambda end: ask_for_ever(url, QUESTIONS["office"], 2, end, 0.2))
+
+        def fault(end: End) -> None:
+            sums = {**QUESTIONS["office"], "input_data": "12*12는?"}
+            others = threading.Thread(target=ask_for_ever, args=(url, sums, 1, end, 1.0))
+            others.start()
+            ask_for_ever(url, QUESTIONS["office"], 2, end, 0.2)
+            others.join()
+
+        yield Trouble((address,), fault)
 
 
 @contextmanager
@@ -177,7 +185,7 @@ def volume(folder: Path) -> Iterator[Trouble]:
 
 @contextmanager
 def calm(folder: Path) -> Iterator[Trouble]:
-    """No fault: both services are asked as fast as three people read. The store is in memory: a disk may be busy."""
+    """No fault: seven people, more than there are slots, ask and read. The store is in memory: a disk may be busy."""
     with (
         tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as memory,  # noqa: S108
         local_process(folder, CHATBOT_HISTORY_SQLITE_PATH=f"{memory}/history.sqlite3") as local,
@@ -189,7 +197,7 @@ def calm(folder: Path) -> Iterator[Trouble]:
                 target=ask_for_ever, args=(url.format("character"), QUESTIONS["character"], 1, end, 0.5)
             )
             others.start()
-            ask_for_ever(url.format("office"), {**QUESTIONS["office"], "db_id": "d", "unknown": 1}, 2, end, 0.5)
+            ask_for_ever(url.format("office"), {**QUESTIONS["office"], "db_id": "d", "unknown": 1}, 6, end, 1.5)
             others.join()
 
         yield Trouble((of_local("calm", local),), load, ("office", "character"))
