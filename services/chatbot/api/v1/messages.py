@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from chatbot.api.schemas import TextModel, printable
-from chatbot.api.v1.tools import tool_name
+from chatbot.api.v1.named_schemas import Name
 from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.tools import ToolCall
 
@@ -34,7 +34,7 @@ def _joined_parts(value: object) -> object:
 class CalledFunction(TextModel):
     """`function` of a call."""
 
-    name: Annotated[str, AfterValidator(tool_name)]
+    name: Name
     arguments: str = Field(max_length=MAX_MESSAGE_CHARACTERS, description="JSON text, as it was returned.")
 
 

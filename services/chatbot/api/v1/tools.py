@@ -1,49 +1,28 @@
 """`tools` and `tool_choice` of the OpenAI API: functions that the caller runs; calls of them are returned."""
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from chatbot.api.schemas import TextModel
+from chatbot.api.v1.named_schemas import MAX_SCHEMA_BYTES, Name, Schema, schema_text
 from chatbot.domain.tools import ToolDefinition, ToolUse
 
 MAX_TOOLS = 64
-MAX_TOOL_BYTES = 32 * 1024
 MAX_ALL_BYTES = 96 * 1024
-MAX_NAME_CHARACTERS = 64
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MODES = ("none", "auto", "required")
-
-
-def tool_name(value: str) -> str:
-    """A function's name; for `AfterValidator`."""
-    if not _NAME.fullmatch(value):
-        raise PydanticCustomError("bad_format_name", "is no name", {"maximum": MAX_NAME_CHARACTERS})
-    return value
-
-
-def _bounded(value: dict[str, Any]) -> dict[str, Any]:
-    if len(_text(value).encode()) > MAX_TOOL_BYTES:
-        raise PydanticCustomError("too_many_bytes", "is too large", {"maximum": MAX_TOOL_BYTES})
-    return value
-
-
-def _text(schema: dict[str, Any]) -> str:
-    return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
 
 
 class Function(TextModel):
     """`function` of a tool."""
 
-    name: Annotated[str, AfterValidator(tool_name)] = Field(json_schema_extra={"pattern": "^[A-Za-z0-9_-]{1,64}$"})
+    name: Name = Field(json_schema_extra={"pattern": "^[A-Za-z0-9_-]{1,64}$"})
     description: str | None = Field(None, max_length=1_024)
-    parameters: Annotated[dict[str, Any], AfterValidator(_bounded)] | None = Field(
-        None, description=f"JSON Schema of the arguments, an object of at most {MAX_TOOL_BYTES} bytes; absent: none."
+    parameters: Schema | None = Field(
+        None, description=f"JSON Schema of the arguments, an object of at most {MAX_SCHEMA_BYTES} bytes; absent: none."
     )
     strict: bool | None = Field(
         None,
@@ -63,7 +42,7 @@ def _together(tools: list[FunctionTool]) -> list[FunctionTool]:
     names = [tool.function.name for tool in tools]
     if len(set(names)) < len(names):
         raise PydanticCustomError("named_twice", "a name comes twice")
-    if sum(len(_text(tool.function.parameters or {}).encode()) for tool in tools) > MAX_ALL_BYTES:
+    if sum(len(schema_text(tool.function.parameters or {}).encode()) for tool in tools) > MAX_ALL_BYTES:
         raise PydanticCustomError("too_many_bytes", "are too large", {"maximum": MAX_ALL_BYTES})
     return tools
 
@@ -173,5 +152,5 @@ def tool_use(tools: list[FunctionTool] | None, choice: Choice | None, is_paralle
 
 
 def _definition(said: Function) -> ToolDefinition:
-    parameters = _text(said.parameters) if said.parameters else ""
+    parameters = schema_text(said.parameters) if said.parameters else ""
     return ToolDefinition(said.name, said.description or "", parameters, said.strict)
