@@ -113,7 +113,7 @@ def cancel(connection: sqlite3.Connection, owner: Caller, document_id: str) -> D
 
 def end(connection: sqlite3.Connection, row: sqlite3.Row, state: DocumentState, reason: FailureReason | None) -> None:
     """End a job without a searchable document, inside the caller's transaction."""
-    _empty(connection, row)
+    forget_chunks(connection, row)
     connection.execute(
         """UPDATE documents SET state = ?, reason = ?, content = NULL, lease = '', lease_until = 0, chunks_total = NULL
         WHERE id = ?""",
@@ -122,11 +122,7 @@ def end(connection: sqlite3.Connection, row: sqlite3.Row, state: DocumentState, 
 
 
 def forget_chunks(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
-    """Throw away passages that other code cut, inside the caller's transaction."""
-    _empty(connection, row)
-
-
-def _empty(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
+    """Throw away the passages of a document, inside the caller's transaction."""
     if not row["chunks_done"]:
         return
     index.remove(connection, row["owner"], row["id"])
@@ -143,7 +139,7 @@ def erase(connection: sqlite3.Connection, owner: Caller, document_id: str) -> bo
             (document_id, owner.tenant, owner.user),
         ).fetchone()
         if row is not None:
-            _empty(connection, row)
+            forget_chunks(connection, row)
             connection.execute("DELETE FROM documents WHERE id = ?", (row["id"],))
             _forget_idle_owner(connection, row["owner"])
     tidy(connection)

@@ -62,6 +62,11 @@ def best_match(sequences: Iterable[Sequence], tokens: Tokens) -> Match:
     return best
 
 
+def last_use(sequence: Sequence) -> int:
+    """What goes first: the sequence with the least."""
+    return sequence.used_at
+
+
 class Residents:
     """The table of sequences.
 
@@ -258,7 +263,7 @@ class Residents:
         return self._evict([each for each in idle if not each.pinned] or idle)
 
     def _evict(self, candidates: list[Sequence]) -> Sequence:
-        chosen = min(candidates, key=_last_use)
+        chosen = min(candidates, key=last_use)
         self.evictions += 1
         self._save(chosen)
         self.drop(chosen)
@@ -275,7 +280,3 @@ class Residents:
         self._context.cut(sequence.number, length)
         self.ledger.release(sequence.cells[length:], active=sequence.active)
         sequence.length = length
-
-
-def _last_use(sequence: Sequence) -> int:
-    return sequence.used_at

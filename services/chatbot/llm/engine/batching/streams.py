@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 from chatbot.llm.engine.batching.host_cache import WORTH_MOVING, HostCache, Saved
-from chatbot.llm.engine.batching.residents import Match, Seat, best_match
+from chatbot.llm.engine.batching.residents import Match, Seat, best_match, last_use
 from chatbot.llm.engine.batching.tokens import Sequence, Tokens
 from chatbot.llm.engine.native.model import Context
 from chatbot.llm.engine.native.sizing import Sizes
@@ -48,7 +48,7 @@ class Streams:
 
     def fits(self, match: Match, promised: int) -> bool:
         """Each stream has room for the longest request, so whoever has a slot has cells."""
-        return match.length + promised >= 0
+        return True
 
     def place(self, match: Match, prompt: Tokens) -> Seat:
         """Give a stream that begins with the match."""
@@ -158,7 +158,7 @@ class Streams:
         empty = [each for each in idle if not each.length]
         if empty:
             return empty[0]
-        chosen = min((each for each in idle if each is not spared), key=_last_use, default=spared)
+        chosen = min((each for each in idle if each is not spared), key=last_use, default=spared)
         if chosen is None:
             raise RuntimeError("more generations run than there are streams")
         if chosen is not spared:
@@ -210,7 +210,3 @@ def _parts(group: list[int], lengths: list[int], graph_cells: int) -> list[list[
         parts.insert(0, group[starts[end] : end])
         end = starts[end]
     return parts
-
-
-def _last_use(sequence: Sequence) -> int:
-    return sequence.used_at
