@@ -1,6 +1,5 @@
 """Sequences that went to main memory and came back: the same answers, without computing them again."""
 
-import random
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 from chatbot.llm.engine.native.model import Model, NativeError
 from parts.toy_engine import ToyEngine, load_toy, open_library, toy_engines
 from parts.toy_gguf import make_toy
+from parts.toy_turns import PERSONA, ask, conversation, next_turn
 
 MIB = 1 << 20
-PERSONA = list(range(300, 420))
 IDLE = 300  # the persona and about one conversation
 
 
@@ -27,19 +26,6 @@ def engine(toy: Model) -> Iterator[Callable[..., ToyEngine]]:
         yield open_engine
 
 
-def conversation(number: int, length: int = 100) -> list[int]:
-    rng = random.Random(number)
-    return PERSONA + [rng.randrange(500, 1500) for _ in range(length)]
-
-
-def ask(each: ToyEngine, name: str, ids: list[int]) -> tuple[int, str]:
-    """Rows that it took to answer, and the answer."""
-    before = each.scheduler.counters.rows
-    each.submit(name, ids, shared_tokens=len(PERSONA), max_tokens=8)
-    each.run()
-    return each.scheduler.counters.rows - before, each.answers[name]
-
-
 @pytest.mark.parametrize("is_exact", [True, False], ids=["exact", "as served"])
 def test_a_second_turn_after_eviction_computes_only_what_is_new(
     engine: Callable[..., ToyEngine], is_exact: bool
@@ -50,7 +36,7 @@ def test_a_second_turn_after_eviction_computes_only_what_is_new(
     each.check_books()
 
     for number in range(12):
-        turn = [*conversation(number), *map(int, first[number][1].split()), *range(600, 620)]
+        turn = next_turn(conversation(number), first[number][1])
         rows, answer = ask(each, f"second{number}", turn)
 
         assert rows <= 20 + 1 + 7, "new tokens, the answer's last one, and one row per token"
@@ -82,7 +68,7 @@ def test_a_persona_that_went_too_is_brought_back_before_its_conversation(engine:
     each.scheduler.residents.make_room(each.context.n_cells)
     assert each.scheduler.residents.ledger.used == 0
 
-    turn = [*conversation(1), *map(int, answer.split()), *range(600, 620)]
+    turn = next_turn(conversation(1), answer)
     rows, _ = ask(each, "second", turn)
 
     assert rows <= 20 + 1 + 7
@@ -143,7 +129,7 @@ def test_what_nobody_comes_back_for_leaves_the_pool_and_those_who_do_are_not_dis
 
     assert each.scheduler.stats()["kv_cells_idle"] <= 50
     each.run()
-    turn = [*conversation(0), *map(int, answer.split()), *range(600, 620)]
+    turn = next_turn(conversation(0), answer)
     assert ask(each, "back", turn)[0] <= 20 + 1 + 7
     assert each.scheduler.stats()["host_restores"] == 1
 

@@ -1,6 +1,5 @@
 """Each sequence in a stream of its own: what is copied between them is what would have been computed."""
 
-import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,9 +9,9 @@ from chatbot.llm.engine.batching.streams import Streams
 from chatbot.llm.engine.native.model import DECODE_ABORTED, Model
 from parts.toy_engine import ToyEngine, load_toy, open_library, toy_engines
 from parts.toy_gguf import make_toy
+from parts.toy_turns import PERSONA, ask, conversation, next_turn
 
 MIB = 1 << 20
-PERSONA = list(range(300, 420))
 LONG = list(range(300, 700))
 STEP = 64
 
@@ -38,23 +37,6 @@ def engine(toy: Model, request: pytest.FixtureRequest) -> Iterator[Callable[...,
 @pytest.fixture
 def fresh(engine: Callable[..., ToyEngine]) -> ToyEngine:
     return engine(slots=1, can_share=False)
-
-
-def conversation(number: int, length: int = 100) -> list[int]:
-    rng = random.Random(number)
-    return PERSONA + [rng.randrange(500, 1500) for _ in range(length)]
-
-
-def ask(each: ToyEngine, name: str, ids: list[int]) -> tuple[int, str]:
-    """Rows that it took to answer, and the answer."""
-    before = each.scheduler.counters.rows
-    each.submit(name, ids, shared_tokens=len(PERSONA), max_tokens=8)
-    each.run()
-    return each.scheduler.counters.rows - before, each.answers[name]
-
-
-def next_turn(ids: list[int], answer: str) -> list[int]:
-    return [*ids, *map(int, answer.split()), *range(600, 620)]
 
 
 def test_a_burst_with_one_new_prefix_computes_it_once(engine: Callable[..., ToyEngine], fresh: ToyEngine) -> None:
