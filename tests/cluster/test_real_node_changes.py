@@ -162,9 +162,15 @@ def test_two_replicas_change_their_model_and_nobody_fails(
     assert load.failed == []
 
 
-def test_an_evicted_pod_takes_nobody_with_it(site: Site, many, scale, figures) -> None:
+@pytest.fixture
+def spare(site: Site) -> None:
+    """A second replica of office, whatever ran before."""
+    site.upgrade(office=TWO)
     site.until_rolled_out()
 
+
+@pytest.mark.usefixtures("spare")
+def test_an_evicted_pod_takes_nobody_with_it(site: Site, many, scale, figures) -> None:
     with kube_load.asking(*site.ways, **many) as load:
         evict(site)
         site.until_rolled_out()
@@ -182,6 +188,7 @@ def evict(site: Site) -> None:
     wait_for(lambda: not site.node.kube.is_there("Pod", "chatbot", pod), 180)
 
 
+@pytest.mark.usefixtures("spare")
 def test_a_killed_pod_takes_only_what_it_was_answering(site: Site, many, scale, figures) -> None:
     pod = site.node.pods("office")[0]["metadata"]["name"]
 
@@ -198,6 +205,7 @@ def test_a_killed_pod_takes_only_what_it_was_answering(site: Site, many, scale, 
     figures(failed_for_s=round(max([one.at - killed_at for one in load.failed], default=0.0), 1), **load.summary())
 
 
+@pytest.mark.usefixtures("spare")
 def test_upgrade_and_rollback_keep_what_people_scaled_and_lose_nobody(site: Site, many, scale, figures) -> None:
     site.node.say("kubectl scale deployment/chatbot-character -n chatbot --replicas=2")
     served = kube_load.page(site.office, "/info")["model"]["revision"]
