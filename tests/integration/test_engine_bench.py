@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def lying(lies: Mapping[str, str]) -> object:
         ("silent", "prompt None of 49"),
         ("early", "finish stop"),
         ("busy", "status 503"),
-        ("stuck", "status 0"),
+        ("stuck", "status 0|cut off"),  # as far as an answer beside it had come
     ],
 )
 def test_a_run_with_other_work_is_void_and_counted_and_makes_no_ratio(tmp_path: Path, lie: str, said: str) -> None:
@@ -61,7 +62,7 @@ def test_a_run_with_other_work_is_void_and_counted_and_makes_no_ratio(tmp_path: 
 
     voids = [run.void for run in journal.runs if run.contestant == "llama-server a"]
     assert len(voids) == MOST_VOID
-    assert all(said in void for void in voids), voids
+    assert all(re.search(said, void) for void in voids), voids
     assert [run.void for run in journal.runs if run.contestant != "llama-server a"] == ["", ""]
     found = {row["figure"]: row for row in rows(journal.runs)}
     assert found["tokens_per_second"]["ratio"] is None
