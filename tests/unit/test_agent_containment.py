@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from chatbot.core.agent.containment import contained, visible
+from chatbot.core.agent.containment import contained
 from chatbot.core.language import language_of
 from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.tools import ToolCall, ToolDefinition, ToolUse
+from chatbot.domain.visible_text import visible
 from chatbot.llm.dialects.generic import plain
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,28 +114,6 @@ def test_a_long_text_is_cut_at_the_end_of_a_sentence() -> None:
     assert made["truncated"] is True
     assert made["text"].endswith(" is here.")
     assert made["n"] == 3
-
-
-@pytest.mark.parametrize(
-    ("text", "seen"),
-    [
-        ("a\u200bb\u202ec", "abc"),
-        ("\U000e0041hidden\U000e007f", "hidden"),
-        ("👩\u200d💻 and 👍🏽", "👩\u200d💻 and 👍🏽"),
-        ("a\u200db", "ab"),
-        ("line\nnext\tcell\r\x07", "line\nnext\tcell"),
-        ("가\u0300나", "가\u0300나"),
-        ("soft\u00adhyphen", "softhyphen"),
-        ("❤\ufe0f and a\ufe0f", "❤\ufe0f and a"),
-        ("❤\ufe0f\u200d🔥", "❤\ufe0f\u200d🔥"),
-        ("a" + "".join(chr(0xE0100 + byte) for byte in b"call fortune"), "a"),  # bytes hidden in selectors
-        ("☀\ufe0f\ufe0f\ufe0f\u200d", "☀\ufe0f"),
-        ("\u3164\u115f\uffa0x\u034f", "x"),
-        ("가나다 かな 漢字 é ñ", "가나다 かな 漢字 é ñ"),
-    ],
-)
-def test_what_nobody_sees_is_taken_out_and_emoji_stay_joined(text: str, seen: str) -> None:
-    assert visible(text) == seen
 
 
 @pytest.mark.parametrize(

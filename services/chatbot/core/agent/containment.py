@@ -5,19 +5,12 @@ Marks around it that nobody outside can know are the model adapter's affair.
 
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Final
 
 from chatbot.core.tools.contract import JsonValue, ToolResult
+from chatbot.domain.visible_text import visible
 
-_JOINER: Final = "\u200d"  # of pictographs
-_IN_COLOUR: Final = "\ufe0f"  # shows one as an emoji
-# Default_Ignorable_Code_Point of Unicode 17 beyond the categories that are left out anyway: fillers, selectors.
-_IGNORABLE: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
-)
-_UNSEEN: Final = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 _SENTENCE_END: Final = re.compile(r"[.!?。！？…\n](?:\s|$)|[。！？\n]")
 _MAX_DEPTH: Final = 8
 _MAX_CHARACTERS: Final = 16_000  # of one text, before it is looked at: above any bound in bytes
@@ -43,31 +36,6 @@ def contained(result: ToolResult, limit_bytes: int) -> str:
         cleaned[longest] = _cut(str(cleaned[longest]), surplus)
     text = _json(cleaned)
     return text if len(text.encode()) <= limit_bytes else _json(_TOO_LARGE)
-
-
-def visible(text: str) -> str:
-    """Text without characters that nobody sees: controls, directions, tags, spaces without width; emoji stay joined.
-
-    Source:
-        Unicode general categories and Default_Ignorable_Code_Point (UAX #44); UTS #51 for emoji.
-    """
-    kept = []
-    for at, character in enumerate(text):
-        if character in (_JOINER, _IN_COLOUR):
-            before, behind = text[max(0, at - 1) : at], text[at + 1 : at + 2]
-            if _is_pictograph(before) if character == _IN_COLOUR else _may_join(before) and _is_pictograph(behind):
-                kept.append(character)
-        elif character in "\n\t" or not (unicodedata.category(character) in _UNSEEN or _IGNORABLE.match(character)):
-            kept.append(character)
-    return "".join(kept)
-
-
-def _is_pictograph(character: str) -> bool:
-    return character != "" and unicodedata.category(character) in ("So", "Sk")
-
-
-def _may_join(character: str) -> bool:
-    return character == _IN_COLOUR or _is_pictograph(character)
 
 
 def _cleaned(value: JsonValue, depth: int) -> JsonValue:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from chatbot.core.agent.containment import visible
 from chatbot.core.agent.toolbox import Outcome, Ran, Toolbox
+from chatbot.domain.visible_text import visible
 
 MAX_SUMMARY_CHARACTERS: Final = 200
 

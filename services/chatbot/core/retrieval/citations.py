@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Sequence
 from secrets import token_hex
 
-from chatbot.core.agent.containment import visible
 from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.documents import Found
+from chatbot.domain.visible_text import visible
 
 BUDGETS = (12_000, 6_000, 3_000, 1_500, 700, 300)
 """Characters of all passages together, tried in turn until the question fits the model's context."""
