@@ -145,6 +145,20 @@ async def test_collections_and_metadata_narrow_the_search(store: SqliteDocuments
     assert await texts(filters={"team": "' OR 1=1 --"}) == await texts(collections=["none"]) == set()
 
 
+async def test_named_documents_narrow_the_search_to_those_of_the_owner(store: SqliteDocuments) -> None:
+    one = await completed(store, ALICE, upload("1", collection="hr"), ["연차 하나"])
+    two = await completed(store, ALICE, upload("2"), ["연차 둘"])
+    foreign = await completed(store, BOB, upload("3"), ["연차 셋"])
+
+    async def texts(*ids: str, **more: object) -> set[str]:
+        return {each.chunk.text for each in await search(store, ALICE, "연차", ids=ids, **more)}
+
+    assert await texts(one.document_id) == {"연차 하나"}
+    assert await texts(one.document_id, two.document_id) == {"연차 하나", "연차 둘"}
+    assert await texts(one.document_id, two.document_id, collections=["hr"]) == {"연차 하나"}
+    assert await texts(foreign.document_id) == await texts("' OR 1=1 --") == set()
+
+
 async def test_one_document_gives_at_most_three_passages(store: SqliteDocuments) -> None:
     await completed(store, ALICE, upload("1"), ["연차 연차 연차"] * 6)
     await completed(store, ALICE, upload("2"), ["연차는 다른 곳에도 나온다."])

@@ -16,6 +16,8 @@ from chatbot.core.prompt import PromptTemplates
 from chatbot.core.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words
 from chatbot.core.question import AnswerEvent, Done, Exchange, Question, Queued
 from chatbot.core.ready import ready, replayed
+from chatbot.core.retrieval.cited import CitedSource
+from chatbot.core.wished import dialogue_of, field_names
 from chatbot.domain.chat import Caller, Conversation, Dialogue, Turn
 from chatbot.domain.errors import (
     BackendUnavailable,
@@ -43,7 +45,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-_QUESTION_FIELDS = {"question": "input_data", "history": "input_data", "messages": "input_data"}
 _EXCHANGE_FIELDS = {"system": "messages", "question": "messages", "history": "messages"}
 
 
@@ -202,7 +203,7 @@ class Answerer:
             if past.unknown:
                 raise StoreUnavailable("it is not known whether this conversation may leave the local model")
             return [Backend.OPENAI]
-        may_leave = not past.local_only and not past.unknown
+        may_leave = not past.local_only and not past.unknown and question.wishes.may_fall_back
         if self._policy.may_fall_back and may_leave and Backend.OPENAI in self._routes:
             return [Backend.LLAMA, Backend.OPENAI]
         return [Backend.LLAMA]
@@ -214,15 +215,16 @@ class Answerer:
     async def _ask(self, question: Question, past: _Past, backend: Backend, arrived_at: float) -> Answer:
         route = self._route(backend)
         turns = past.read.turns if past.read else ()
-        dialogue = route.templates.dialogue(question.fields, turns, question.text)
-        source: AnswerSource = route.generator if route.agent is None else route.agent.loop(question, route.generator)
-        request = self._request(question, dialogue, self._policy.sampling, arrived_at)
+        dialogue = dialogue_of(route.templates, question, turns)
+        source: AnswerSource = route.generator if route.agent is None else route.agent.source(question, route.generator)
+        if question.wishes.passages:
+            source = CitedSource(source, len(question.wishes.passages))
+        request = self._request(question, dialogue, question.wishes.sampling or self._policy.sampling, arrived_at)
 
         async def store(answer: str) -> Stored:
             return await self._store(question, past, answer)
 
-        field_names = _QUESTION_FIELDS | {"system": "context" if "context" in question.fields else "input_data"}
-        plan = _Plan(backend, source, field_names, store)
+        plan = _Plan(backend, source, field_names(question), store)
         return await self._begin(plan, request, question.caller, arrived_at)
 
     def _request(

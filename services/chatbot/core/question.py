@@ -1,12 +1,44 @@
 """What a caller asks, and what comes back: the core's side of every chat endpoint."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from chatbot.domain.chat import Caller, Dialogue
+from chatbot.domain.chat import Caller, Dialogue, Message
+from chatbot.domain.documents import Found
 from chatbot.domain.generation import Backend, FinishReason, Sampling, TextPiece, Timings, Usage
 from chatbot.domain.tools import ToolCall, ToolUse
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a question may bring besides its text (`/chat`); the default changes nothing.
+
+    Attributes:
+        role: Instruction that stands behind our system prompt and never replaces it.
+        notes: What the caller remembers of the user; told to the model, not stored.
+        language: ko, en or ja that the answer is wanted in; "" leaves it to the model.
+        history: Takes the place of the stored turns for this answer, and is not stored; None: the stored turns.
+        recalled_turns: How many of the stored turns, the newest, the model sees; None: all that fit.
+        passages: Of the user's documents, best first; quoted before the question under the numbers 1, 2, …
+        passage_characters: Of all passages together.
+        tools: Names of our tools that may be called; None: all.
+        sampling: None: the service's.
+        may_fall_back: Whether the second backend may answer with the service's own key where the local model cannot.
+        wants_web: Whether the answer shall use the web, as far as the conversation may leave the house.
+    """
+
+    role: str = ""
+    notes: tuple[str, ...] = ()
+    language: str = ""
+    history: tuple[Message, ...] | None = None
+    recalled_turns: int | None = None
+    passages: tuple[Found, ...] = ()
+    passage_characters: int = 0
+    tools: frozenset[str] | None = None
+    sampling: Sampling | None = None
+    may_fall_back: bool = True
+    wants_web: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +53,7 @@ class Question:
         local_only: Whether this conversation must never leave the local model.
         language: Of the texts for people; the answer's language is the model's affair.
         traceparent: W3C trace context, passed on to backends that are asked over HTTP.
+        text_field: The caller's name of `text`, for errors.
     """
 
     request_id: str
@@ -33,6 +66,8 @@ class Question:
     backend: Backend
     language: str
     traceparent: str = ""
+    text_field: str = "input_data"
+    wishes: Wishes = field(default_factory=Wishes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +119,29 @@ class ToolStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """One page that the model was given. `is_cited`: whether the answer names its number."""
+
+    number: int
+    title: str
+    url: str
+    is_cited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What of the web an answer was made from.
+
+    Attributes:
+        sources: Those that the model was given, by number.
+        reason: Why there are none, a word of `core.web.sentences.REASONS`; "" where there are some.
+    """
+
+    sources: tuple[Source, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Always the last event of an answer that ended well.
 
@@ -92,6 +150,7 @@ class Done:
         history_saved: Whether the turn is stored; None where nothing was to be stored.
         calls: The caller's tools that the model called, whole and in order.
         steps: Ends of our own tools' calls.
+        references: Of the web; None where it was not asked for.
     """
 
     text: str
@@ -101,6 +160,7 @@ class Done:
     history_saved: bool | None = None
     calls: tuple[ToolCall, ...] = ()
     steps: tuple[ToolStep, ...] = ()
+    references: References | None = None
 
 
 AnswerEvent = Queued | ToolStep | TextPiece | ToolCall | Done

@@ -40,12 +40,14 @@ class Lookup:
         limit: Passages at most.
         collections: Only these; empty means all of the owner's.
         filters: Metadata that must be equal.
+        ids: Only these documents; empty means all of the owner's.
     """
 
     terms: Sequence[str]
     limit: int = 50
     collections: Sequence[str] = ()
     filters: Mapping[str, str] = field(default_factory=dict)
+    ids: Sequence[str] = ()
 
 
 class DocumentStore(Protocol):

@@ -188,9 +188,11 @@ def search(connection: sqlite3.Connection, owner: Caller, lookup: Lookup) -> tup
 
 def _conditions(lookup: Lookup) -> tuple[str, Sequence[str]]:
     """SQL and values. Keys of metadata go in as values, too."""
-    text, values = "", list(lookup.collections)
+    text, values = "", [*lookup.collections, *lookup.ids]
     if lookup.collections:
         text += f" AND d.collection IN ({', '.join('?' * len(lookup.collections))})"
+    if lookup.ids:
+        text += f" AND d.document_id IN ({', '.join('?' * len(lookup.ids))})"
     for key, value in lookup.filters.items():
         text += " AND EXISTS (SELECT 1 FROM json_each(d.metadata) AS m WHERE m.key = ? AND m.value = ?)"
         values += [key, value]

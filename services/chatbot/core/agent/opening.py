@@ -24,6 +24,9 @@ from chatbot.domain.tools import ToolCall
 
 _BUILT_IN: Final[tuple[type[Tool], ...]] = (CurrentTime, Calculate, ConvertUnits, Fortune, Emotion)
 TOOL_NAMES: Final = tuple(str(tool.name) for tool in _BUILT_IN)
+LOCAL_TOOLS: Final = ("current_time", "calculate", "convert_units", "fortune", "emotion")
+"""Tools that ask nobody outside: what may still be called beside a user's documents. Whatever quotes hostile text and
+private text at once has no way out (arXiv 2506.08837)."""
 
 
 def built_in() -> tuple[Tool, ...]:
@@ -53,9 +56,10 @@ class Agent:
     zone: str
     now: Callable[[], datetime] = partial(datetime.now, UTC)
 
-    def loop(self, question: Question, generator: TextGenerator) -> AgentLoop:
-        """The loop of one question."""
-        return AgentLoop(self.toolbox, generator, lambda: self._context(question))
+    def source(self, question: Question, generator: TextGenerator) -> AgentLoop | TextGenerator:
+        """Where the answer to one question comes from: the loop, or the model alone where it may call nothing."""
+        toolbox = self._toolbox_of(question)
+        return AgentLoop(toolbox, generator, lambda: self._context(question)) if toolbox.definitions else generator
 
     async def alone(self, question: Question) -> Alone | None:
         """The answer of one tool, for the time in which no model serves; None where the question takes a model."""
@@ -63,6 +67,8 @@ class Agent:
         if found is None:
             return None
         name, arguments = found
+        if self._toolbox_of(question).named(name) is None:
+            return None
         call = ToolCall("call_1", name, json.dumps(arguments, ensure_ascii=False))
         context = self._context(question)
         ran = await self.toolbox.run(call, context, self.toolbox.bounds.tool_seconds)
@@ -72,6 +78,12 @@ class Agent:
         summary = summary_of(self.toolbox, context.language, ran)
         started, done = ToolStep(call.id, name, "started"), ToolStep(call.id, name, "done", ran.seconds, summary)
         return Alone(text, (started, done))
+
+    def _toolbox_of(self, question: Question) -> Toolbox:
+        toolbox, wishes = self.toolbox, question.wishes
+        if wishes.passages:
+            toolbox = toolbox.only(LOCAL_TOOLS)
+        return toolbox if wishes.tools is None else toolbox.only(wishes.tools)
 
     def _context(self, question: Question) -> ToolContext:
         language = language_of(question.text, question.language)

@@ -1,10 +1,11 @@
 """Runs one call of a tool: checked, timed out, and not at all while the tool keeps failing."""
 
 import asyncio
+import copy
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -108,6 +109,13 @@ class Toolbox:
             ToolDefinition(tool.name, tool.description, json.dumps(tool.parameters, ensure_ascii=False), is_strict=True)
             for tool in self._tools.values()
         )
+
+    def only(self, names: Collection[str]) -> "Toolbox":
+        """The same tools but for those that are not named; what is remembered of them is shared."""
+        fewer = copy.copy(self)
+        fewer._tools = {name: tool for name, tool in self._tools.items() if name in names}
+        fewer.definitions = tuple(each for each in self.definitions if each.name in names)
+        return fewer
 
     def named(self, name: str) -> Tool | None:
         """The tool of that name."""

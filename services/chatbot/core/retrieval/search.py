@@ -23,6 +23,7 @@ class Search:
         passages: How many at most.
         collections: Only these; empty means all.
         filters: Metadata that must be equal.
+        ids: Only these documents; empty means all.
         per_document: Passages of one document at most.
     """
 
@@ -30,6 +31,7 @@ class Search:
     passages: int = DEFAULT_PASSAGES
     collections: Sequence[str] = ()
     filters: Mapping[str, str] = field(default_factory=dict)
+    ids: Sequence[str] = ()
     per_document: int = PER_DOCUMENT
 
 
@@ -67,7 +69,7 @@ class Retriever:
             StoreUnavailable: The store does not answer.
         """
         began = self._clock()
-        lookup = Lookup(query_terms(search.question), CANDIDATES, search.collections, search.filters)
+        lookup = Lookup(query_terms(search.question), CANDIDATES, search.collections, search.filters, search.ids)
         found = await self._store.search(owner, lookup) if lookup.terms else ()
         return Retrieved(_chosen(found, search), len(found), self._clock() - began)
 
