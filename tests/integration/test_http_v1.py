@@ -155,6 +155,16 @@ async def test_understands_an_error_in_mid_stream(tmp_path: Path) -> None:
     assert broken.value.code == "engine_lost"
 
 
+async def test_a_stream_that_fails_before_its_first_word_has_a_status_and_is_asked_for_again(tmp_path: Path) -> None:
+    options = ServiceOptions(generator=StubGenerator([], failure=EngineLost("died")))
+    async with running_service(tmp_path, options) as service, openai_client(service, retries=1) as client:
+        with pytest.raises(openai.InternalServerError) as broken:
+            await client.chat.completions.create(model="stub", messages=HELLO, stream=True)
+
+    assert (broken.value.status_code, broken.value.code) == (503, "engine_lost")
+    assert len(service.generator.requests) == 2
+
+
 async def test_before_a_model_is_there_it_is_a_503(tmp_path: Path) -> None:
     options = ServiceOptions(generator=StubGenerator(has_model=False))
     async with running_service(tmp_path, options) as service, openai_client(service) as client:

@@ -2,6 +2,9 @@
 
 One place races the client's leaving against everything else, streaming or not, and cuts readers that stall. A stream
 that was cut never looks complete: it ends with `done` or `error`, or not at all.
+
+The status line goes with the first event, so what fails before it gets a status of its own, which clients know how to
+try again.
 """
 
 import asyncio
@@ -17,8 +20,8 @@ from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.departure import ClientGone, until_departure
 from chatbot.core.answer import Answer
 from chatbot.core.performance import Statistics
-from chatbot.core.question import AnswerEvent, Done
-from chatbot.domain.errors import ChatError
+from chatbot.core.question import AnswerEvent, Done, Queued
+from chatbot.domain.errors import ChatError, LimitReached
 
 _LOG = logging.getLogger(__name__)
 ABORT_EXTENSION = "chatbot.abort"
@@ -29,6 +32,11 @@ EVENT_STREAM_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",  # nginx: hand on each event at once
 }
+
+QUEUED_AFTER_SECONDS = 0.02
+"""A stream's first word on the line, and so its headers, waits this long; the answer is made meanwhile. Proxies on Go's
+`httputil.ReverseProxy` look once more at a request's body after they passed it on, and cut off an answer whose headers
+overtake that look (golang/go#40747): of streams whose headers came at once, Traefik cut 41 of 600."""
 
 
 class AnswerFormat(Protocol):
@@ -55,7 +63,7 @@ class AnswerResponse(Response):
     """Opens an answer, sends it, closes it.
 
     Raises, when it is called:
-        ChatError: Opening failed, or a whole answer; nothing was sent yet.
+        ChatError: Opening failed, or a whole answer, or a stream before its first event; nothing was sent yet.
     """
 
     def __init__(
@@ -70,6 +78,7 @@ class AnswerResponse(Response):
         self._shape = shape
         self._statistics = statistics
         self._send_timeout_seconds = send_timeout_seconds
+        self._is_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request (ASGI)."""
@@ -81,7 +90,7 @@ class AnswerResponse(Response):
         try:
             async with until_departure(receive):
                 answer = await self._opening()
-                context.backend = answer.backend
+                context.backend, context.quota = answer.backend, answer.quota
                 if self._shape.is_stream:
                     await self._send_stream(answer, context, scope, send)
                 else:
@@ -89,8 +98,10 @@ class AnswerResponse(Response):
                     context.outcome = "ok"
         except ClientGone:
             return  # nobody is left to tell
-        except Exception:
+        except Exception as exc:
             context.outcome = None  # by the status that the error gets
+            if isinstance(exc, LimitReached):
+                context.quota = exc.quota
             raise
         finally:
             if answer is not None:
@@ -107,9 +118,11 @@ class AnswerResponse(Response):
         headers = Response(headers={**EVENT_STREAM_HEADERS, **self._shape.stream_headers()}).raw_headers
         headers = [(name, value) for name, value in headers if name != b"content-length"]
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
             async for frame in self._frames(answer, context):
                 async with asyncio.timeout(self._send_timeout_seconds):
+                    if not self._is_started:
+                        self._is_started = True
+                        await send({"type": "http.response.start", "status": 200, "headers": headers})
                     await send({"type": "http.response.body", "body": frame, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         except TimeoutError:
@@ -122,15 +135,17 @@ class AnswerResponse(Response):
         outcome = context.outcome
         try:
             async for event in answer.events():
+                if isinstance(event, Queued) and not self._is_started:
+                    await asyncio.sleep(QUEUED_AFTER_SECONDS)
                 if isinstance(event, Done):
                     outcome = "ok"
                 if frame := self._shape.event(event):
                     yield frame
-        except ChatError as exc:
-            outcome = "error"
-            yield self._shape.error(exc, context)
         except Exception as exc:
-            _LOG.error("stream failed", extra={"error": type(exc).__name__, "request_id": context.request_id})
+            if not self._is_started:
+                raise
+            if not isinstance(exc, ChatError):
+                _LOG.error("stream failed", extra={"error": type(exc).__name__, "request_id": context.request_id})
             outcome = "error"
             yield self._shape.error(exc, context)
         context.outcome = outcome
