@@ -1,4 +1,4 @@
-"""Reading for many Models: together, a namespace once at a time, in pages."""
+"""Reading for many Models: together, a namespace once at a time, in pages, and then each in its turn."""
 
 import asyncio
 import json
@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
-from chatbot_operator.cluster.api import MODELS, Api, Kind
+import pytest
+from chatbot_operator.cluster import storage
+from chatbot_operator.cluster.api import CONFIG_MAPS, DEPLOYMENTS, MODELS, PODS, Api, Kind
 from chatbot_operator.cluster.reader import Reader
 from chatbot_operator.cluster.served import ModelPages
+from chatbot_operator.observed import Observed
+from parts.kube_objects import GOOD_1, GOOD_2, consumer, model, revision_of
 from parts.virtual_time import run_virtual
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -71,3 +75,111 @@ async def test_a_list_is_read_page_by_page() -> None:
     assert found == [{"metadata": {"name": number}} for number in "123"], "without who owns which field"
     assert [asked.get("continue") for asked in api.asked] == [None, ["more"]]
     assert all(asked["labelSelector"] == ["chatbot.ai/model"] and int(asked["limit"][0]) > 0 for asked in api.asked)
+
+
+class FullApi(Api):
+    """An API server that has objects, and gives all of a kind with the label that was asked for."""
+
+    def __init__(self, **objects: list[dict[str, Any]]) -> None:
+        super().__init__(cast(Any, None), 1.0)
+        self._objects = objects
+
+    async def find(self, kind: Kind, namespace: str, selector: str = "") -> list[dict[str, Any]]:
+        label, found = selector.partition(" ")[0], self._objects.get(kind.plural, [])
+        return [one for one in found if not label or label in one["metadata"].get("labels", ())]
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
+        return next(one for one in self._objects[kind.plural] if one["metadata"]["name"] == name)
+
+
+def made(document: dict[str, Any], uid: str) -> dict[str, Any]:
+    """An object as the API server gives it."""
+    document["metadata"] |= {"uid": uid, "generation": 1, "resourceVersion": "1"}
+    return document
+
+
+def models_on_one_claim(*sums: str) -> list[dict[str, Any]]:
+    place = {"existingClaim": "shared", "size": ""}
+    names = (f"model-{number}" for number in range(len(sums)))
+    return [made(model("space", name, sha256, storage=place), name) for name, sha256 in zip(names, sums, strict=True)]
+
+
+CLAIM = {"metadata": {"name": "shared"}, "spec": {}}
+
+
+class NoPages(ModelPages):
+    """Nobody answers."""
+
+    def __init__(self) -> None:
+        return
+
+    async def ask(self, pods: object) -> dict[str, Any]:
+        return {}
+
+
+async def seen(api: Api, names: list[str]) -> list[Observed]:
+    reader = Reader(api, NoPages(), lambda: NOW)
+    found = await asyncio.gather(*(reader.read(("space", name)) for name in names))
+    return [observed for _, observed in filter(None, found)]
+
+
+async def test_models_that_were_read_together_are_given_out_one_in_each_pass_of_the_event_loop() -> None:
+    documents = [made(model("space", f"model-{number}"), str(number)) for number in range(200)]
+    reader = Reader(FullApi(models=documents), NoPages(), lambda: NOW)
+    given_out = asyncio.Queue[str]()
+
+    async def read(name: str) -> None:
+        assert await reader.read(("space", name))
+        given_out.put_nowait(name)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(200):
+            group.create_task(read(f"model-{number}"))
+        most, total = 0, 0
+        while total < 200:
+            await asyncio.sleep(0)  # a pass
+            count = given_out.qsize()
+            total += count
+            most = max(most, count)
+            for _ in range(count):
+                given_out.get_nowait()
+
+    assert most == 1
+
+
+async def test_a_model_keeps_what_anything_else_on_its_claim_names() -> None:
+    third, fourth = "4" * 64, "5" * 64
+    models = models_on_one_claim(GOOD_1, GOOD_1, GOOD_2)
+    annotations = {"annotations": {"chatbot.ai/model-revision": revision_of(third)}}
+    deployment = made(consumer("space", "office", "model-2"), "office")
+    deployment["spec"]["template"]["metadata"] |= annotations
+    pod = {"metadata": {"labels": {"chatbot.ai/model": "model-0"}, "uid": "pod", **annotations}, "spec": {}}
+    labels = {"labels": {"chatbot.ai/model": "model-1"}}
+    good = {"metadata": {"name": "model-model-1", **labels}, "data": {"good-revision": revision_of(fourth)}}
+    lists = {kind.plural: [one] for kind, one in ((DEPLOYMENTS, deployment), (PODS, pod), (CONFIG_MAPS, good))}
+
+    observed = await seen(FullApi(models=models, **lists, persistentvolumeclaims=[CLAIM]), ["model-0", "model-2"])
+
+    always = {revision_of(third), revision_of(fourth)}
+    assert [set(one.keep) for one in observed] == [
+        always | {revision_of(GOOD_1), revision_of(GOOD_2)},
+        always | {revision_of(GOOD_1)},
+    ], "what a Model alone wants is not something else's wish"
+    assert [len(one.keep_partials) for one in observed] == [2, 2]
+
+
+async def test_models_on_one_claim_are_asked_what_they_want_a_few_times_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+    revisions_of = storage.revisions_of
+
+    def counting(model: Any) -> set[str]:
+        nonlocal asked
+        asked += 1
+        return revisions_of(model)
+
+    monkeypatch.setattr(storage, "revisions_of", counting)
+    models = models_on_one_claim(*[GOOD_1] * 100)
+
+    await seen(FullApi(models=models, persistentvolumeclaims=[CLAIM]), [f"model-{number}" for number in range(100)])
+
+    assert asked == 200, "not 100 x 100"

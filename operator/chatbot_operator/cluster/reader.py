@@ -39,6 +39,7 @@ class Reader:
         self._gathering: dict[str, tuple[set[str], asyncio.Task[Snapshot]]] = {}
         self._reading: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._took_seconds: dict[str, float] = {}
+        self._turn = asyncio.Lock()
 
     async def read(self, key: Key) -> tuple[Model, Observed] | None:
         """A Model and what the cluster shows about it; None where there is no such Model.
@@ -81,12 +82,13 @@ class Reader:
                 self._took_seconds[namespace] = loop.time() - started
 
     async def _observed(self, model: Model, seen: Snapshot) -> Observed:
-        now = self._now()
         deployments, pods = seen.deployments.get(model.name, []), seen.pods.get(model.name, [])
         served = await self._pages.ask(pod for pod in pods if consumers.is_alive(pod))
+        await self._in_turn()
+        now = self._now()
         claim = seen.claims.get(storage.claim_of(model))
         config_map = seen.config_maps.get(names.config_map_name(model.name))
-        keep, keep_partials = _kept(model, seen)
+        keep, keep_partials = seen.sharing[storage.claim_of(model)].kept_for(model)
         return Observed(
             claim=storage.claim(claim, model) if claim else None,
             jobs=tuple([await self._job(model, job, seen) for job in seen.jobs.get(model.name, [])]),
@@ -96,6 +98,15 @@ class Reader:
             keep=keep,
             keep_partials=keep_partials,
         )
+
+    async def _in_turn(self) -> None:
+        """One Model in each pass of the event loop.
+
+        What was read together is there for all at once. To plan a thousand in one pass would hold everything else up:
+        probes, watches, and answers of pods, which would then seem silent.
+        """
+        async with self._turn:
+            await asyncio.sleep(0)
 
     async def _job(self, model: Model, job: Document, seen: Snapshot) -> DownloadJob:
         pods = downloads.pods_of(job, seen.download_pods.get(model.name, []))
@@ -114,16 +125,3 @@ class Reader:
 def _by_age(documents: list[Document]) -> list[Document]:
     """A fixed order, so that consumers are rolled out in the same one whoever looks."""
     return sorted(documents, key=lambda document: document["metadata"]["name"])
-
-
-def _kept(model: Model, seen: Snapshot) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Revisions and partials on the claim that something else than this Model's status names."""
-    sharing = seen.sharing[storage.claim_of(model)]
-    others = [other for other in sharing if other.name != model.name]
-    keep: set[str] = set().union(*(storage.revisions_of(other) for other in others))
-    for each in sharing:
-        for document in (*seen.deployments.get(each.name, ()), *seen.pods.get(each.name, ())):
-            keep |= consumers.revisions_named(document)
-        config_map = seen.config_maps.get(names.config_map_name(each.name), {})
-        keep.add(config_map.get("data", {}).get(names.GOOD_REVISION_KEY, ""))
-    return tuple(sorted(keep - {""})), tuple(sorted(storage.partials_of(others)))

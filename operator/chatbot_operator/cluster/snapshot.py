@@ -1,15 +1,15 @@
 """What the API server showed about some Models of a namespace, read at one time."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from chatbot_operator import names
-from chatbot_operator.cluster import storage
+from chatbot_operator.cluster import consumers, storage
 from chatbot_operator.cluster.api import CLAIMS, CONFIG_MAPS, DEPLOYMENTS, JOBS, MODELS, PODS, Api, Kind
 from chatbot_operator.cluster.faults import Missing
+from chatbot_operator.cluster.sharing import Sharing
 from chatbot_operator.plan.document import status_from_dict
 from chatbot_operator.resources import Model, spec_from_dict
 
@@ -18,6 +18,8 @@ Document = dict[str, Any]
 MOST_NAMED = 20
 """For more Models than this, whole lists are read instead of the objects of each."""
 
+_MODELS_IN_A_PASS = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -25,7 +27,7 @@ class Snapshot:
 
     Attributes:
         models: By name: those that were asked about, and those that share a claim with them.
-        sharing: The same by the claim that they are on.
+        sharing: What is named on each of their claims, by its name.
         deployments: By the Model that they consume; so are their pods.
         jobs: By the Model that they bring; so are their pods.
         claims: By name.
@@ -33,7 +35,7 @@ class Snapshot:
     """
 
     models: Mapping[str, Model]
-    sharing: Mapping[str, list[Model]]
+    sharing: Mapping[str, Sharing]
     deployments: Mapping[str, list[Document]]
     pods: Mapping[str, list[Document]]
     download_pods: Mapping[str, list[Document]]
@@ -45,34 +47,61 @@ class Snapshot:
 async def take(api: Api, namespace: str, wanted: frozenset[str]) -> Snapshot:
     """Read the wanted Models, those that share a claim with them, and everything that belongs to these."""
     documents = await api.find(MODELS, namespace)  # to know who shares a claim; only few of many are looked at closer
-    wanted_claims = {storage.claim_named_in(each) for each in documents if each["metadata"]["name"] in wanted}
-    near = (model_from_dict(each) for each in documents if storage.claim_named_in(each) in wanted_claims)
-    models = {model.name: model for model in near}
-    sharing: dict[str, list[Model]] = defaultdict(list)
-    for model in models.values():
-        sharing[storage.claim_of(model)].append(model)
-    involved, claims = set(models), set(sharing)
-    if not involved:
-        return Snapshot(models, sharing, {}, {}, {}, {}, {}, {})
-    of_model, of_download = (_selector(label, involved) for label in (names.MODEL_LABEL, names.DOWNLOAD_LABEL))
-    deployments, pods, download_pods, jobs, config_maps, found_claims = await asyncio.gather(
+    models = await _near(documents, wanted)
+    on_claim = _by_claim(models.values())
+    if not models:
+        return Snapshot({}, {}, {}, {}, {}, {}, {}, {})
+    of_model, of_download = (_selector(label, set(models)) for label in (names.MODEL_LABEL, names.DOWNLOAD_LABEL))
+    deployments, pods, download_pods, jobs, config_maps, claims = await asyncio.gather(
         api.find(DEPLOYMENTS, namespace, of_model),
         api.find(PODS, namespace, of_model),
         api.find(PODS, namespace, of_download),
         api.find(JOBS, namespace, of_model),
         api.find(CONFIG_MAPS, namespace, of_model),
-        _claims(api, namespace, claims),
+        _claims(api, namespace, set(on_claim)),
     )
+    naming = _by_label((*deployments, *pods), names.MODEL_LABEL)
+    good = _by_name(config_maps)
     return Snapshot(
         models=models,
-        sharing=sharing,
+        sharing={claim: Sharing.of(each, _named(each, naming, good)) for claim, each in on_claim.items()},
         deployments=_by_label(deployments, names.MODEL_LABEL),
         pods=_by_label(pods, names.MODEL_LABEL),
         download_pods=_by_label(download_pods, names.DOWNLOAD_LABEL),
         jobs=_by_label(jobs, names.MODEL_LABEL),
-        claims=found_claims,
-        config_maps=_by_name(config_maps),
+        claims=claims,
+        config_maps=good,
     )
+
+
+async def _near(documents: list[Document], wanted: frozenset[str]) -> dict[str, Model]:
+    """The wanted Models and those that share a claim with them; of very many a few in each pass of the event loop."""
+    claims = {storage.claim_named_in(each) for each in documents if each["metadata"]["name"] in wanted}
+    models: dict[str, Model] = {}
+    for document in documents:
+        if storage.claim_named_in(document) not in claims:
+            continue
+        models[document["metadata"]["name"]] = model_from_dict(document)
+        if len(models) % _MODELS_IN_A_PASS == 0:
+            await asyncio.sleep(0)
+    return models
+
+
+def _by_claim(models: Iterable[Model]) -> dict[str, list[Model]]:
+    sorted_out: dict[str, list[Model]] = {}
+    for model in models:
+        sorted_out.setdefault(storage.claim_of(model), []).append(model)
+    return sorted_out
+
+
+def _named(models: list[Model], naming: Mapping[str, list[Document]], config_maps: Mapping[str, Document]) -> set[str]:
+    """Revisions that the Deployments, pods and ConfigMaps of some Models name."""
+    named: set[str] = set()
+    for model in models:
+        named.update(*map(consumers.revisions_named, naming.get(model.name, ())))
+        config_map = config_maps.get(names.config_map_name(model.name), {})
+        named.add(config_map.get("data", {}).get(names.GOOD_REVISION_KEY, ""))
+    return named
 
 
 def model_from_dict(document: Document) -> Model:

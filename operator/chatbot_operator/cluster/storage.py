@@ -1,6 +1,5 @@
-"""Claims, ConfigMaps, and what Models that share a claim must not delete from each other."""
+"""Claims and ConfigMaps, and which revisions of a claim a Model wants to stay."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from chatbot_operator import names
@@ -43,9 +42,3 @@ def revisions_of(model: Model) -> set[str]:
     status, limit = model.status, model.spec.revision_history_limit
     good = [entry.revision for entry in status.history if entry.state == "Good"]
     return {model.spec.source.sha256[:16], status.revision, status.last_good_revision, *good[: limit + 1]} - {""}
-
-
-def partials_of(models: Iterable[Model]) -> set[str]:
-    """Partials of downloads that are wanted."""
-    sources = ((model.uid, model.spec.source) for model in models)
-    return {names.partial_key(uid, names.source_key(s.url, s.sha256, s.secret_name)) for uid, s in sources}
