@@ -162,7 +162,7 @@ async def test_a_stream_that_fails_before_its_first_word_has_a_status_and_is_ask
             await client.chat.completions.create(model="stub", messages=HELLO, stream=True)
 
     assert (broken.value.status_code, broken.value.code) == (503, "engine_lost")
-    assert len(service.generator.requests) == 2
+    assert len(service.generator.requests) == 4, "two questions, each begun anew once behind the client"
 
 
 async def test_before_a_model_is_there_it_is_a_503(tmp_path: Path) -> None:
