@@ -21,7 +21,7 @@ from chatbot.api.wire.departure import ClientGone, until_departure
 from chatbot.core.answer import Answer
 from chatbot.core.performance import Statistics
 from chatbot.core.question import AnswerEvent, Done, Queued
-from chatbot.domain.errors import ChatError, LimitReached
+from chatbot.domain.errors import ChatError
 
 _LOG = logging.getLogger(__name__)
 ABORT_EXTENSION = "chatbot.abort"
@@ -90,7 +90,7 @@ class AnswerResponse(Response):
         try:
             async with until_departure(receive):
                 answer = await self._opening()
-                context.backend, context.quota = answer.backend, answer.quota
+                context.backend = answer.backend
                 if self._shape.is_stream:
                     await self._send_stream(answer, context, scope, send)
                 else:
@@ -98,10 +98,8 @@ class AnswerResponse(Response):
                     context.outcome = "ok"
         except ClientGone:
             return  # nobody is left to tell
-        except Exception as exc:
+        except Exception:
             context.outcome = None  # by the status that the error gets
-            if isinstance(exc, LimitReached):
-                context.quota = exc.quota
             raise
         finally:
             if answer is not None:
