@@ -1,9 +1,23 @@
 """A Model from its creation to Ready, back from a bad one, and away: the operator as a process with its own rights."""
 
+import json
+from collections.abc import Iterator
+
 from parts.kube_client import Document, Kube, wait_for
-from parts.kube_objects import BAD, GOOD_1, GOOD_2, condition, consumer, model, revision_of, story
+from parts.kube_objects import (
+    BAD,
+    GOOD_1,
+    GOOD_2,
+    GOOD_3,
+    condition,
+    consumer,
+    is_told_ready,
+    model,
+    revision_of,
+    story,
+)
 from parts.kube_operator import Operator
-from parts.kube_pods import REVISION
+from parts.kube_pods import REVISION, FakePods
 
 
 def until(kube: Kube, namespace: str, kind: str, status: str, reason: str = "", seconds: float = 60) -> Document:
@@ -60,3 +74,57 @@ def test_a_bad_model_is_taken_back_and_not_tried_again(kube: Kube, namespace: st
     until(kube, namespace, "Ready", "True")
     assert len(jobs) == 2
     assert kube.get("Model", namespace, "demo")["status"]["lastGoodRevision"] == revision_of(GOOD_2)
+
+
+CHANGES: list[Document] = [
+    {"source": {"sha256": GOOD_2}},
+    {"source": {"sha256": GOOD_1}},
+    {"source": {"url": "https://models.test/the-same-elsewhere.gguf"}},
+    {"rollout": {"strategy": "InPlace"}},
+    {"source": {"sha256": GOOD_3}},
+    {"source": {"sha256": GOOD_1}},
+]
+"""Forward, back to what was good before, the same from elsewhere, and both again in place."""
+
+
+def test_ready_is_never_told_of_a_spec_that_is_not_served(
+    kube: Kube, namespace: str, pods: FakePods, operator: Operator
+) -> None:
+    """Every version of the Model is looked at, so that not even a moment's lie is missed."""
+    for name in ("office", "character"):
+        kube.create(consumer(namespace, name, replicas=2))
+    left, told = iter(CHANGES), []
+    document = kube.create(model(namespace))
+
+    for version in versions(kube, namespace, document):
+        revision = revision_of(version["spec"]["source"]["sha256"])
+        if not is_told_ready(version, revision):
+            continue
+        assert served(kube, pods, namespace) == [revision] * 4, story(version)
+        if version["metadata"]["generation"] in told:
+            continue  # another word about the same spec
+        told.append(version["metadata"]["generation"])
+        change = next(left, None)
+        if change is None:
+            break
+        kube.patch("Model", namespace, "demo", {"spec": change})
+
+    assert told == list(range(1, len(CHANGES) + 2))
+
+
+def versions(kube: Kube, namespace: str, created: Document) -> Iterator[Document]:
+    """Every version of a Model from its creation on."""
+    path = f"/apis/chatbot.ai/v1alpha1/namespaces/{namespace}/models"
+    since = created["metadata"]["resourceVersion"]
+    for line in kube.lines(f"{path}?watch=true&resourceVersion={since}"):
+        yield json.loads(line)["object"]
+
+
+def served(kube: Kube, pods: FakePods, namespace: str) -> list[str]:
+    """What the pods of all consumers serve."""
+    alive = [
+        pod["metadata"]["name"]
+        for pod in kube.find("Pod", namespace, labelSelector="chatbot.ai/model")
+        if "deletionTimestamp" not in pod["metadata"] and "chatbot.ai/download" not in pod["metadata"]["labels"]
+    ]
+    return [(pods.answer(namespace, name) or {}).get("revision", "") for name in alive]

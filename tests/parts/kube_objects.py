@@ -73,6 +73,16 @@ def condition(document: Document, kind: str) -> Document:
     return next((entry for entry in conditions if entry["type"] == kind), {})
 
 
+def is_told_ready(document: Document, revision: str) -> bool:
+    """Whether a Model says that it is Ready with a revision, and says so of the spec that it has now.
+
+    All of it from one reading: between two readings the operator may begin with a new spec.
+    """
+    ready, status = condition(document, "Ready"), document.get("status", {})
+    is_current = ready.get("observedGeneration") == document["metadata"]["generation"]
+    return is_current and ready["status"] == "True" and status.get("revision") == revision
+
+
 def story(document: Document) -> str:
     """Conditions in one line each, for failures."""
     conditions = document.get("status", {}).get("conditions", [])

@@ -16,7 +16,7 @@ from parts import kube_load, readme
 from parts.helm import neighbour_kinds
 from parts.kube_client import Document, wait_for
 from parts.kube_node import HOST, Node, running_node, serving_folder
-from parts.kube_objects import condition, story
+from parts.kube_objects import condition, is_told_ready, story
 from parts.kube_scrape import following
 from parts.kube_told import told
 from parts.prometheus import Prometheus, hastened, running_prometheus
@@ -118,7 +118,7 @@ class Site:
         """Wait until all serve a revision; how long it took."""
         began = time.monotonic()
         wait_for(
-            lambda: self.says("Ready") == "True/Serving" and self.model()["status"]["revision"] == revision,
+            lambda: is_told_ready(self.model(), revision) and self.says("Ready") == "True/Serving",
             seconds,
             lambda: story(self.model()),
         )

@@ -1,7 +1,7 @@
 """Waiting for what a Model says."""
 
 from parts.kube_client import Kube, wait_for
-from parts.kube_objects import GOOD_1, condition, revision_of, story
+from parts.kube_objects import GOOD_1, condition, is_told_ready, revision_of, story
 
 
 def reason_of(kube: Kube, namespace: str, kind: str, name: str = "demo") -> str:
@@ -26,6 +26,4 @@ def until_ready(kube: Kube, namespace: str, sha256: str = GOOD_1, seconds: float
 
 def is_ready(kube: Kube, namespace: str, sha256: str, name: str = "demo") -> bool:
     """Whether a Model is Ready with a revision."""
-    document = kube.get("Model", namespace, name)
-    is_it = document.get("status", {}).get("revision") == revision_of(sha256)
-    return is_it and condition(document, "Ready").get("status") == "True"
+    return is_told_ready(kube.get("Model", namespace, name), revision_of(sha256))
