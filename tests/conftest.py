@@ -10,6 +10,8 @@ import pytest
 FULL = os.environ.get("CHATBOT_TEST_SCALE") == "full"
 NOTHING_MAY_BE_LEFT_OUT = os.environ.get("CI") == "true"
 TIERS = ("unit", "contract", "integration", "cluster")
+TRIED_AGAIN = ("integration", "cluster")
+"""Real processes share a machine with whatever else runs there. What fails for a reason fails again."""
 _figures: list[str] = []
 
 # A busy machine is no finding: examples have no time limit of their own.
@@ -33,6 +35,14 @@ def figures(request: pytest.FixtureRequest) -> Callable[..., None]:
     return note
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """One second try, told in the end with what failed; none where counts are big, for they are measured."""
+    folders = [config.rootpath / "tests" / tier for tier in TRIED_AGAIN if not FULL]
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in folders):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if NOTHING_MAY_BE_LEFT_OUT and _left_out(_reporter(session.config)) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -43,6 +53,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("figures")
         for line in _figures:
             terminalreporter.line(line)
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"TRIED AGAIN: {report.nodeid}")
+        terminalreporter.line(report.longreprtext)
     terminalreporter.section("tiers")
     for tier in TIERS:
         terminalreporter.line(f"{tier}: {_counts(terminalreporter, tier)}")
