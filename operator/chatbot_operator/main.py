@@ -31,6 +31,13 @@ from chatbot_operator.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
+_SWITCH_SECONDS = 0.0005
+"""The watches' thread may hold the interpreter so long while this one has something to do.
+
+A burst of events keeps that thread busy, and each read or write of a socket here waits that long for its turn: with
+Python's own 5 ms to ask 600 pods what they serve took 1.6-3.2 times as long.
+"""
+
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -49,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(shown(settings))  # noqa: T201 - this is the command's answer
         return 0
     set_up_logs(settings.log.level)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     asyncio.run(operate(settings))
     return 0
 
