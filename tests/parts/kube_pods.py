@@ -89,8 +89,11 @@ def fake_pods(read: Callable[[str, str, str], Document]) -> Iterator[FakePods]:
         def log_message(self, *_: Any) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 512  # of very many pods all may be asked at once; with five the kernel turns them away
+
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     pods.url = f"http://127.0.0.1:{server.server_port}/{{namespace}}/{{name}}/model"
