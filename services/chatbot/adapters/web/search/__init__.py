@@ -1,0 +1,1 @@
+"""Providers of web search: what each is asked, and what its answer means."""

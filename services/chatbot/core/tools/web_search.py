@@ -1,0 +1,92 @@
+"""The tool `web_search`: searches the web, reads the first pages, and gives what in them has to do with the query.
+
+It is called by the service, not by the model, before the model saw any outside text: no text of a page can cause a call
+(ADR 0015).
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from chatbot.core.retrieval.terms import query_terms
+from chatbot.core.tools.contract import JsonValue, ToolContext, ToolRefused, ToolResult, text_argument
+from chatbot.domain.documents import IndexedChunk
+from chatbot.domain.web import PageReader, SearchFailed, WebResult, WebSearch
+
+MAX_QUERY_CHARACTERS: Final = 500
+RESULTS: Final = 5
+MAX_PAGE_CHARACTERS: Final = 2_400
+_PASSAGES: Final = 2
+
+
+class WebSearchTool:
+    """Implements `Tool`.
+
+    Args:
+        search: The providers.
+        pages: Reads pages.
+        read_pages: How many of the first results are read; of the others the provider's snippet counts.
+    """
+
+    name = "web_search"
+    description = "Searches the web."
+    parameters: Mapping[str, JsonValue] = {
+        "type": "object",
+        "properties": {"query": {"type": "string", "maxLength": MAX_QUERY_CHARACTERS}},
+        "required": ["query"],
+        "additionalProperties": False,
+    }
+
+    def __init__(self, search: WebSearch, pages: PageReader, read_pages: int) -> None:
+        self._search = search
+        self._pages = pages
+        self._read_pages = read_pages
+
+    async def run(self, arguments: Mapping[str, JsonValue], context: ToolContext) -> ToolResult:
+        """`{results: [{title, url, text}]}`.
+
+        Raises:
+            ToolRefused: `unavailable`: no provider answered.
+        """
+        query = " ".join(text_argument(arguments, "query", MAX_QUERY_CHARACTERS).split())
+        try:
+            results = await self._search.search(query, context.language, RESULTS)
+        except SearchFailed as exc:
+            raise ToolRefused("unavailable", reason=exc.reason) from None
+        pages = await asyncio.gather(*(self._pages.read(result.url) for result in results[: self._read_pages]))
+        looked_for = frozenset(query_terms(query))
+        texts = [_text(result, _best(page, looked_for)) for result, page in zip(results, pages, strict=False)]
+        texts += [result.snippet for result in results[len(texts) :]]
+        return {
+            "results": [
+                {"title": result.title, "url": result.url, "text": text}
+                for result, text in zip(results, texts, strict=True)
+                if text or result.title
+            ]
+        }
+
+    def say(self, result: ToolResult, language: str) -> str:
+        """The titles."""
+        listed = result["results"]
+        titles = [str(one["title"]) for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+        return "; ".join(filter(None, titles))
+
+
+def _best(page: Sequence[IndexedChunk], looked_for: frozenset[str]) -> str:
+    """The passages with the most of what is looked for, in their order; "" where none has any of it."""
+
+    def weight(passage: IndexedChunk) -> tuple[int, int]:
+        counts = Counter(term for term in passage.terms if term in looked_for)
+        return len(counts), counts.total()
+
+    best = sorted((one for one in page if weight(one) > (0, 0)), key=weight, reverse=True)[:_PASSAGES]
+    best.sort(key=lambda one: one.chunk.number)
+    return "\n".join(one.chunk.text for one in best)[:MAX_PAGE_CHARACTERS]
+
+
+def _text(result: WebResult, of_page: str) -> str:
+    """The snippet and what of the page it does not say already."""
+    if not of_page or result.snippet in of_page:
+        return of_page or result.snippet
+    return f"{result.snippet}\n{of_page}" if result.snippet else of_page

@@ -1,0 +1,139 @@
+"""The text of an answer that was made from outside text: no picture, no link but to its sources, no number without one.
+
+A link is a way out: whoever writes a page may try to make the model put what it knows into an address that the reader's
+program opens. So links lead to hosts of the sources or of the user's own words, and carry no long query.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from chatbot.core.retrieval.citations import checked
+
+MAX_QUERY_CHARACTERS: Final = 64
+MAX_HELD_CHARACTERS: Final = 4_000
+_MAX_BRACKET_CHARACTERS: Final = 400
+_SCHEMES: Final = r"[A-Za-z][A-Za-z0-9+.-]{0,20}:(?=/|[\w%+.-]+@)|(?:javascript|data|vbscript|file|tel|sms|blob):"
+_LABELS: Final = r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+"
+_ENDINGS: Final = (
+    "com|net|org|info|biz|io|dev|app|xyz|co|kr|jp|cn|ru|uk|eu|de|me|site|online|top|shop|club|link|ly|gg|ai|to"
+)
+_REST: Final = r"[^\s<>\"'`)\]」』）］。、，]*"
+_PICTURE: Final = re.compile(
+    r"!\[[^\]\n]*\](?:\([^)\n]*\)?|\[[^\]\n]*\])?|</?[A-Za-z][^>\n]*>?|<!--|<[A-Za-z]+:[^>\n]*>?"
+)
+_MARKDOWN: Final = re.compile(r"\[([^\]\n]*)\](?:\(([^)\n]*)\)|\[[^\]\n]*\]:?|:[ \t]*(?=\S))")
+_LINK: Final = re.compile(
+    rf"(?:{_SCHEMES}){_REST}|//(?=[\w\[%]){_REST}|www\.{_REST}"
+    rf"|{_LABELS}(?:[a-z]{{2,24}}(?=[/?#:@])|(?:{_ENDINGS})(?![a-z0-9-])){_REST}|[\w.+-]+@[\w-]+\.[\w.-]+",
+    re.IGNORECASE,
+)
+_HOST: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?/*(?:www\.)?([^/?#\s]*)", re.IGNORECASE)
+_NUMBERS: Final = re.compile(r"\d+(?:\s*[,、，]\s*\d+)*")
+# What may belong to a mark or a link that is not whole yet: ASCII without spaces, and full-width forms of it.
+_TAIL: Final = re.compile(r"[ \t]*[!-~！-～、]*\Z")
+_LINK_BEGINS: Final = re.compile(r"://|//|www\.|[A-Za-z0-9]\.[A-Za-z]|@", re.IGNORECASE)
+_BRACKETS: Final = ((r"[\[［]", r"[\]］\n]"), (r"\(", r"[)\n]"), ("<", r"[>\n]"))
+_WORD: Final = re.compile(r"\S*\Z")
+
+
+def hosts_of(texts: Iterable[str]) -> frozenset[str]:
+    """Hosts that links in texts lead to; texts that are a link count whole."""
+    links = (match[0] for text in texts for match in _LINK.finditer(text))
+    return frozenset(filter(None, map(_host, links)))
+
+
+class AnswerText:
+    """Cleans an answer as it comes. What might become a mark or a link is held back until it is one or is none.
+
+    Args:
+        hosts: That links may lead to, lower case.
+        sources: How many sources there are.
+
+    Attributes:
+        cited: Numbers of the sources that were named so far.
+    """
+
+    def __init__(self, hosts: frozenset[str], sources: int) -> None:
+        self._hosts = hosts
+        self._sources = sources
+        self._held = ""
+        self.cited: frozenset[int] = frozenset()
+
+    def feed(self, piece: str) -> str:
+        """Add a piece; what can be said now."""
+        self._held += piece
+        cut = _safe_end(self._held)
+        ready, self._held = self._held[:cut], self._held[cut:]
+        return self._cleaned(ready)
+
+    def end(self) -> str:
+        """The rest."""
+        ready, self._held = self._held, ""
+        return self._cleaned(ready)
+
+    def _cleaned(self, text: str) -> str:
+        while True:
+            cleaned = _MARKDOWN.sub(self._target, _PICTURE.sub("", text))
+            cleaned = _LINK.sub(self._link, cleaned)
+            cleaned, cited = checked(cleaned, self._sources)
+            self.cited |= cited
+            if cleaned == text:
+                return text
+            text = cleaned  # what was removed may have stood between the halves of something
+
+    def _target(self, match: re.Match[str]) -> str:
+        """A link of Markdown: its words alone where it may not lead there."""
+        words, target = match[1], match[2]
+        if target is None:
+            return match[0] if _NUMBERS.fullmatch(words.strip()) else words
+        if self._may_lead(target.strip().partition(" ")[0]):
+            return match[0]
+        return f"[{words}]" if _NUMBERS.fullmatch(words.strip()) else words
+
+    def _link(self, match: re.Match[str]) -> str:
+        return match[0] if self._may_lead(match[0]) else ""
+
+    def _may_lead(self, link: str) -> bool:
+        query = max(len(link.partition("?")[2]), len(link.partition("#")[2]))
+        is_web = re.match(r"(?:https?:)?//|www\.|[\w-]+\.", link, re.IGNORECASE) is not None
+        return is_web and query <= MAX_QUERY_CHARACTERS and _host(link) in self._hosts
+
+
+def _host(link: str) -> str:
+    """The host of a link, "" where it is hidden behind credentials, a port or odd characters."""
+    match = _HOST.match(link)
+    host = match[1].lower().rstrip(".,;:!") if match else ""
+    return host if re.fullmatch(r"[\w-]+(\.[\w-]+)*", host) else ""
+
+
+def _safe_end(text: str) -> int:
+    """Up to where nothing that follows can change what it means."""
+    if len(text) > MAX_HELD_CHARACTERS:
+        return len(text)
+    cut = _before_tail(text, len(text))
+    word = _found(_WORD, text)
+    if begin := _LINK_BEGINS.search(word):
+        cut = min(cut, _before_tail(text, len(text) - len(word) + begin.start()))
+    while (opened := _opened(text, cut)) is not None:
+        cut = _before_tail(text, opened)
+    return cut
+
+
+def _before_tail(text: str, end: int) -> int:
+    return end - len(_found(_TAIL, text[:end]))
+
+
+def _opened(text: str, cut: int) -> int | None:
+    """A bracket before the cut that is not closed before it; None where there is none, or it is too far back."""
+    for opening, closing in _BRACKETS:
+        for match in re.finditer(opening, text[max(0, len(text) - _MAX_BRACKET_CHARACTERS) : cut]):
+            at = match.start() + max(0, len(text) - _MAX_BRACKET_CHARACTERS)
+            if not re.search(closing, text[at:cut]):
+                return at
+    return None
+
+
+def _found(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    return match[0] if match else ""

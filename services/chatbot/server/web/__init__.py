@@ -1,0 +1,1 @@
+"""The web: its settings and how its parts are put together."""
