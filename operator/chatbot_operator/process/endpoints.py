@@ -1,5 +1,6 @@
 """`/metrics` and `/healthz` on the internal port."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,7 +24,8 @@ async def endpoints(
 
     async def metrics(request: web.Request) -> web.Response:
         encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encoder(registry), headers={"Content-Type": content_type})
+        body = await asyncio.to_thread(encoder, registry)  # of a thousand Models this takes a while
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def healthz(_: web.Request) -> web.Response:
         silence = f"last tick {heartbeat.silence_seconds:.0f} s ago\n"
