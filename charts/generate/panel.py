@@ -6,7 +6,7 @@ from typing import Final
 SCOPE: Final = 'namespace=~"$namespace",service=~"$service"'
 OF_MODELS: Final = 'model_namespace=~"$namespace",model=~"$model"'
 BY_SERVICE: Final = "sum by (service)"
-CHAT: Final = 'route=~"/Llama|/OpenAI|/v1/chat/completions"'
+CHAT: Final = 'route=~"/Llama|/OpenAI|/chat|/v1/chat/completions"'
 
 
 @dataclass(frozen=True, slots=True)

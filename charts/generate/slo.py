@@ -10,7 +10,7 @@ import yaml
 
 SCOPE: Final = 'namespace="NAMESPACE"'
 """The template puts the release's namespace in, so that two releases do not alert twice."""
-CHAT: Final = 'route=~"/Llama|/OpenAI|/v1/chat/completions"'
+CHAT: Final = 'route=~"/Llama|/OpenAI|/chat|/v1/chat/completions"'
 FLOOR: Final = 10
 """Fewer requests in the long window say nothing."""
 

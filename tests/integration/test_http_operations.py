@@ -36,6 +36,9 @@ def bearer(key: str) -> dict[str, str]:
     [
         ("POST", "/Llama"),
         ("POST", "/OpenAI"),
+        ("POST", "/chat"),
+        ("GET", "/chat/a/history"),
+        ("DELETE", "/chat/a/history"),
         ("POST", "/v1/chat/completions"),
         ("GET", "/v1/models"),
         ("GET", "/v1/models/stub"),

@@ -67,7 +67,7 @@ def test_every_end_of_a_request_has_its_series_from_the_start(meters: Meters) ->
     for route in ROUTES:
         for status, outcome in [*ends, (499, "client_gone")]:
             meters.request_ended("office", route, status, outcome, 0.1)
-    for route in ("/Llama", "/OpenAI", "/v1/chat/completions"):
+    for route in ("/Llama", "/OpenAI", "/chat", "/v1/chat/completions"):
         for outcome in REQUEST_OUTCOMES:
             meters.request_ended("office", route, 200, outcome, 0.1)
 

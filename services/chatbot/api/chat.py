@@ -104,22 +104,23 @@ class ProductFormat:
         """One server-sent event."""
         match event:
             case Queued():
-                return _sse("queue", {"position": event.position, "eta_seconds": round(event.eta_seconds, 1)})
+                return sse("queue", {"position": event.position, "eta_seconds": round(event.eta_seconds, 1)})
             case ToolStep():
-                return _sse("tool", asdict(replace(event, seconds=round(event.seconds, 4))))
+                return sse("tool", asdict(replace(event, seconds=round(event.seconds, 4))))
             case TextPiece():
-                return _sse("token", {"text": event.text})
+                return sse("token", {"text": event.text})
             case ToolCall():
                 return b""  # nobody can bring tools of their own here
             case Done():
-                return _sse("done", _done_fields(event))
+                return sse("done", done_fields(event))
 
     def error(self, error: Exception, context: RequestContext) -> bytes:
         """The body of the HTTP error as an event."""
-        return _sse("error", errors.describe(error, context.language, context.request_id))
+        return sse("error", errors.describe(error, context.language, context.request_id))
 
 
-def _done_fields(done: Done) -> dict[str, Any]:
+def done_fields(done: Done) -> dict[str, Any]:
+    """What the event `done` says."""
     return {
         "finish_reason": str(done.finish_reason),
         "usage": asdict(done.usage),
@@ -131,5 +132,6 @@ def _done_fields(done: Done) -> dict[str, Any]:
     }
 
 
-def _sse(name: str, data: dict[str, Any]) -> bytes:
+def sse(name: str, data: dict[str, Any]) -> bytes:
+    """One server-sent event."""
     return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()

@@ -115,6 +115,12 @@ def describe(error: Exception, language: str, request_id: str) -> dict[str, Any]
     return body
 
 
+def describe_session(error: Exception, language: str, request_id: str) -> dict[str, Any]:
+    """The product's body with two more members, which clients of `/chat` read."""
+    body = describe(error, language, request_id)
+    return body | {"success": False, "error_message": body["detail"]}
+
+
 def describe_v1(error: Exception, language: str, request_id: str) -> dict[str, Any]:
     """The OpenAI API's error object; `request_id` is what the product adds."""
     row = row_of(error)
@@ -159,9 +165,10 @@ def status_of(error: Exception, *, v1: bool) -> int:
     return (v1 and row.v1_status) or row.status
 
 
-def problem(error: Exception, *, language: str, request_id: str, v1: bool) -> Problem:
-    """An error as a response."""
-    body = (describe_v1 if v1 else describe)(error, language, request_id)
+def problem(error: Exception, *, language: str, request_id: str, v1: bool, session: bool = False) -> Problem:
+    """An error as a response; `session` where it is one of `/chat`."""
+    describing = describe_v1 if v1 else describe_session if session else describe
+    body = describing(error, language, request_id)
     return Problem(
         status=status_of(error, v1=v1),
         body=json.dumps(body, ensure_ascii=False).encode(),

@@ -24,6 +24,7 @@ SERVICES: Final = ("office", "character")
 ENDPOINTS: Final = (
     ("POST", "/Llama", "llama"),
     ("POST", "/OpenAI", "openai"),
+    ("POST", "/chat", "chat"),
     ("POST", "/v1/chat/completions", "v1_chat"),
     ("GET", "/v1/models", "v1_models"),
     ("GET", "/conversations", "conversations"),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chatbot.api.schemas import CharacterRequest, ChatRequest, OfficeRequest
+from chatbot.api.sessions.schemas import CharacterSessionRequest, SessionRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Profile:
         title: For people, in the docs.
         default_port: Where `CHATBOT_HTTP_PORT` is not set.
         request: Body of `POST /Llama` and `POST /OpenAI`.
+        session_request: Body of `POST /chat`.
         has_tools: Whether the local model may call the service's own tools, where no setting says it.
     """
 
@@ -23,6 +25,7 @@ class Profile:
     description: str
     default_port: int
     request: type[ChatRequest]
+    session_request: type[SessionRequest]
     has_tools: bool
 
 
@@ -32,6 +35,7 @@ OFFICE: Final = Profile(
     description="A business assistant: kind and concise, in Korean unless the user's language is another.",
     default_port=8002,
     request=OfficeRequest,
+    session_request=SessionRequest,
     has_tools=True,
 )
 CHARACTER: Final = Profile(
@@ -40,5 +44,6 @@ CHARACTER: Final = Profile(
     description="Role-play: keeps the persona's personality, way of speaking and setting.",
     default_port=8003,
     request=CharacterRequest,
+    session_request=CharacterSessionRequest,
     has_tools=False,
 )

@@ -179,6 +179,7 @@ _PROBLEMS: Final[Mapping[str, tuple[str, dict[str, str]]]] = {
     "not_printable": ("not_printable", {}),
     "control_characters": ("control_characters", {}),
     "not_supported": ("not_supported", {}),
+    "bad_history_entry": ("bad_history_entry", {}),
     "last_not_user": ("last_not_user", {}),
     "bad_format_name": ("bad_format_name", {"maximum": "maximum"}),
     "too_many_bytes": ("too_many_bytes", {"maximum": "maximum"}),

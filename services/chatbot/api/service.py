@@ -64,6 +64,7 @@ class Parts:
         sampling: Defaults where a caller gives none.
         documents: None where they are switched off.
         tools: Names of the tools that the local model may call; the demo model is offered none.
+        has_search: Whether web search is configured.
     """
 
     answerer: Answerer
@@ -77,6 +78,7 @@ class Parts:
     sampling: Sampling = Sampling()
     documents: Library | None = None
     tools: tuple[str, ...] = ()
+    has_search: bool = False
 
 
 def parts_of(request: Request) -> Parts:

@@ -22,15 +22,17 @@ from chatbot.api.openapi import page
 from chatbot.api.openapi.document import document
 from chatbot.api.profiles import Profile
 from chatbot.api.service import Parts, profile_of
+from chatbot.api.sessions import routes as session_routes
 from chatbot.api.v1 import routes as v1_routes
 from chatbot.api.wire.context import context_of
 from chatbot.api.wire.departure import ClientGone
-from chatbot.api.wire.front import Front, is_v1
+from chatbot.api.wire.front import Front, is_session, is_v1
 from chatbot.domain.errors import ChatError, NotFound
 from chatbot.server.gateway import Prefixed
 
 _ROUTERS: Final = (
     chat.router,
+    session_routes.router,
     v1_routes.router,
     conversations.router,
     document_routes.router,
@@ -117,7 +119,8 @@ def _describe(app: FastAPI, profile: Profile) -> None:
 
 async def _tell(request: Request, error: Exception) -> Response:
     context = context_of(request.scope)
-    told = errors.problem(error, language=context.language, request_id=context.request_id, v1=is_v1(request.scope))
+    shape = {"v1": is_v1(request.scope), "session": is_session(request.scope)}
+    told = errors.problem(error, language=context.language, request_id=context.request_id, **shape)
     return Response(told.body, told.status, headers={**told.headers, "Content-Type": told.media_type})
 
 

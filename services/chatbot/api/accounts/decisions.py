@@ -50,6 +50,9 @@ DECISIONS: Final[Mapping[str, Decision]] = {
     "askLlama": Decision(Scope.CHAT),
     "askOpenAI": Decision(Scope.CHAT),
     "createChatCompletion": Decision(Scope.CHAT),
+    "chat": Decision(Scope.CHAT),
+    "readSession": Decision(Scope.CONVERSATIONS_READ, stays_here=True),
+    "eraseSession": Decision(Scope.CONVERSATIONS_ERASE, stays_here=True),
     "listModels": _ANY_KEY,
     "retrieveModel": _ANY_KEY,
     "listConversations": Decision(Scope.CONVERSATIONS_READ, stays_here=True),
@@ -129,6 +132,15 @@ def check_backend(principal: Principal, backend: Backend) -> None:
     """
     if not principal.rights.allows_backend(str(backend)):
         raise ModelNotAllowed
+
+
+def check_documents(request: Request) -> None:
+    """Refuse a question that wants the user's documents where `/documents` would be refused.
+
+    Raises:
+        Forbidden: It would be.
+    """
+    _check(_DOCUMENTS, profile_of(request).name, parts_of(request), context_of(request.scope))
 
 
 def is_loopback(address: str) -> bool:

@@ -29,6 +29,8 @@ PROBLEM: Final[Json] = {
         "problem": {"type": "string"},
         "retry_after": {"type": "integer", "minimum": 1, "description": "Seconds; the same as `Retry-After`."},
         "queue_size": {"type": "integer", "minimum": 0},
+        "success": {"const": False, "description": "On `/chat` only."},
+        "error_message": {"type": "string", "description": "On `/chat` only; the same as `detail`."},
     },
 }
 V1_ERROR: Final[Json] = {

@@ -14,6 +14,7 @@ from chatbot.api.v1.schemas import ChatCompletionRequest
 
 _TAGS = {
     "chat": "Ask a question. With `Accept: text/event-stream` the answer comes as it is made.",
+    "sessions": "Messages of a session, with a role, notes, documents, tools; what is remembered of it.",
     "OpenAI wire format": "For clients of the OpenAI API: `base_url` is this service's address and `/v1`.",
     "conversations": "What is remembered of a user, to read and to erase.",
     "documents": "Upload documents, watch them being read, ask questions that are answered from them.",
@@ -35,9 +36,10 @@ def document(app: FastAPI, profile: Profile) -> dict[str, Any]:
     )
     for path in described["paths"].values():
         for operation in path.values():
-            complete(operation, profile.request.__name__)
+            complete(operation, {"product": profile.request.__name__, "session": profile.session_request.__name__})
+    own = (profile.request, profile.session_request)
     _, bodies = models_json_schema(
-        [(one, "validation") for one in (profile.request, ChatCompletionRequest, DocumentText, RagRequest)],
+        [(one, "validation") for one in (*own, ChatCompletionRequest, DocumentText, RagRequest)],
         ref_template=_REF,
     )
     made = described.setdefault("components", {})

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 from chatbot.api.schemas import DB_ID_PATTERN, TURN_ID_PATTERN
 
 Json = dict[str, Any]
-Body = Literal["", "product", "v1", "document", "rag"]
+Body = Literal["", "product", "session", "v1", "document", "rag"]
 READING: Final = (400, 408, 413, 500)
 ANSWERING: Final = (429, 503, 504)
 KEYED: Final = (401, 403)
@@ -34,6 +34,7 @@ USER: Final = _header(
 )
 DB_ID: Final[Json] = {"name": "db_id", "in": "path", "required": True, "schema": {"pattern": DB_ID_PATTERN}}
 DB_ID["schema"]["type"] = "string"
+SESSION_ID: Final[Json] = {**DB_ID, "name": "session_id"}
 PAGE: Final[list[Json]] = [
     {
         "name": "limit",

@@ -1,11 +1,13 @@
 """What each operation takes and gives: the part of the OpenAPI file that routes do not say by themselves."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from chatbot.api.accounts.decisions import DECISIONS
 from chatbot.api.openapi.components import error_name, ref
 from chatbot.api.openapi.document_operations import DOCUMENT_OPERATIONS, UPLOAD_FORM
 from chatbot.api.openapi.operation import ANSWERING, COMMON, DB_ID, KEYED, PAGE, READING, TURN, USER, Json, Operation
+from chatbot.api.openapi.session_operations import SESSION_OPERATIONS
 
 _PRODUCT_STREAM: Final = (
     'event: queue\ndata: {"position": 3, "eta_seconds": 12.4}\n\n'
@@ -59,6 +61,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "listConversations": Operation(errors=(422,), success="ConversationPage", parameters=(USER, *PAGE)),
     "readConversation": Operation(errors=(404, 422), success="ConversationView", parameters=(USER, DB_ID)),
     "eraseConversation": Operation(errors=(404, 422), success="-", parameters=(USER, DB_ID)),
+    **SESSION_OPERATIONS,
     **DOCUMENT_OPERATIONS,
     "ownKey": Operation(success="KeyView"),
     "performance": Operation(success="PerformanceView"),
@@ -71,21 +74,22 @@ OPERATIONS: Final[dict[str, Operation]] = {
 _BODIES: Final = {"v1": "ChatCompletionRequest", "document": "DocumentText", "rag": "RagRequest"}
 
 
-def complete(operation: Json, request_schema: str) -> None:
+def complete(operation: Json, service_schemas: Mapping[str, str]) -> None:
     """Add body, parameters, answers and errors to an operation, in place.
 
     Args:
         operation: As the framework wrote it; its `operationId` is in `OPERATIONS`.
-        request_schema: Name of the product's request schema.
+        service_schemas: Kind of body -> name of its schema, of those that differ between services.
     """
     known = OPERATIONS[operation["operationId"]]
-    given = [one for one in operation.get("parameters", []) if one["name"] not in ("db_id",)]
+    given = [one for one in operation.get("parameters", []) if one["name"] not in ("db_id", "session_id")]
     operation["parameters"] = [*given, *known.parameters, *COMMON]
     decision = DECISIONS[operation["operationId"]]
     scopes = [str(decision.scope)] if decision.scope else []
     operation["security"] = [{}] if decision.is_open else [{"key": scopes}, {"keyHeader": scopes}, {}]
     if known.body:
-        content: Json = {"application/json": {"schema": ref("schemas", _BODIES.get(known.body, request_schema))}}
+        named = {**_BODIES, **service_schemas}[known.body]
+        content: Json = {"application/json": {"schema": ref("schemas", named)}}
         if known.body == "document":
             content["multipart/form-data"] = {"schema": UPLOAD_FORM}
         operation["requestBody"] = {"required": True, "content": content}

@@ -29,6 +29,7 @@ PAGE_TEXTS: Final[dict[str, tuple[str, str, str]]] = {
         "answer of the second backend",
         "OpenAI互換バックエンドの回答",
     ),
+    "page.endpoint.chat": ("세션이 있는 대화", "messages of a session", "セッションの会話"),
     "page.endpoint.v1_chat": ("OpenAI 형식의 채팅", "chat in OpenAI's format", "OpenAI形式のチャット"),
     "page.endpoint.v1_models": ("모델 목록", "models", "モデル一覧"),
     "page.endpoint.conversations": ("대화 목록", "list conversations", "会話一覧"),

@@ -124,8 +124,13 @@ class _Exchange:
         await self._raw_send(message)
 
     async def _refuse(self, error: Exception) -> None:
-        v1 = is_v1(self._scope)
-        problem = errors.problem(error, language=self._context.language, request_id=self._context.request_id, v1=v1)
+        problem = errors.problem(
+            error,
+            language=self._context.language,
+            request_id=self._context.request_id,
+            v1=is_v1(self._scope),
+            session=is_session(self._scope),
+        )
         headers = {**problem.headers, "Content-Type": problem.media_type, "Content-Length": str(len(problem.body))}
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": problem.status, "headers": raw})
@@ -141,6 +146,12 @@ def route_path(scope: Scope) -> str:
 def is_v1(scope: Scope) -> bool:
     """Whether errors take the OpenAI API's shape."""
     return route_path(scope).startswith("/v1/")
+
+
+def is_session(scope: Scope) -> bool:
+    """Whether errors have the members that clients of `/chat` read."""
+    path = route_path(scope)
+    return path == "/chat" or path.startswith("/chat/")
 
 
 def route_of(scope: Scope) -> str:

@@ -22,6 +22,8 @@ from chatbot.server.observe.engine_metrics import ENGINE_METRICS, EngineCollecto
 ROUTES: Final = (
     "/Llama",
     "/OpenAI",
+    "/chat",
+    "/chat/{session_id}/history",
     "/v1/chat/completions",
     "/v1/models",
     "/v1/models/{model:path}",
@@ -39,7 +41,7 @@ ROUTES: Final = (
     "/readyz",
     "other",
 )
-CHAT_ROUTES: Final = ("/Llama", "/OpenAI", "/v1/chat/completions", "/rag/query")
+CHAT_ROUTES: Final = ("/Llama", "/OpenAI", "/chat", "/v1/chat/completions", "/rag/query")
 STATUSES: Final = ("200", "202", "204", "400", "401", "403", "404", "405", "408", "409", "413", "422", "429")
 SERVER_STATUSES: Final = ("500", "503", "504")
 CLIENT_GONE_STATUS: Final = "499"

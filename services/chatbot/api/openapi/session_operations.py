@@ -1,0 +1,29 @@
+"""Operations on sessions."""
+
+from typing import Final
+
+from chatbot.api.openapi.operation import ANSWERING, READING, SESSION_ID, TURN, USER, Operation
+
+_STREAM: Final = (
+    'event: queue\ndata: {"position": 0, "eta_seconds": 0.0}\n\n'
+    'event: token\ndata: {"text": "연차는 15일입니다 [1]."}\n\n'
+    'event: done\ndata: {"response": "연차는 15일입니다 [1].", "session_id": "order-17", "finish_reason": "stop", '
+    '"success": true}\n\n'
+)
+_EVENTS: Final = (
+    "The events of `/Llama`; `done` has the whole reply besides (the example leaves fields out), and `error` the body "
+    "that the HTTP error would have."
+)
+SESSION_OPERATIONS: Final[dict[str, Operation]] = {
+    "chat": Operation(
+        errors=(*READING, *ANSWERING, 404, 409, 422),
+        body="session",
+        success="SessionReply",
+        parameters=(TURN,),
+        headers=("X-History-Saved", "X-References"),
+        stream_example=_STREAM,
+        stream_events=_EVENTS,
+    ),
+    "readSession": Operation(errors=(404, 422), success="SessionHistory", parameters=(USER, SESSION_ID)),
+    "eraseSession": Operation(errors=(404, 422), success="-", parameters=(USER, SESSION_ID)),
+}
