@@ -20,6 +20,7 @@ from chatbot.core.history import History
 from chatbot.core.performance import Statistics
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.retrieval.library import Library
+from chatbot.core.web.referenced import Web
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.model import Capacity
 from chatbot.domain.ports import ConversationStore
@@ -51,6 +52,7 @@ class ServiceOptions:
     refuses_when_down: bool = True
     store: ConversationStore | None = None
     documents: Library | None = None
+    web: Callable[[Meters], Web] | None = None
 
 
 @dataclass
@@ -81,9 +83,9 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
     meters = Meters([name])
     admission = Admission(options.policy, Capacity(options.slots, open=True), meters.of(name))
     meters.watch_line(name, lambda: admission.line(name))
-    routes = {
-        Backend.LLAMA: BackendRoute(options.generator, admission, PromptTemplates.shipped(name, Backend.LLAMA)),
-    }
+    web = options.web(meters) if options.web is not None else Web()
+    local = PromptTemplates.shipped(name, Backend.LLAMA)
+    routes = {Backend.LLAMA: BackendRoute(options.generator, admission, local, web=web)}
     if options.remote is not None:
         line = Admission(options.policy, Capacity(4, open=True), Unqueued(meters, name))
         routes[Backend.OPENAI] = BackendRoute(options.remote, line, PromptTemplates.shipped(name, Backend.OPENAI))
@@ -102,6 +104,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         telemetry=meters,
         limits=options.limits,
         documents=options.documents,
+        has_search=web.toolbox is not None,
     )
     app = create_app(options.profile, parts, options.http)
     return app, Service(app, "", 0, options.generator, admission, answerer, meters, gate)

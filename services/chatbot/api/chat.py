@@ -16,7 +16,7 @@ from chatbot.api.service import parts_of, profile_of
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
 from chatbot.api.wire.streams import AnswerResponse
-from chatbot.core.question import AnswerEvent, Done, Question, Queued, ToolStep
+from chatbot.core.question import AnswerEvent, Done, Question, Queued, References, ToolStep, Wishes
 from chatbot.domain.chat import Caller
 from chatbot.domain.generation import Backend, TextPiece
 from chatbot.domain.tools import ToolCall
@@ -49,7 +49,7 @@ async def _answer(request: Request, backend: Backend) -> Response:
     question = _question(asked, context, caller, backend, request.headers.get("idempotency-key"))
     return AnswerResponse(
         lambda: parts.answerer.open(question),
-        ProductFormat(wants_event_stream(request), asked.wants_references),
+        ProductFormat(wants_event_stream(request), asked.wants_references and not parts.has_search),
         parts.statistics,
         parts.limits.send_timeout_seconds,
     )
@@ -79,12 +79,17 @@ def _question(
         backend=backend,
         language=context.language,
         traceparent=context.traceparent,
+        wishes=Wishes(wants_web=asked.wants_references),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ProductFormat:
-    """A bare JSON string, or the events queue, token, done and error."""
+    """A bare JSON string, or the events queue, token, done and error.
+
+    Attributes:
+        without_references: Whether the web was asked for where it is known to be out of reach.
+    """
 
     is_stream: bool
     without_references: bool
@@ -92,6 +97,8 @@ class ProductFormat:
     def whole(self, done: Done) -> tuple[bytes, Mapping[str, str]]:
         """Body and headers of an answer in one piece."""
         headers = self.stream_headers()
+        if done.references is not None:
+            headers["X-References"] = _state(done.references)
         if done.history_saved is not None:
             headers["X-History-Saved"] = str(done.history_saved).lower()
         return json.dumps(done.text, ensure_ascii=False).encode(), headers
@@ -119,6 +126,19 @@ class ProductFormat:
         return sse("error", errors.describe(error, context.language, context.request_id))
 
 
+def _state(references: References) -> str:
+    return "unavailable" if references.reason else "used"
+
+
+def _references_fields(references: References | None) -> dict[str, Any]:
+    if references is None:
+        return {}
+    sources = [
+        {"number": one.number, "title": one.title, "url": one.url, "cited": one.is_cited} for one in references.sources
+    ]
+    return {"search": {"state": _state(references), "reason": references.reason or None}, "sources": sources}
+
+
 def done_fields(done: Done) -> dict[str, Any]:
     """What the event `done` says."""
     return {
@@ -129,6 +149,7 @@ def done_fields(done: Done) -> dict[str, Any]:
         "tool_calls": [
             {"name": step.name, "ok": step.state == "done", "seconds": round(step.seconds, 4)} for step in done.steps
         ],
+        **_references_fields(done.references),
     }
 
 

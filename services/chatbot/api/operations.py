@@ -122,7 +122,7 @@ async def info(request: Request) -> Response:
             max_waiting=parts.limits.max_waiting,
         ),
         keys=not parts.keys.is_open,
-        search=False,
+        search=parts.has_search,
         documents=parts.documents is not None,
         tools=[*parts.tools] if model is None or not model.is_demo else [],
     )

@@ -117,7 +117,9 @@ class OfficeRequest(ChatRequest):
         json_schema_extra={"examples": [{"input_data": "안녕하세요!", "user_id": "test_user"}]},
     )
 
-    google_access: bool = Field(False, description="Use the web. Not there yet: answered without references.")
+    google_access: bool = Field(
+        False, description="Use the web: the question, as it is, goes to a search engine, unless `local_only`."
+    )
 
     @property
     def wants_references(self) -> bool:

@@ -17,6 +17,7 @@ from chatbot.core.pump import Answer, AnswerSource, Pump, Stored, Work, in_calle
 from chatbot.core.question import AnswerEvent, Done, Exchange, Question, Queued
 from chatbot.core.ready import ready, replayed
 from chatbot.core.retrieval.cited import CitedSource
+from chatbot.core.web.referenced import Web
 from chatbot.core.wished import dialogue_of, field_names
 from chatbot.domain.chat import Caller, Conversation, Dialogue, Turn
 from chatbot.domain.errors import (
@@ -54,12 +55,14 @@ class BackendRoute:
 
     Attributes:
         agent: Lets this backend call our tools for the product's own questions; None: no tools.
+        web: For questions that ask for it.
     """
 
     generator: TextGenerator
     admission: Admission
     templates: PromptTemplates
     agent: Agent | None = None
+    web: Web = Web()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +222,8 @@ class Answerer:
         source: AnswerSource = route.generator if route.agent is None else route.agent.source(question, route.generator)
         if question.wishes.passages:
             source = CitedSource(source, len(question.wishes.passages))
+        may_leave = not past.local_only and not past.unknown
+        source = route.web.answer(question, route.generator, source, may_leave=may_leave)
         request = self._request(question, dialogue, question.wishes.sampling or self._policy.sampling, arrived_at)
 
         async def store(answer: str) -> Stored:

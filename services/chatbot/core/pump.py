@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 from chatbot.core.delivery import Outbox, ReaderTooSlow
-from chatbot.core.question import AnswerEvent, Done, Queued, ToolStep
+from chatbot.core.question import AnswerEvent, Done, Queued, References, ToolStep
 from chatbot.core.waiting.ticket import Phase, Ticket
 from chatbot.domain.errors import Draining, EngineLost, PromptTooLong, TimedOut
 from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, TextPiece
@@ -31,8 +31,8 @@ class AnswerSource(Protocol):
     async def check(self, request: GenerationRequest) -> None:
         """As `TextGenerator.check`."""
 
-    def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent | ToolStep]:
-        """As `TextGenerator.generate`; steps of our own tools besides.
+    def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent | ToolStep | References]:
+        """As `TextGenerator.generate`; steps of our own tools besides, and what it refers to.
 
         Begun anew after `EngineLost`, it goes on behind the steps that it told.
         """
@@ -78,6 +78,7 @@ class Pump:
         self._texts: list[str] = []
         self._calls: list[ToolCall] = []
         self._steps: list[ToolStep] = []
+        self._references: References | None = None
         self._tokens = 0
         self._last_piece_at: float | None = None
 
@@ -108,7 +109,8 @@ class Pump:
         stored = await work.store("".join(self._texts))
         timings = replace(finished.timings, queue_seconds=work.ticket.waited_seconds)
         calls, steps = tuple(self._calls), tuple(self._steps)
-        return Done(stored.answer, finished.reason, finished.usage, timings, stored.saved, calls, steps)
+        told = (timings, stored.saved, calls, steps, self._references)
+        return Done(stored.answer, finished.reason, finished.usage, *told)
 
     async def _counted(self, request: GenerationRequest) -> Finished:
         """Generate, and tell the telemetry once how it ended."""
@@ -141,7 +143,9 @@ class Pump:
         return await self._attempt(request)
 
     async def _attempt(self, request: GenerationRequest) -> Finished:
-        events = cast("AsyncGenerator[GenerationEvent | ToolStep, None]", self._work.source.generate(request))
+        events = cast(
+            "AsyncGenerator[GenerationEvent | ToolStep | References, None]", self._work.source.generate(request)
+        )
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Finished):
@@ -149,7 +153,10 @@ class Pump:
                 self._take(event)
         raise EngineLost("the generation ended without an end")
 
-    def _take(self, event: TextPiece | ToolCall | ToolStep) -> None:
+    def _take(self, event: TextPiece | ToolCall | ToolStep | References) -> None:
+        if isinstance(event, References):
+            self._references = event
+            return
         if isinstance(event, ToolStep):
             if event.state != "started":
                 self._steps.append(event)

@@ -107,6 +107,18 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("chatbot_tool_seconds", _HISTOGRAM, "Time of a call that was run, seconds.", ("tool",), STEP_SECONDS),
     Metric(
+        "chatbot_search_requests_total",
+        _COUNTER,
+        "Searches of the web by provider; resting: it was not asked, because it failed shortly before.",
+        ("provider", "outcome"),
+    ),
+    Metric(
+        "chatbot_web_pages_total",
+        _COUNTER,
+        "Pages of the web that were read; refused: an address, type or size that is not allowed.",
+        ("outcome",),
+    ),
+    Metric(
         "chatbot_agent_rounds",
         _HISTOGRAM,
         "Generations of an answer with tools; 1 called nothing.",

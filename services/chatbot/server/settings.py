@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from chatbot.server.auth_settings import AuthSettings
 from chatbot.server.document_settings import DocumentSettings
 from chatbot.server.section import Section
+from chatbot.server.web.settings import SearchSettings
 
 
 class HttpSettings(Section):
@@ -268,6 +269,7 @@ class Settings(BaseSettings):
     fallback: FallbackSettings = FallbackSettings()
     tools: ToolSettings = ToolSettings()
     documents: DocumentSettings = DocumentSettings()
+    search: SearchSettings = SearchSettings()
     prompts: PromptSettings = PromptSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()

@@ -33,6 +33,7 @@ from chatbot.server.observe.telemetry import Meters, Unqueued
 from chatbot.server.serving.gate import Gate
 from chatbot.server.settings import Settings
 from chatbot.server.stores import Documents, open_documents, open_keys, open_store
+from chatbot.server.web.opening import open_web
 
 ModelSource = FixedModel | FollowedModel
 _CLOSE_SECONDS = 5.0
@@ -199,6 +200,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         sampling=sampling,
         documents=shared.documents.library if shared.documents else None,
         tools=TOOL_NAMES if routes[Backend.LLAMA].agent else (),
+        has_search=routes[Backend.LLAMA].web.toolbox is not None,
     )
     options = HttpOptions(root_path, settings.http.trusted_proxies, settings.http.cors_origins)
     return create_app(profile, parts, options), answerer
@@ -245,11 +247,12 @@ def _routes(profile: Profile, shared: Shared) -> dict[Backend, BackendRoute]:
     folder, service = shared.settings.prompts.dir, profile.name
     engine = shared.engine
     local = PromptTemplates.load(service, Backend.LLAMA, folder)
-    routes = {Backend.LLAMA: BackendRoute(engine.generator, engine.admission, local, _agent(profile, shared))}
+    web = open_web(shared.settings.search, service, shared.meters)
+    routes = {Backend.LLAMA: BackendRoute(engine.generator, engine.admission, local, _agent(profile, shared), web)}
     if shared.remote is not None:
         generator, admission = shared.remote
         routes[Backend.OPENAI] = BackendRoute(
-            generator, admission, PromptTemplates.load(service, Backend.OPENAI, folder)
+            generator, admission, PromptTemplates.load(service, Backend.OPENAI, folder), web=web
         )
     return routes
 

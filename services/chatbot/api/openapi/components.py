@@ -143,8 +143,8 @@ HEADERS: Final[Json] = {
         "description": "Whether the turn is stored; only with `db_id`.",
     },
     "X-References": {
-        "schema": {"const": "unavailable"},
-        "description": "`google_access` was asked for; answered without references.",
+        "schema": {"type": "string", "enum": ["used", "unavailable"]},
+        "description": "With `google_access`: whether the answer was made from the web; of a stream only `unavailable`.",
     },
     "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."},
     "Content-Language": {

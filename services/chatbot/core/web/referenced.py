@@ -96,14 +96,19 @@ class ReferencedAnswer:
         asked, texts = await self._asked(request, self._found or ())
         cleaner = AnswerText(hosts_of([self._question.text, *(one.url for one in texts)]), len(texts))
         events = cast("AsyncGenerator[GenerationEvent | ToolStep, None]", self._source.generate(asked))
+        unsaid_tokens = 0
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, TextPiece) and texts:
-                    yield TextPiece(cleaner.feed(event.text), event.tokens)
+                    unsaid_tokens += event.tokens
+                    if text := cleaner.feed(event.text):
+                        yield TextPiece(text, unsaid_tokens)
+                        unsaid_tokens = 0
                 elif isinstance(event, Finished):
                     rest = cleaner.end()
                     references = self._references(texts, cleaner)
-                    yield TextPiece(rest + behind(references, self._language), 0)
+                    if text := rest + behind(references, self._language):
+                        yield TextPiece(text, unsaid_tokens)
                     yield references
                     yield event
                 else:

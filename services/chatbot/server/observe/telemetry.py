@@ -11,11 +11,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import MetricWrapperBase
 
+from chatbot.adapters.web.search.formats import PROVIDERS
 from chatbot.core.admission import Line
 from chatbot.core.agent.calls import STOP_REASONS
 from chatbot.core.agent.opening import TOOL_NAMES
 from chatbot.core.agent.toolbox import NOT_RUN, UNKNOWN_TOOL, Outcome
+from chatbot.core.tools.web_search import WebSearchTool
 from chatbot.domain.generation import FinishReason
+from chatbot.domain.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
 from chatbot.server.metrics import AUTH_OUTCOMES, METRICS, QUEUE_OUTCOMES, Kind, Metric
 from chatbot.server.observe.engine_metrics import ENGINE_METRICS, EngineCollector, EngineSource
 
@@ -50,6 +53,7 @@ STORE_OPERATIONS: Final = ("load", "append", "listing", "erase")
 STORE_OUTCOMES: Final = ("ok", "conflict", "unavailable")
 _OUR_OUTCOMES: Final = tuple(str(outcome) for outcome in Outcome if outcome is not Outcome.UNKNOWN)
 _NOBODYS_OUTCOMES: Final = (Outcome.UNKNOWN, Outcome.LIMIT, Outcome.REPEATED)
+_TOOLS: Final = (*TOOL_NAMES, WebSearchTool.name)
 _STATUSES: Final = (*STATUSES, *SERVER_STATUSES, CLIENT_GONE_STATUS)
 _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_auth_requests_total": AUTH_OUTCOMES,
@@ -57,7 +61,8 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_queue_wait_seconds": ("dispatched", "expired", "client_gone"),
     "chatbot_request_duration_seconds": ROUTES,
     "chatbot_generations_total": GENERATION_ENDS,
-    "chatbot_tool_seconds": TOOL_NAMES,
+    "chatbot_tool_seconds": _TOOLS,
+    "chatbot_web_pages_total": PAGE_OUTCOMES,
     "chatbot_agent_stopped_total": STOP_REASONS,
 }
 
@@ -65,7 +70,7 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
 class Meters:
     """All metrics of one process, in a registry of their own.
 
-    Implements `Telemetry`, `HttpTelemetry` and `ToolTelemetry`.
+    Implements `Telemetry`, `HttpTelemetry`, `ToolTelemetry` and `WebTelemetry`.
     """
 
     def __init__(self, services: Iterable[str]) -> None:
@@ -155,6 +160,14 @@ class Meters:
         if stopped:
             self._count("chatbot_agent_stopped_total", 1, service=service, reason=stopped)
 
+    def provider_asked(self, service: str, provider: str, outcome: str) -> None:
+        """See `WebTelemetry`."""
+        self._count("chatbot_search_requests_total", 1, service=service, provider=provider, outcome=outcome)
+
+    def page_read(self, service: str, outcome: str) -> None:
+        """See `WebTelemetry`."""
+        self._count("chatbot_web_pages_total", 1, service=service, outcome=outcome)
+
     def store_called(self, service: str, operation: str, outcome: str, seconds: float) -> None:
         """A store call of one service ended."""
         labels = {"service": service, "operation": operation, "outcome": outcome}
@@ -224,8 +237,10 @@ def _label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
         return _request_labels()
     if metric.name == "chatbot_store_operation_seconds":
         return product(STORE_OPERATIONS, STORE_OUTCOMES)
+    if metric.name == "chatbot_search_requests_total":
+        return product(PROVIDERS, SEARCH_OUTCOMES)
     if metric.name == "chatbot_tool_calls_total":
-        return [*product(TOOL_NAMES, _OUR_OUTCOMES), *product((UNKNOWN_TOOL,), map(str, _NOBODYS_OUTCOMES))]
+        return [*product(_TOOLS, _OUR_OUTCOMES), *product((UNKNOWN_TOOL,), map(str, _NOBODYS_OUTCOMES))]
     return product(*(_LABELS[metric.name] for _ in metric.labels))
 
 

@@ -22,8 +22,14 @@ _READING_SECONDS: Final = 6.0  # of pages that were fetched: the process starts,
 _ANSWER_BYTES: Final = 2 * 2**20
 
 
-def open_web(settings: SearchSettings, service: str, meters: Meters) -> Web:
+def open_web(settings: SearchSettings, service: str, meters: Meters, network: GuardedNetwork | None = None) -> Web:
     """The web for one service; without a provider it only tells that there is none.
+
+    Args:
+        settings: Of the process.
+        service: For the metrics.
+        meters: Count.
+        network: Opens connections to pages. None: the machine's, public addresses alone.
 
     Raises:
         ValueError: The machine's certificate authorities cannot be read.
@@ -31,7 +37,7 @@ def open_web(settings: SearchSettings, service: str, meters: Meters) -> Web:
     providers = tuple(_providers(settings))
     if not providers:
         return Web()
-    pages = Outbound(GuardedNetwork(), WebBounds(seconds=PAGE_SECONDS))
+    pages = Outbound(network or GuardedNetwork(), WebBounds(seconds=PAGE_SECONDS))
     tool = WebSearchTool(Providers(service, providers, meters), WebPages(service, pages, meters), settings.read_pages)
     reading = PAGE_SECONDS + _READING_SECONDS if settings.read_pages else 0.0
     bounds = AgentBounds(tool_seconds=settings.timeout_seconds * len(providers) + reading + 1.0)
