@@ -77,6 +77,41 @@ async def test_a_list_is_read_page_by_page() -> None:
     assert all(asked["labelSelector"] == ["chatbot.ai/model"] and int(asked["limit"][0]) > 0 for asked in api.asked)
 
 
+class SilentClient:
+    """An API server that answers what is read and takes for ever over what is written."""
+
+    def __init__(self) -> None:
+        self.writes = 0
+
+    async def param_serialize(self, method: str, path: str, **_: object) -> tuple[str, str, None, None, None]:
+        return method, path, None, None, None
+
+    async def call_api(self, method: str, *_: object, **__: object) -> Any:
+        if method != "GET":
+            self.writes += 1
+            await asyncio.Event().wait()
+        return self
+
+    status = 200
+
+    async def read(self) -> bytes:
+        return b'{"items": []}'
+
+
+async def test_reading_does_not_wait_behind_what_many_models_write() -> None:
+    client = SilentClient()
+    api = Api(cast(Any, client), 1.0)
+    writes = [asyncio.create_task(api.write_status("space", f"model-{number}", {}, "1")) for number in range(1000)]
+    await asyncio.sleep(0.01)
+
+    assert await asyncio.wait_for(api.find(MODELS, "space"), 60) == []
+
+    assert 0 < client.writes < 50, "of a thousand few are under way at once"
+    for write in writes:
+        write.cancel()
+    await asyncio.gather(*writes, return_exceptions=True)
+
+
 class FullApi(Api):
     """An API server that has objects, and gives all of a kind with the label that was asked for."""
 

@@ -54,12 +54,13 @@ class Api:
 
     Every call raises `ApiFault` where it is refused and `Unreachable` where no answer comes in time. A few are under
     way at once, the others wait here: what all Models want together would otherwise pass its deadlines over there.
+    Reading has a line of its own: behind what a thousand Models write, the next look would wait once for each page.
     """
 
     def __init__(self, api_client: client.ApiClient, timeout_seconds: float) -> None:
         self._client = api_client
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._slots = asyncio.Semaphore(_MOST_CALLS_AT_ONCE)
+        self._reads, self._writes = (asyncio.Semaphore(_MOST_CALLS_AT_ONCE // 2) for _ in range(2))
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None, timeout_seconds: float) -> Self:
@@ -161,11 +162,12 @@ class Api:
 
     async def _exchange(self, method: str, path: str, body: Any, flavour: str) -> tuple[int, str]:
         headers = {"Accept": "application/json, */*", "Content-Type": flavour or "application/json"}
+        line = self._reads if method == "GET" else self._writes
         try:
             method, url, headers, body, _ = await self._client.param_serialize(
                 method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
             )
-            async with self._slots:  # the deadline is for the API server, not for our own line
+            async with line:  # the deadline is for the API server, not for our own line
                 answer = await self._client.call_api(method, url, headers, body, _request_timeout=self._timeout)
                 return answer.status, (await answer.read()).decode(errors="replace")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
