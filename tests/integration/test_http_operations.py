@@ -10,6 +10,7 @@ import pytest
 from chatbot.adapters.history_bounds import HistoryBounds
 from chatbot.adapters.sqlite import SqliteConversations
 from chatbot.api.operations import internal_app
+from chatbot.core.performance import Machine, Share
 from chatbot.llm.supervision.status_board import StatusBoard
 from chatbot.server.app import HttpOptions
 from chatbot.server.observe.logs import JsonLines
@@ -283,3 +284,29 @@ async def test_one_log_line_per_request_without_anything_of_the_user(
     assert (parsed[0]["request_id"], parsed[0]["traceparent"], parsed[0]["status"]) == ("order-17", trace, 200)
     ours = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
     assert "canary" not in "".join(JsonLines().format(record) for record in ours)
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+async def test_info_tells_of_the_machine_to_whoever_may_know(tmp_path: Path, keyed: bool) -> None:
+    async def machine() -> Machine:
+        return Machine(1.5, "container", Share(4, 1, "container"), None, ("NVIDIA H100",))
+
+    trusting = HttpOptions(trusted_proxies=[ip_network("127.0.0.1/32")])
+    file = keys_file(tmp_path, a="k1") if keyed else None
+    options = ServiceOptions(keys_file=file, http=trusting, machine=machine)
+    async with running_service(tmp_path, options) as service, service.client() as client:
+        plain = await client.get("/info")
+        elsewhere = await client.get("/info", headers={"x-forwarded-for": "203.0.113.9"})
+        with_key = await client.get("/info", headers=bearer("k1") | {"x-forwarded-for": "203.0.113.9"})
+        wrong = await client.get("/info", headers=bearer("nope"))
+
+    told = {
+        "cpu": {"cores": 1.5, "limited_by": "container"},
+        "memory": {"limit_bytes": 4, "used_bytes": 1, "limited_by": "container"},
+        "disk": None,
+        "gpus": [{"name": "NVIDIA H100"}],
+    }
+    answers = [plain, elsewhere, with_key, wrong]
+    assert [answer.status_code for answer in answers] == [200] * 4
+    seen = [answer.json()["system"] for answer in answers]
+    assert seen == ([None, None, told, None] if keyed else [told, None, None, told])

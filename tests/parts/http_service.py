@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
 from chatbot.core.history import History
-from chatbot.core.performance import Statistics
+from chatbot.core.performance import Machine, Statistics
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.retrieval.library import Library
 from chatbot.core.web.referenced import Web
@@ -52,6 +52,7 @@ class ServiceOptions:
     refuses_when_down: bool = True
     store: ConversationStore | None = None
     documents: Library | None = None
+    machine: Callable[[], Awaitable[Machine | None]] | None = None
     web: Callable[[Meters], Web] | None = None
 
 
@@ -104,6 +105,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         telemetry=meters,
         limits=options.limits,
         documents=options.documents,
+        machine=options.machine,
         has_search=web.toolbox is not None,
     )
     app = create_app(options.profile, parts, options.http)

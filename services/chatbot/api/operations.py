@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from chatbot import __version__
 from chatbot.api import service
+from chatbot.api.accounts.decisions import is_known
 from chatbot.domain.errors import Draining, ModelUnavailable
 from chatbot.domain.generation import Backend
 from chatbot.domain.model import ModelStatus
@@ -60,8 +61,38 @@ class LimitsView(BaseModel):
     max_waiting: int
 
 
+class CpuView(BaseModel):
+    """CPUs that may be used at once; `limited_by` is container or machine."""
+
+    cores: float
+    limited_by: str
+
+
+class ShareView(BaseModel):
+    """Of memory or of a disk; `limited_by` is container or machine."""
+
+    limit_bytes: int
+    used_bytes: int
+    limited_by: str
+
+
+class GpuView(BaseModel):
+    """A GPU that the process sees."""
+
+    name: str
+
+
+class SystemView(BaseModel):
+    """What the process runs on; of a container its share. Memory without page cache; the disk that it writes to."""
+
+    cpu: CpuView
+    memory: ShareView | None
+    disk: ShareView | None
+    gpus: list[GpuView]
+
+
 class Info(BaseModel):
-    """What this service is."""
+    """What this service is. `system` is null for whoever may not know it: without a key, from another machine."""
 
     service: str
     version: str
@@ -72,6 +103,7 @@ class Info(BaseModel):
     search: bool
     documents: bool
     tools: list[str]
+    system: SystemView | None
 
 
 @router.get("/healthz", operation_id="health", summary="Is the process alive", response_model=Health)
@@ -125,8 +157,19 @@ async def info(request: Request) -> Response:
         search=parts.has_search,
         documents=parts.documents is not None,
         tools=[*parts.tools] if model is None or not model.is_demo else [],
+        system=await _system(request),
     )
     return Response(view.model_dump_json(), media_type="application/json")
+
+
+async def _system(request: Request) -> SystemView | None:
+    read = service.parts_of(request).machine
+    machine = await read() if read is not None and await is_known(request) else None
+    if machine is None:
+        return None
+    memory, disk = (one and ShareView(**asdict(one)) for one in (machine.memory, machine.disk))
+    cpu = CpuView(cores=machine.cpus, limited_by=machine.cpus_limited_by)
+    return SystemView(cpu=cpu, memory=memory, disk=disk, gpus=[GpuView(name=name) for name in machine.gpus])
 
 
 def internal_app(render_metrics: Callable[[str], tuple[bytes, str]], model: Callable[[], ModelStatus]) -> Starlette:

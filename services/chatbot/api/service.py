@@ -1,6 +1,6 @@
 """What the routes of one service are given; the server puts it together."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from chatbot.api.profiles import Profile
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.answer import Answerer
 from chatbot.core.history import History
-from chatbot.core.performance import Statistics
+from chatbot.core.performance import Machine, Statistics
 from chatbot.core.retrieval.library import Library
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.ports import TextGenerator
@@ -65,6 +65,7 @@ class Parts:
         documents: None where they are switched off.
         tools: Names of the tools that the local model may call; the demo model is offered none.
         has_search: Whether web search is configured.
+        machine: What the process runs on; None where nobody reads it.
     """
 
     answerer: Answerer
@@ -79,6 +80,7 @@ class Parts:
     documents: Library | None = None
     tools: tuple[str, ...] = ()
     has_search: bool = False
+    machine: Callable[[], Awaitable[Machine | None]] | None = None
 
 
 def parts_of(request: Request) -> Parts:

@@ -1,4 +1,4 @@
-"""Totals since the start, for `GET /performance`."""
+"""Totals since the start, for `GET /performance`, and what the process runs on, for `GET /info`."""
 
 import time
 from collections import deque
@@ -35,6 +35,33 @@ class Performance:
     avg_response_time: float
     success_rate: float
     uptime_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of memory or of a disk, bytes. `limited_by` is container or machine."""
+
+    limit_bytes: int
+    used_bytes: int
+    limited_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What this process runs on; of a container its share. What cannot be read is None.
+
+    Attributes:
+        cpus: CPUs that may be used at once; parts of one count.
+        cpus_limited_by: container or machine.
+        disk: Of the folder that the process writes to.
+        gpus: Names of the GPUs that the process sees.
+    """
+
+    cpus: float
+    cpus_limited_by: str
+    memory: Share | None
+    disk: Share | None
+    gpus: tuple[str, ...]
 
 
 class Statistics:

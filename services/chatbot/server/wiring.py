@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from starlette.types import ASGIApp
@@ -29,6 +30,7 @@ from chatbot.llm.llama_cpp import LlamaCppGenerator
 from chatbot.llm.model_source import FixedModel, FollowedModel
 from chatbot.server.app import HttpOptions, create_app
 from chatbot.server.observe.engine_metrics import EngineReading
+from chatbot.server.observe.machine_facts import MachineFacts, read_machine
 from chatbot.server.observe.telemetry import Meters, Unqueued
 from chatbot.server.serving.gate import Gate
 from chatbot.server.settings import Settings
@@ -200,6 +202,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         sampling=sampling,
         documents=shared.documents.library if shared.documents else None,
         tools=TOOL_NAMES if routes[Backend.LLAMA].agent else (),
+        machine=MachineFacts(partial(read_machine, settings.history.sqlite_path.parent)),
         has_search=routes[Backend.LLAMA].web.toolbox is not None,
     )
     options = HttpOptions(root_path, settings.http.trusted_proxies, settings.http.cors_origins)

@@ -17,6 +17,7 @@ from chatbot.domain.access import Principal, Scope
 from chatbot.domain.errors import (
     AddressNotAllowed,
     Forbidden,
+    KeysUnavailable,
     ModelNotAllowed,
     ScopeMissing,
     ServiceNotAllowed,
@@ -132,6 +133,19 @@ def check_backend(principal: Principal, backend: Backend) -> None:
     """
     if not principal.rights.allows_backend(str(backend)):
         raise ModelNotAllowed
+
+
+async def is_known(request: Request) -> bool:
+    """Whether an open route may tell the request more than anybody: it has a valid key, or comes from this machine."""
+    parts, context = parts_of(request), context_of(request.scope)
+    if parts.keys.is_open:
+        return is_loopback(context.client)
+    try:
+        principal = await parts.keys.principal(presented(request.headers))
+    except (Unauthorized, KeysUnavailable):
+        return False
+    rights = principal.rights
+    return rights.allows_service(profile_of(request).name) and rights.allows_address(context.client)
 
 
 def check_documents(request: Request) -> None:

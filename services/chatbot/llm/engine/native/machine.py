@@ -21,23 +21,32 @@ class MemoryLimit:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """Memory in bytes. Of `used_bytes` nothing is given back under pressure: page cache is not counted."""
+
+    limit_bytes: int
+    used_bytes: int
+
+
 def usable_cpus(root: Path = Path("/")) -> int:
     """CPUs that affinity mask and cgroup quota give, >= 1. More threads than that only wait for each other."""
     cpus = len(os.sched_getaffinity(0))
-    quota = _cpu_quota(root)
+    quota = container_cpus(root)
     return max(1, min(cpus, math.floor(quota)) if quota is not None else cpus)
 
 
 def memory_limit(root: Path = Path("/")) -> MemoryLimit:
     """The smaller of the cgroup's limit and the machine's available memory."""
     machine = MemoryLimit(_available_memory(root), "free memory of this machine")
-    cgroup = _cgroup_memory(root)
-    if cgroup is None or cgroup.available_bytes >= machine.available_bytes:
+    cgroup = container_memory(root)
+    if cgroup is None or cgroup.limit_bytes - cgroup.used_bytes >= machine.available_bytes:
         return machine
-    return cgroup
+    return MemoryLimit(cgroup.limit_bytes - cgroup.used_bytes, "memory limit of the container")
 
 
-def _cpu_quota(root: Path) -> float | None:
+def container_cpus(root: Path = Path("/")) -> float | None:
+    """The container's share of the CPUs; None where it has no limit."""
     v2 = _words(root / "sys/fs/cgroup/cpu.max")
     if v2:
         return None if v2[0] == "max" else int(v2[0]) / int(v2[1])
@@ -48,7 +57,14 @@ def _cpu_quota(root: Path) -> float | None:
     return int(quota[0]) / int(period[0])
 
 
-def _cgroup_memory(root: Path) -> MemoryLimit | None:
+def machine_memory(root: Path = Path("/")) -> MemoryUse | None:
+    """Memory of the whole machine; None where it cannot be read."""
+    total, available = (_named_value(root / "proc/meminfo", name) * 1024 for name in ("MemTotal:", "MemAvailable:"))
+    return MemoryUse(total, total - available) if total else None
+
+
+def container_memory(root: Path = Path("/")) -> MemoryUse | None:
+    """Memory of the container; None where it has no limit."""
     for limit_name, stat_name, used_key in (
         ("memory.max", "memory.stat", "anon"),
         ("memory/memory.limit_in_bytes", "memory/memory.stat", "total_rss"),
@@ -58,7 +74,7 @@ def _cgroup_memory(root: Path) -> MemoryLimit | None:
             continue
         # Page cache is given back under pressure, so only anonymous memory counts as used.
         used = _named_value(root / "sys/fs/cgroup" / stat_name, used_key)
-        return MemoryLimit(int(limit[0]) - used, "memory limit of the container")
+        return MemoryUse(int(limit[0]), used)
     return None
 
 
