@@ -17,11 +17,14 @@ from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
 from chatbot.core.history import History
+from chatbot.core.limits.ledger import MemoryAccounts
+from chatbot.core.limits.limiter import Limiter, LimiterPolicy
 from chatbot.core.performance import Machine, Statistics
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.retrieval.library import Library
 from chatbot.core.web.referenced import Web
 from chatbot.domain.generation import Backend, Sampling
+from chatbot.domain.limits import AccountStore
 from chatbot.domain.model import Capacity
 from chatbot.domain.ports import ConversationStore
 from chatbot.server.app import HttpOptions, create_app
@@ -54,6 +57,8 @@ class ServiceOptions:
     documents: Library | None = None
     machine: Callable[[], Awaitable[Machine | None]] | None = None
     web: Callable[[Meters], Web] | None = None
+    accounts: AccountStore | None = None
+    replicas: int = 1
 
 
 @dataclass
@@ -68,6 +73,7 @@ class Service:
     answerer: Answerer
     meters: Meters
     gate: Gate
+    limiter: Limiter
 
     def client(self, **options: object) -> httpx.AsyncClient:
         """A client; no environment, generous time."""
@@ -92,7 +98,10 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         routes[Backend.OPENAI] = BackendRoute(options.remote, line, PromptTemplates.shipped(name, Backend.OPENAI))
     store = options.store or SqliteConversations.open(folder / "history.sqlite3", HistoryBounds())
     history = History(name, store, meters.of(name), refuses_when_down=options.refuses_when_down)
-    policy = AnswerPolicy(options.queue_seconds, options.generation_seconds, Sampling(), options.may_fall_back)
+    accounts = options.accounts or MemoryAccounts()
+    limiter = Limiter(accounts, LimiterPolicy(replicas=options.replicas), meters)
+    meters.watch_limits(lambda: limiter.is_degraded)
+    policy = AnswerPolicy(options.queue_seconds, options.generation_seconds, Sampling(), options.may_fall_back, limiter)
     answerer = Answerer(name, routes, history, policy, meters.of(name))
     gate = Gate(lambda: options.generator.has_model)
     parts = Parts(
@@ -107,9 +116,10 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         documents=options.documents,
         machine=options.machine,
         has_search=web.toolbox is not None,
+        limiter=limiter,
     )
     app = create_app(options.profile, parts, options.http)
-    return app, Service(app, "", 0, options.generator, admission, answerer, meters, gate)
+    return app, Service(app, "", 0, options.generator, admission, answerer, meters, gate, limiter)
 
 
 def on_loopback() -> socket.socket:

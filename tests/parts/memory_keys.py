@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from chatbot.domain.access import KeyRecord
 from chatbot.domain.errors import StoreUnavailable
+from chatbot.domain.limits import Limits
 
 
 class MemoryKeys:
@@ -47,6 +48,12 @@ class MemoryKeys:
             is_disabled=record.is_disabled,
             replaced_by=record.replaced_by,
         )
+        self.number += 1
+
+    async def limit(self, key_id: str, limits: Limits) -> None:
+        self._called("limit")
+        record = self.records[key_id]
+        self.records[key_id] = replace(record, rights=replace(record.rights, limits=limits))
         self.number += 1
 
     async def mark_used(self, at: Mapping[str, float]) -> None:

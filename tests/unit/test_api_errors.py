@@ -9,6 +9,7 @@ from chatbot.api import errors
 from chatbot.api.errors import TABLE, describe, describe_v1, problem, row_of, sample
 from chatbot.api.texts import LANGUAGES, TEXTS, choose_language
 from chatbot.domain import errors as domain
+from chatbot.domain.limits import NO_QUOTA, Policy
 
 LEAVES = [kind for _, kind in inspect.getmembers(domain, inspect.isclass) if issubclass(kind, domain.ChatError)]
 SAMPLES: list[domain.ChatError] = [
@@ -32,6 +33,8 @@ SAMPLES: list[domain.ChatError] = [
     domain.DocumentQuota(),
     domain.ConversationErased(),
     domain.Busy(12, 37),
+    domain.RateLimited(Policy.REQUESTS_MINUTE, 3, NO_QUOTA),
+    domain.QuotaSpent(Policy.TOKENS_DAY, 30412, NO_QUOTA),
     domain.TimedOut("queue"),
     domain.TimedOut("generation"),
     domain.Unavailable("x", 3),
@@ -74,6 +77,26 @@ def test_refusals_say_when_to_come_back_with_one_number() -> None:
     assert (body["retry_after"], body["queue_size"], body["code"]) == (12, 37, "queue_full")
 
 
+@pytest.mark.parametrize("policy", Policy)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_quota_that_is_spent_says_which_and_asks_clients_not_to_try_again(policy: Policy, language: str) -> None:
+    told = problem(domain.QuotaSpent(policy, 30412, NO_QUOTA), language=language, request_id="r1", v1=False)
+    body = json.loads(told.body)
+
+    assert (told.status, told.headers["Retry-After"], told.headers["x-should-retry"]) == (429, "30412", "false")
+    assert (body["code"], body["retry_after"], body["queue_size"]) == ("insufficient_quota", 30412, 0)
+    assert body["violated-policies"] == [str(policy)]
+    assert {"ko": "8시간 26분", "en": "8 h 26 min", "ja": "8時間 26分"}[language] in body["detail"]
+
+
+def test_a_rate_that_is_reached_is_worth_another_try() -> None:
+    error = domain.RateLimited(Policy.REQUESTS_MINUTE, 3, NO_QUOTA)
+    told = problem(error, language="en", request_id="r1", v1=False)
+
+    assert (told.status, told.headers["Retry-After"], json.loads(told.body)["code"]) == (429, "3", "rate_limited")
+    assert "x-should-retry" not in told.headers
+
+
 def test_draining_asks_to_connect_anew() -> None:
     told = problem(domain.Draining(), language="en", request_id="r1", v1=False)
 
@@ -94,6 +117,14 @@ def test_draining_asks_to_connect_anew() -> None:
         (domain.ModelNotFound(), 404, "invalid_request_error", None, "model_not_found"),
         (domain.Unauthorized(), 401, "authentication_error", None, "invalid_api_key"),
         (domain.Busy(3, 4), 429, "rate_limit_error", None, "queue_full"),
+        (
+            domain.RateLimited(Policy.TOKENS_MINUTE, 3, NO_QUOTA),
+            429,
+            "rate_limit_error",
+            None,
+            "rate_limit_exceeded",
+        ),
+        (domain.QuotaSpent(Policy.TOKENS_DAY, 9, NO_QUOTA), 429, "insufficient_quota", None, "insufficient_quota"),
         (domain.TimedOut("queue"), 504, "server_error", None, "timed_out"),
     ],
 )

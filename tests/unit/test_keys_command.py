@@ -64,11 +64,58 @@ def test_keys_go_through_their_states(place: Path, capsys: pytest.CaptureFixture
     assert len(states) == 5 and listed(capsys, "--tenant b") == []
 
 
+def test_limits_are_given_changed_and_lifted(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    typed(capsys, "create --tenant a --requests-per-minute 60 --burst 5 --tokens-per-day 1000")
+    (row,) = listed(capsys)
+    assert row["limits"] == {"requests_per_minute": 60, "burst": 5, "tokens_per_day": 1000}
+
+    _, said = typed(capsys, f"limit {row['id']} --tokens-per-month 7 --tokens-per-minute 3")
+    assert "tokens-minute 3, tokens-month 7" in said
+    assert listed(capsys)[0]["limits"] == {"tokens_per_minute": 3, "tokens_per_month": 7}
+    assert "no limits" in typed(capsys, f"limit {row['id']}")[1]
+    assert listed(capsys)[0]["limits"] == {}
+
+
+def test_a_rotation_takes_limits_and_what_was_used_along(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    typed(capsys, "create --tenant a --tokens-per-day 1000")
+    first = str(listed(capsys)[0]["id"])
+    typed(capsys, f"rotate {first}")
+    second = next(str(row["id"]) for row in listed(capsys) if row["id"] != first)
+    typed(capsys, f"limit {second} --tokens-per-day 5")
+    typed(capsys, f"rotate {second}")
+
+    limits = {str(row["id"]): row["limits"] for row in listed(capsys)}
+
+    (third,) = limits.keys() - {first, second}
+    assert limits == {
+        first: {"tokens_per_day": 1000},
+        second: {"tokens_per_day": 5, "account": first},
+        third: {"tokens_per_day": 5, "account": first},
+    }
+
+
+def test_a_line_for_the_keys_file_has_its_limits(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key, line = typed(capsys, "create --tenant a --line --tokens-per-day 1000")[0].split("\n")[:2]
+    (place / "keys").write_text(line)
+
+    record = MountedKeys(place / "keys").find(key, parse(key))
+
+    assert record is not None and record.rights.limits.tokens_per_day == 1000
+
+
 @pytest.mark.parametrize(
     "words",
     [
         "",
         "create",
+        "create --tenant a --tokens-per-day 0",
+        "create --tenant a --tokens-per-day -5",
+        "create --tenant a --tokens-per-day 1e6",
+        "create --tenant a --tokens-per-day nan",
+        "create --tenant a --tokens-per-day 9999999999999",
+        "create --tenant a --burst 5",
+        "limit",
+        "limit cbk_x --tokens-per-day 5",
         "create --tenant a/b",
         "create --tenant " + "a" * 65,
         "create --tenant a --scopes all",

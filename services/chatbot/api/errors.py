@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from chatbot.api import texts
+from chatbot.api.accounts.limit_texts import duration
 from chatbot.domain import errors as domain
 
 
@@ -67,6 +68,8 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     BodyTimeout: Row(408, "body_timeout", _INVALID),
     domain.ConversationErased: Row(409, "conversation_erased", _INVALID),
     domain.Busy: Row(429, "queue_full", "rate_limit_error"),
+    domain.RateLimited: Row(429, "rate_limited", "rate_limit_error", v1_code="rate_limit_exceeded"),
+    domain.QuotaSpent: Row(429, "insufficient_quota", "insufficient_quota"),
     domain.Unavailable: Row(503, "unavailable"),
     domain.ModelUnavailable: Row(503, "model_unavailable"),
     domain.BackendUnavailable: Row(503, "backend_unavailable"),
@@ -112,6 +115,8 @@ def describe(error: Exception, language: str, request_id: str) -> dict[str, Any]
         body["problem"] = error.problem
     if isinstance(error, domain.Busy):
         body |= {"retry_after": error.retry_after_seconds, "queue_size": error.queue_size}
+    if isinstance(error, domain.RateLimited):
+        body |= {"retry_after": error.retry_after_seconds, "queue_size": 0, "violated-policies": [str(error.policy)]}
     return body
 
 
@@ -178,8 +183,13 @@ def problem(error: Exception, *, language: str, request_id: str, v1: bool, sessi
 
 
 def _detail(error: Exception, row: Row, language: str) -> str:
+    suffix = f"_{error.phase}" if isinstance(error, domain.TimedOut) else ""
+    return texts.text(f"detail.{row.code}{suffix}", language, _values(error, language))
+
+
+def _values(error: Exception, language: str) -> dict[str, object]:
+    """What the text of an error shows."""
     values: dict[str, object] = {}
-    suffix = ""
     match error:
         case domain.InvalidInput():
             values = {
@@ -192,13 +202,14 @@ def _detail(error: Exception, row: Row, language: str) -> str:
             values = {"limit_bytes": error.limit_bytes}
         case domain.Busy():
             values = {"retry_after": error.retry_after_seconds, "queue_size": error.queue_size}
+        case domain.RateLimited():
+            limit = texts.text(f"limit.{error.policy}", language)
+            values = {"limit": limit, "wait": duration(error.retry_after_seconds, language)}
         case domain.ScopeMissing():
             values = {"scope": error.scope}
         case domain.UserMismatch():
             values = {"field": error.field}
-        case domain.TimedOut():
-            suffix = f"_{error.phase}"
-    return texts.text(f"detail.{row.code}{suffix}", language, values)
+    return values
 
 
 def _headers(error: Exception) -> dict[str, str]:
@@ -207,7 +218,9 @@ def _headers(error: Exception) -> dict[str, str]:
             return {"WWW-Authenticate": "Bearer"}
         case MethodNotAllowed():
             return {"Allow": error.allow}
-        case domain.Busy():
+        case domain.QuotaSpent():  # clients of OpenAI's obey the second header: they do not try again by themselves
+            return {"Retry-After": str(error.retry_after_seconds), "x-should-retry": "false"}
+        case domain.Busy() | domain.RateLimited():
             return {"Retry-After": str(error.retry_after_seconds)}
         case domain.Draining():
             return {"Retry-After": str(error.retry_after_seconds), "Connection": "close"}

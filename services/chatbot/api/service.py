@@ -10,6 +10,7 @@ from chatbot.api.profiles import Profile
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.answer import Answerer
 from chatbot.core.history import History
+from chatbot.core.limits.limiter import Limiter
 from chatbot.core.performance import Machine, Statistics
 from chatbot.core.retrieval.library import Library
 from chatbot.domain.generation import Backend, Sampling
@@ -63,9 +64,10 @@ class Parts:
         generators: Those that are configured.
         sampling: Defaults where a caller gives none.
         documents: None where they are switched off.
-        tools: Names of the tools that the local model may call; the demo model is offered none.
+        limiter: Limits of keys; None where there are no keys.
         has_search: Whether web search is configured.
         machine: What the process runs on; None where nobody reads it.
+        tools: Names of the tools that the local model may call; the demo model is offered none.
     """
 
     answerer: Answerer
@@ -78,6 +80,7 @@ class Parts:
     limits: HttpLimits = HttpLimits()
     sampling: Sampling = Sampling()
     documents: Library | None = None
+    limiter: Limiter | None = None
     tools: tuple[str, ...] = ()
     has_search: bool = False
     machine: Callable[[], Awaitable[Machine | None]] | None = None

@@ -12,9 +12,11 @@ from chatbot.core.admission import Admission
 from chatbot.core.agent.opening import Agent
 from chatbot.core.delivery import Outbox
 from chatbot.core.history import History
+from chatbot.core.limits.entrance import Entrance
+from chatbot.core.limits.limiter import Limiter
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words
-from chatbot.core.question import AnswerEvent, Done, Exchange, Question, Queued
+from chatbot.core.question import Done, Exchange, Question, Queued
 from chatbot.core.ready import ready, replayed
 from chatbot.core.retrieval.cited import CitedSource
 from chatbot.core.web.referenced import Web
@@ -32,17 +34,7 @@ from chatbot.domain.errors import (
 from chatbot.domain.generation import Backend, GenerationRequest, Sampling
 from chatbot.domain.ports import Telemetry, TextGenerator
 
-__all__ = [
-    "Answer",
-    "AnswerEvent",
-    "AnswerPolicy",
-    "Answerer",
-    "BackendRoute",
-    "Done",
-    "Exchange",
-    "Queued",
-    "Question",
-]
+__all__ = ["Answer", "AnswerPolicy", "Answerer", "BackendRoute", "Done", "Exchange", "Queued", "Question"]
 
 T = TypeVar("T")
 
@@ -75,12 +67,14 @@ class AnswerPolicy:
         sampling: For questions; an exchange brings its own.
         may_fall_back: Whether a question to the local model may be answered by the OpenAI-compatible backend while
             no local model serves.
+        limiter: Of keys; None where nobody has limits.
     """
 
     queue_seconds: float
     generation_seconds: float
     sampling: Sampling
     may_fall_back: bool = False
+    limiter: Limiter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +119,7 @@ class Answerer:
         self._history = history
         self._policy = policy
         self._telemetry = telemetry
+        self._entrance = Entrance(service, policy.limiter, policy.queue_seconds + policy.generation_seconds)
         self._clock = clock
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -137,7 +132,9 @@ class Answerer:
             InvalidInput: The conversation is for the local model alone.
             PromptTooLong: It does not fit, even without history.
             Busy, ModelUnavailable, BackendUnavailable, Draining: No place, or nobody to answer.
+            RateLimited, QuotaSpent: A limit of the key is reached.
         """
+        self._entrance.check(question.caller)
         arrived_at = self._clock()
         past = await self._past(question)
         stored = replayed(past.read.turns if past.read else (), question)
@@ -173,18 +170,17 @@ class Answerer:
 
         Raises:
             InvalidInput: Answers or calls cannot be held to the schema that was asked for.
-            PromptTooLong, Busy, ModelUnavailable, BackendUnavailable, Draining: As `open`.
+            PromptTooLong, Busy, ModelUnavailable, BackendUnavailable, Draining, RateLimited, QuotaSpent: As `open`.
         """
+        self._entrance.check(exchange.caller)
 
         async def nothing(answer: str) -> Stored:
             return Stored(answer, None)
 
         arrived_at = self._clock()
         request = self._request(exchange, exchange.dialogue, exchange.sampling, arrived_at)
-        request = replace(request, tools=exchange.tools)
-        source = self._route(exchange.backend).generator
-        plan = _Plan(exchange.backend, source, _EXCHANGE_FIELDS, nothing)
-        return await self._begin(plan, request, exchange.caller, arrived_at)
+        plan = _Plan(exchange.backend, self._route(exchange.backend).generator, _EXCHANGE_FIELDS, nothing)
+        return await self._begin(plan, replace(request, tools=exchange.tools), exchange.caller, arrived_at)
 
     async def idle(self) -> None:
         """Return when no answer is produced and no turn is being stored."""
@@ -250,14 +246,20 @@ class Answerer:
             await plan.source.check(request)
         except PromptTooLong as exc:
             raise in_callers_words(exc, plan.field_names) from None
+        hold = await self._entrance.reserve(caller, request, route.generator, plan.field_names)
         # Nothing is awaited from here on: a place that was taken always reaches whoever gives it back.
-        ticket = route.admission.enter(self._service, caller, arrived_at + self._policy.queue_seconds)
+        try:
+            ticket = route.admission.enter(self._service, caller, arrived_at + self._policy.queue_seconds)
+        except BaseException:
+            self._task(hold.finish())
+            raise
         work = Work(
             service=self._service,
             backend=plan.backend,
             source=plan.source,
-            request=request,
+            request=hold.admitted(request),
             ticket=ticket,
+            hold=hold,
             telemetry=self._telemetry,
             clock=self._clock,
             arrived_at=arrived_at,
@@ -268,7 +270,8 @@ class Answerer:
         outbox = Outbox()
         pump = self._task(Pump(work, outbox).run())
         pump.add_done_callback(lambda _: ticket.leave())  # cancelled before its first step, it ran nothing
-        return Answer(plan.backend, outbox, pump, ticket)
+        pump.add_done_callback(lambda _: self._task(hold.finish()))
+        return Answer(plan.backend, outbox, pump, ticket, hold.quota)
 
     async def _store(self, question: Question, past: _Past, answer: str) -> Stored:
         if question.db_id is None:

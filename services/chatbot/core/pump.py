@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 from chatbot.core.delivery import Outbox, ReaderTooSlow
+from chatbot.core.limits.hold import NO_HOLD, Hold
 from chatbot.core.question import AnswerEvent, Done, Queued, References, ToolStep
 from chatbot.core.waiting.ticket import Phase, Ticket
 from chatbot.domain.errors import Draining, EngineLost, PromptTooLong, TimedOut
-from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, TextPiece
+from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, TextPiece, Usage
+from chatbot.domain.limits import NO_QUOTA, Quota
 from chatbot.domain.ports import Telemetry
 from chatbot.domain.tools import ToolCall
 
@@ -48,6 +50,7 @@ class Work:
         generation_seconds: Longest generation, from the dispatch.
         field_names: The generator's names of the parts of a prompt -> the caller's names of fields.
         store: Stores the answer; called once, after the slot was given back.
+        hold: What the request reserved of its key's limits; it learns what was used.
     """
 
     service: str
@@ -61,6 +64,7 @@ class Work:
     generation_seconds: float
     field_names: Mapping[str, str]
     store: Callable[[str], Awaitable[Stored]]
+    hold: Hold = NO_HOLD
 
 
 def in_callers_words(error: PromptTooLong, field_names: Mapping[str, str]) -> PromptTooLong:
@@ -127,6 +131,7 @@ class Pump:
             raise
         finally:
             self._work.telemetry.generation_ended(self._work.service, finish, *usage)
+            self._work.hold.generated(finish, Usage(*usage))
         return finished
 
     async def _generate(self, request: GenerationRequest) -> Finished:
@@ -185,12 +190,19 @@ class Answer:
 
     Attributes:
         backend: Who answers; the value of the header `X-Backend`.
+        quota: What is left of the key's limits beside this answer.
     """
 
     def __init__(
-        self, backend: Backend, outbox: Outbox, pump: asyncio.Task[None] | None, ticket: Ticket | None
+        self,
+        backend: Backend,
+        outbox: Outbox,
+        pump: asyncio.Task[None] | None,
+        ticket: Ticket | None,
+        quota: Quota = NO_QUOTA,
     ) -> None:
         self.backend = backend
+        self.quota = quota
         self._outbox = outbox
         self._pump = pump
         self._ticket = ticket

@@ -6,6 +6,8 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Final, Self
 
+from chatbot.domain.limits import NO_LIMITS, Limits
+
 Network = IPv4Network | IPv6Network
 CLOCK_SKEW_SECONDS: Final = 60.0
 """A key that another machine made a moment ago is valid here although this clock may be behind, seconds."""
@@ -32,6 +34,7 @@ class Rights:
         backends: Names of backends (`llama`, `openai`).
         networks: Where callers may come from.
         user: The one user that the key speaks for; None: the request names him.
+        limits: How much it may ask.
     """
 
     scopes: frozenset[Scope] = ALL_SCOPES
@@ -39,6 +42,7 @@ class Rights:
     backends: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
     user: str | None = None
+    limits: Limits = NO_LIMITS
 
     def fields(self) -> dict[str, Any]:
         """As plain values: what stores, files and answers show."""
@@ -48,6 +52,7 @@ class Rights:
             "backends": sorted(self.backends),
             "networks": [str(network) for network in self.networks],
             "user": self.user,
+            "limits": self.limits.fields(),
         }
 
     @classmethod
@@ -63,6 +68,7 @@ class Rights:
             frozenset(fields["backends"]),
             tuple(ip_network(network) for network in fields["networks"]),
             fields["user"],
+            Limits.parse(fields.get("limits") or {}),  # keys that were kept by an older version have none
         )
 
     def allows_service(self, service: str) -> bool:

@@ -21,6 +21,8 @@ ChatError
 ├── ConversationErased      it was erased while the answer was made
 ├── DocumentQuota           erase documents first
 ├── Busy                    come back after `retry_after_seconds`
+├── RateLimited             a limit of the key: come back after `retry_after_seconds`
+│   └── QuotaSpent          of a day or a month: trying again soon is in vain
 ├── TimedOut                the deadline passed
 └── Unavailable             come back later; `retry_after_seconds` where it is known
     ├── ModelUnavailable
@@ -33,6 +35,8 @@ ChatError
 
 No error carries text of a user. HTTP statuses live in `chatbot.api.errors` alone.
 """
+
+from chatbot.domain.limits import Policy, Quota
 
 
 class ChatError(Exception):
@@ -169,6 +173,30 @@ class Busy(ChatError):
         super().__init__(f"retry after {retry_after_seconds} s")
         self.retry_after_seconds = retry_after_seconds
         self.queue_size = queue_size
+
+
+class RateLimited(ChatError):
+    """A limit of the key is reached; the request consumed nothing.
+
+    Args:
+        policy: Which limit.
+        retry_after_seconds: Whole seconds, >= 1, after which the same request is worth asking again.
+        quota: What is left of the key's limits.
+    """
+
+    def __init__(self, policy: Policy, retry_after_seconds: int, quota: Quota) -> None:
+        super().__init__(str(policy))
+        self.policy = policy
+        self.retry_after_seconds = retry_after_seconds
+        self.quota = quota
+
+    def again(self) -> "RateLimited":
+        """The same refusal, for another request."""
+        return type(self)(self.policy, self.retry_after_seconds, self.quota)
+
+
+class QuotaSpent(RateLimited):
+    """The day's or the month's tokens are spent."""
 
 
 class TimedOut(ChatError):

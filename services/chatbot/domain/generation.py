@@ -47,6 +47,7 @@ class Sampling:
         seed: None draws one per request.
         max_tokens: Upper bound of generated tokens, kept whole (a prompt that leaves less is refused). None:
             1024, lowered to half of the context and then to what is left.
+        most_tokens: The answer is cut there, whatever room its prompt was made for; None: that room.
         stop: Up to 4 strings that end the answer and are not part of it.
         penalty_last_n: How many last tokens the penalties look at.
         grammar: The only text that may be generated, as llama.cpp's GBNF with the rule `root`; "" allows any.
@@ -66,6 +67,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     grammar: str = ""
     format: AnswerFormat | None = None
+    most_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

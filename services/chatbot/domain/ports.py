@@ -6,6 +6,7 @@ from typing import Protocol
 from chatbot.domain.access import KeyRecord, Principal
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.generation import Backend, FinishReason, GenerationEvent, GenerationRequest
+from chatbot.domain.limits import Limits
 from chatbot.domain.model import ModelInfo
 
 
@@ -78,7 +79,7 @@ class KeyStore(Protocol):
     """Where keys are kept. Every call answers within 3 s or raises `StoreUnavailable`."""
 
     async def version(self) -> int:
-        """A number that rises after every `add` and `change`, so that replicas see that they must read again."""
+        """A number that rises after every `add`, `change` and `limit`: replicas see that they must read again."""
 
     async def find(self, key_ids: Collection[str]) -> Mapping[str, KeyRecord]:
         """Those of the keys that there are, by id."""
@@ -95,6 +96,13 @@ class KeyStore(Protocol):
 
     async def change(self, record: KeyRecord) -> None:
         """Keep the record's end, `is_disabled` and `replaced_by`; the rest of a key never changes.
+
+        Raises:
+            KeyError: There is none of that id.
+        """
+
+    async def limit(self, key_id: str, limits: Limits) -> None:
+        """Put other limits in the place of a key's; nothing else of it changes.
 
         Raises:
             KeyError: There is none of that id.

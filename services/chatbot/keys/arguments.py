@@ -13,11 +13,12 @@ from chatbot.api.profiles import CHARACTER, OFFICE
 from chatbot.core.accounts.key_text import is_key_id
 from chatbot.domain.access import ALL_SCOPES, Network, Scope
 from chatbot.domain.generation import Backend
+from chatbot.domain.limits import MOST, Limits
 
 _TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_MAX_USER, _MAX_LABEL = 128, 100
+_MAX_USER, _MAX_LABEL, _DIGITS = 128, 100, 13
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -37,6 +38,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     rotate.add_argument("id", type=key_id)
     rotate.add_argument("--overlap", type=seconds, default=_UNITS["d"], metavar="24h", help="default: 24h")
     rotate.add_argument("--lifetime", type=seconds, metavar="90d", help="default: CHATBOT_AUTH_KEY_DAYS")
+    limit = commands.add_parser("limit", help="put other limits in the place of a key's; without any, it has none")
+    limit.add_argument("id", type=key_id)
+    _add_limits(limit)
     commands.add_parser("revoke", help="end a key, everywhere within 10 s").add_argument("id", type=key_id)
     pseudonym = commands.add_parser("pseudonym", help="what stands for a user in the logs")
     pseudonym.add_argument("--tenant", type=tenant, required=True)
@@ -59,11 +63,41 @@ def _add_create(create: argparse.ArgumentParser) -> None:
         help="where callers may come from; default: all",
     )
     create.add_argument("--user", type=user, help="the one user that the key speaks for; default: requests name users")
+    _add_limits(create)
     create.add_argument("--lifetime", type=seconds, metavar="90d", help="default: CHATBOT_AUTH_KEY_DAYS")
     create.add_argument("--not-before", type=moment, default=0.0, metavar="2027-01-01", help="valid from then on, UTC")
     create.add_argument(
         "--line", action="store_true", help="keep it nowhere: print a line for CHATBOT_AUTH_KEYS_FILE below the key"
     )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    """Limits of a key, counted over all keys that it is rotated into."""
+    limits = parser.add_argument_group("limits", "default: none; tokens are those of prompts and answers")
+    limits.add_argument("--requests-per-minute", type=count, metavar="60")
+    limits.add_argument("--burst", type=count, metavar="10", help="requests at once; default: those of a minute")
+    limits.add_argument("--tokens-per-minute", type=count, metavar="20000")
+    limits.add_argument("--tokens-per-day", type=count, metavar="200000", help="days begin in CHATBOT_LIMITS_TIME_ZONE")
+    limits.add_argument("--tokens-per-month", type=count, metavar="2000000")
+
+
+def limits_of(asked: argparse.Namespace) -> Limits:
+    """The limits that were asked for.
+
+    Raises:
+        ValueError: They make no sense together.
+    """
+    names = ("requests_per_minute", "burst", "tokens_per_minute", "tokens_per_day", "tokens_per_month")
+    try:
+        return Limits.parse({name: getattr(asked, name) for name in names})
+    except ValueError as exc:
+        raise ValueError(f"limits: {exc}") from None
+
+
+def count(text: str) -> int:
+    """A limit."""
+    is_right = text.isascii() and text.isdigit() and len(text) <= _DIGITS and 1 <= int(text) <= MOST
+    return int(_checked(text, is_right, f"a whole number from 1 to {MOST}"))
 
 
 def tenant(text: str) -> str:

@@ -19,8 +19,9 @@ from chatbot.core.accounts.mounted import line_of
 from chatbot.core.accounts.peppers import Peppers
 from chatbot.domain.access import KeyRecord, Rights
 from chatbot.domain.errors import StoreUnavailable
+from chatbot.domain.limits import Policy
 from chatbot.domain.ports import KeyStore
-from chatbot.keys.arguments import parse
+from chatbot.keys.arguments import limits_of, parse
 from chatbot.server.environment import WrongEnvironment, load_settings
 from chatbot.server.settings import Settings
 from chatbot.server.stores import open_key_store
@@ -75,6 +76,9 @@ async def _change_or_list(asked: argparse.Namespace, settings: Settings, store: 
             life = _life_seconds(asked, settings)
             _show(*await issuer.rotate(asked.id, overlap_seconds=asked.overlap, life_seconds=life))
             _say(f"{asked.id} ends within {asked.overlap / 3600:g} h")
+        case "limit":
+            record = await issuer.limit(asked.id, limits_of(asked))
+            _say(f"{record.id} of {record.tenant}: {_limits(record)}; replicas know within 10 s")
         case "revoke":
             record = await issuer.revoke(asked.id)
             _say(f"{record.id} of {record.tenant} is revoked; replicas refuse it within 10 s")
@@ -90,6 +94,7 @@ def _wish(asked: argparse.Namespace, settings: Settings) -> Wish:
         backends=frozenset(map(str, asked.backends)),
         networks=tuple(asked.networks),
         user=asked.user,
+        limits=limits_of(asked),
     )
     expires_at = time.time() + _life_seconds(asked, settings)
     return Wish(asked.tenant, expires_at, asked.label, rights, asked.not_before)
@@ -139,6 +144,11 @@ def _state(record: KeyRecord, now: float) -> str:
     if not record.is_valid_at(now):
         return "not yet"
     return "rotated" if record.replaced_by else "valid"
+
+
+def _limits(record: KeyRecord) -> str:
+    limits = {policy: record.rights.limits.of(policy) for policy in Policy}
+    return ", ".join(f"{policy} {limit}" for policy, limit in limits.items() if limit is not None) or "no limits"
 
 
 def _moment(unix_seconds: float | None) -> str:

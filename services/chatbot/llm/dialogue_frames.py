@@ -101,6 +101,7 @@ def surely_fits(request: GenerationRequest, context_tokens: int) -> bool:
 
 
 def _sampling_frame(sampling: Sampling, start: Start) -> SamplingFrame:
+    cuts = [cut for cut in (start.most_tokens, sampling.most_tokens) if cut is not None]
     return {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -114,7 +115,7 @@ def _sampling_frame(sampling: Sampling, start: Start) -> SamplingFrame:
         "max_tokens": sampling.max_tokens,
         "stop": list(sampling.stop),
         "grammar": sampling.grammar,
-        "most_tokens": start.most_tokens,
+        "most_tokens": min(cuts) if cuts else None,
     }
 
 

@@ -1,11 +1,11 @@
-"""Settings of who may call."""
+"""Settings of who may call, and how limits of keys are counted."""
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from chatbot.domain.access import Scope
-from chatbot.server.section import Section
+from chatbot.server.section import Section, check_time_zone
 
 
 class AuthSettings(Section):
@@ -48,3 +48,21 @@ class AuthSettings(Section):
 
     jwt_scopes: list[Scope] = [Scope.CHAT]
     """Scopes of a token that has no such claim, as a JSON list."""
+
+
+class LimitSettings(Section):
+    """How limits of keys are counted; the limits themselves are each key's (`chatbot-keys`)."""
+
+    sqlite_path: Path = Path("var/chatbot-limits.sqlite3")
+    """File of the counters, where `CHATBOT_HISTORY_STORE=sqlite`; else they are in MongoDB."""
+
+    time_zone: str = "UTC"
+    """IANA name of the time zone in whose midnight days and months of quotas begin."""
+
+    replicas: int = Field(1, ge=1, le=1000)
+    """Processes that serve the same keys: while the store is away each grants this part of every limit."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        return check_time_zone(name)

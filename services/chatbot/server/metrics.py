@@ -81,6 +81,20 @@ METRICS: tuple[Metric, ...] = (
         "Requests to what wants a key, by what was decided; anonymous: no keys are configured.",
         ("outcome",),
     ),
+    Metric(
+        "chatbot_limit_decisions_total",
+        _COUNTER,
+        "Requests of keys with limits: granted, granted by this replica alone (degraded), or refused by a limit.",
+        ("limit", "outcome"),
+    ),
+    Metric(
+        "chatbot_limit_store_seconds",
+        _HISTOGRAM,
+        "Time of a call of the store of limits, seconds.",
+        ("outcome",),
+        STEP_SECONDS,
+    ),
+    Metric("chatbot_limits_degraded", _GAUGE, "1 while the store of limits is away and each replica counts alone."),
     Metric("chatbot_unknown_fields_total", _COUNTER, "Fields of requests that were ignored because nobody knows them."),
     Metric("chatbot_generations_total", _COUNTER, "Generations that ended.", ("finish_reason",)),
     Metric(

@@ -7,14 +7,13 @@ Secrets come as files (`*_FILE`), so that they are in no environment and no proc
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from chatbot.server.auth_settings import AuthSettings
+from chatbot.server.auth_settings import AuthSettings, LimitSettings
 from chatbot.server.document_settings import DocumentSettings
-from chatbot.server.section import Section
+from chatbot.server.section import Section, check_time_zone
 from chatbot.server.web.settings import SearchSettings
 
 
@@ -219,11 +218,7 @@ class ToolSettings(Section):
     @field_validator("time_zone")
     @classmethod
     def _is_known(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (OSError, ValueError, LookupError):
-            raise ValueError("no time zone of that name; take one such as Asia/Seoul or UTC") from None
-        return name
+        return check_time_zone(name)
 
 
 class PromptSettings(Section):
@@ -259,6 +254,7 @@ class Settings(BaseSettings):
 
     http: HttpSettings = HttpSettings()
     auth: AuthSettings = AuthSettings()
+    limits: LimitSettings = LimitSettings()
     queue: QueueSettings = QueueSettings()
     generation: GenerationSettings = GenerationSettings()
     model: ModelSettings = ModelSettings()

@@ -1,6 +1,7 @@
 """Settings -> where conversations, keys and documents live: one file each on one machine, one database in a cluster."""
 
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from chatbot.adapters.history_bounds import HistoryBounds
 from chatbot.adapters.sqlite import SqliteConversations
@@ -8,10 +9,13 @@ from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.accounts.peppers import Peppers
 from chatbot.core.accounts.stored import StoredKeys
+from chatbot.core.limits.limiter import Limiter, LimiterPolicy
+from chatbot.core.limits.windows import Calendar
 from chatbot.core.retrieval.ingest import Ingestor, IngestPolicy
 from chatbot.core.retrieval.library import Library
 from chatbot.core.retrieval.search import Retriever
 from chatbot.domain.document_store import DocumentBounds
+from chatbot.domain.limits import AccountStore, LimitTelemetry
 from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck
 from chatbot.server.auth_settings import AuthSettings
 from chatbot.server.settings import Settings
@@ -60,6 +64,31 @@ def open_key_store(settings: Settings) -> KeyStore:
     from chatbot.adapters.keys.mongo import MongoKeys
 
     return MongoKeys.open(_mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
+
+
+def open_limiter(settings: Settings, telemetry: LimitTelemetry) -> Limiter:
+    """Limits of keys; their store is opened when the first key that has some is used.
+
+    Raises:
+        ValueError: As `open_accounts`.
+    """
+    policy = LimiterPolicy(Calendar(ZoneInfo(settings.limits.time_zone)), settings.limits.replicas)
+    return Limiter(open_accounts(settings), policy, telemetry)
+
+
+def open_accounts(settings: Settings) -> AccountStore:
+    """Where limits of keys are counted; it connects when it is first used.
+
+    Raises:
+        ValueError: The file with the connection string is missing or holds none.
+    """
+    if settings.history.store == "sqlite":
+        from chatbot.adapters.limits.sqlite import SqliteAccounts
+
+        return SqliteAccounts(settings.limits.sqlite_path)
+    from chatbot.adapters.limits.mongo import MongoAccounts
+
+    return MongoAccounts.open(_mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
 
 
 def _open_tokens(auth: AuthSettings) -> TokenCheck | None:

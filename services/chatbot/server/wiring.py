@@ -20,6 +20,7 @@ from chatbot.core.agent.opening import TOOL_NAMES, Agent, built_in
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
 from chatbot.core.history import History
+from chatbot.core.limits.limiter import Limiter
 from chatbot.core.performance import Statistics
 from chatbot.core.prompt import PromptTemplates
 from chatbot.domain.generation import Backend, Sampling
@@ -34,7 +35,7 @@ from chatbot.server.observe.machine_facts import MachineFacts, read_machine
 from chatbot.server.observe.telemetry import Meters, Unqueued
 from chatbot.server.serving.gate import Gate
 from chatbot.server.settings import Settings
-from chatbot.server.stores import Documents, open_documents, open_keys, open_store
+from chatbot.server.stores import Documents, open_documents, open_keys, open_limiter, open_store
 from chatbot.server.web.opening import open_web
 
 ModelSource = FixedModel | FollowedModel
@@ -68,6 +69,7 @@ class Shared:
     meters: Meters
     gate: Gate
     keys: KeyCheck
+    limiter: Limiter
     store: ConversationStore
     engine: Engine
     remote: tuple[TextGenerator, Admission] | None
@@ -86,6 +88,8 @@ def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
     """
     meters = Meters([profile.name for profile in profiles])
     engine = open_engine(settings, profiles[0].name, meters)
+    limiter = open_limiter(settings, meters)
+    meters.watch_limits(lambda: limiter.is_degraded)
     for profile in profiles:
         meters.watch_line(profile.name, lambda name=profile.name: engine.admission.line(name))  # type: ignore[misc]
     meters.watch_engine([profile.name for profile in profiles], engine.reading)
@@ -94,6 +98,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
         meters=meters,
         gate=Gate(engine.host.ready, lame_duck_seconds=settings.http.lame_duck_seconds),
         keys=open_keys(settings),
+        limiter=limiter,
         store=open_store(settings),
         engine=engine,
         remote=open_remote(settings, meters),
@@ -185,6 +190,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         generation_seconds=settings.generation.timeout_seconds,
         sampling=sampling,
         may_fall_back=settings.fallback.enabled,
+        limiter=shared.limiter,
     )
     routes = _routes(profile, shared)
     refuses = settings.history.when_down == "refuse"
@@ -197,6 +203,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         generators={backend: route.generator for backend, route in routes.items()},
         gate=shared.gate,
         keys=shared.keys,
+        limiter=shared.limiter,
         telemetry=shared.meters,
         limits=_limits(settings),
         sampling=sampling,
@@ -215,17 +222,18 @@ async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
     following = asyncio.create_task(source.follow(shared.engine.host))
     draining = asyncio.create_task(_drain(shared))
     keys = asyncio.create_task(shared.keys.follow())
+    limits = asyncio.create_task(shared.limiter.follow())
     reading = asyncio.create_task(shared.documents.ingestor.run() if shared.documents else asyncio.sleep(0))
     try:
         yield
     finally:
-        for task in (following, draining, keys, reading):
+        for task in (following, draining, keys, limits, reading):
             task.cancel()
-        await asyncio.gather(following, draining, keys, reading, return_exceptions=True)
+        await asyncio.gather(following, draining, keys, limits, reading, return_exceptions=True)
         await shared.engine.host.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
-                await asyncio.gather(shared.store.close(), shared.keys.close())
+                await asyncio.gather(shared.store.close(), shared.keys.close(), shared.limiter.close())
                 if shared.documents is not None:
                     await shared.documents.library.store.close()
 

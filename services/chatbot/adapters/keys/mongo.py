@@ -19,6 +19,7 @@ from chatbot.adapters.history_bounds import CALL_SECONDS
 from chatbot.adapters.mongo_client import Client, Driver, close_client, explain, open_client
 from chatbot.domain.access import KeyRecord, Rights
 from chatbot.domain.errors import StoreUnavailable
+from chatbot.domain.limits import Limits
 
 COLLECTION = "keys"
 VERSIONS = "key_set"
@@ -75,16 +76,11 @@ class MongoKeys:
     async def change(self, record: KeyRecord) -> None:
         """See `KeyStore`."""
         document = _to_document(record)
+        await self._set(record.id, {name: document[name] for name in _CHANGING})
 
-        async def update() -> None:
-            done = await self._keys.update_one(
-                {"_id": record.id}, {"$set": {name: document[name] for name in _CHANGING}}
-            )
-            if not done.matched_count:
-                raise KeyError(record.id)
-            await self._raise_version()
-
-        await self._call(update)
+    async def limit(self, key_id: str, limits: Limits) -> None:
+        """See `KeyStore`."""
+        await self._set(key_id, {"rights.limits": limits.fields()})
 
     async def mark_used(self, at: Mapping[str, float]) -> None:
         """See `KeyStore`."""
@@ -104,6 +100,15 @@ class MongoKeys:
     async def close(self) -> None:
         """See `KeyStore`."""
         await close_client(self._client)
+
+    async def _set(self, key_id: str, values: Mapping[str, Any]) -> None:
+        async def update() -> None:
+            done = await self._keys.update_one({"_id": key_id}, {"$set": values})
+            if not done.matched_count:
+                raise KeyError(key_id)
+            await self._raise_version()
+
+        await self._call(update)
 
     async def _write(self, updates: list[UpdateOne]) -> None:
         for first in range(0, len(updates), _CHUNK):

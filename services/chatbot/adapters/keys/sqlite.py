@@ -10,6 +10,7 @@ from pathlib import Path
 from chatbot.adapters.history_bounds import CALL_SECONDS
 from chatbot.adapters.sqlite_file import Layout, SqliteFile, connect, transaction
 from chatbot.domain.access import KeyRecord, Rights
+from chatbot.domain.limits import Limits
 
 LAYOUT = Layout(
     application_id=0x43684B79,
@@ -61,6 +62,10 @@ class SqliteKeys:
         """See `KeyStore`."""
         await self._file.call(lambda connection: _change(connection, record))
 
+    async def limit(self, key_id: str, limits: Limits) -> None:
+        """See `KeyStore`."""
+        await self._file.call(lambda connection: _limit(connection, key_id, limits))
+
     async def mark_used(self, at: Mapping[str, float]) -> None:
         """See `KeyStore`."""
         rows = [(seconds, key_id, seconds) for key_id, seconds in at.items()]
@@ -111,7 +116,7 @@ def _add(connection: sqlite3.Connection, record: KeyRecord) -> None:
         done = connection.execute(
             "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row
         )
-        _raise_version(connection, done.rowcount, record)
+        _raise_version(connection, done.rowcount, record.id)
 
 
 def _change(connection: sqlite3.Connection, record: KeyRecord) -> None:
@@ -120,12 +125,21 @@ def _change(connection: sqlite3.Connection, record: KeyRecord) -> None:
             "UPDATE keys SET expires_at = ?, is_disabled = ?, replaced_by = ? WHERE id = ?",
             (record.expires_at, record.is_disabled, record.replaced_by, record.id),
         )
-        _raise_version(connection, done.rowcount, record)
+        _raise_version(connection, done.rowcount, record.id)
 
 
-def _raise_version(connection: sqlite3.Connection, changed: int, record: KeyRecord) -> None:
+def _limit(connection: sqlite3.Connection, key_id: str, limits: Limits) -> None:
+    with transaction(connection):
+        done = connection.execute(
+            "UPDATE keys SET rights = json_set(rights, '$.limits', json(?)) WHERE id = ?",
+            (json.dumps(limits.fields()), key_id),
+        )
+        _raise_version(connection, done.rowcount, key_id)
+
+
+def _raise_version(connection: sqlite3.Connection, changed: int, key_id: str) -> None:
     if not changed:
-        raise KeyError(record.id)
+        raise KeyError(key_id)
     connection.execute("UPDATE key_set SET version = version + 1")
 
 

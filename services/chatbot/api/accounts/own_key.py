@@ -6,14 +6,27 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from chatbot.api.accounts.users import limits_of
+from chatbot.api.service import parts_of
 from chatbot.api.wire.context import context_of
 from chatbot.domain.access import KeyRecord
+from chatbot.domain.limits import NO_QUOTA, Standing
 
 router = APIRouter(tags=["operations"])
 
 
+class LimitView(BaseModel):
+    """One limit of a key. `resets_in` is seconds until there is more, or until the window is new."""
+
+    policy: str
+    quota: int
+    used: int
+    remaining: int
+    resets_in: float
+
+
 class KeyView(BaseModel):
-    """A key, never the key itself. Empty lists of services, backends and networks stand for all."""
+    """A key, never the key itself. Empty lists of services, backends and networks stand for all, of limits for none."""
 
     id: str | None
     tenant: str
@@ -23,6 +36,7 @@ class KeyView(BaseModel):
     backends: list[str]
     networks: list[str]
     user: str | None
+    limits: list[LimitView]
     not_before: datetime | None
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -33,6 +47,8 @@ async def own_key(request: Request) -> Response:
     """What the key of this request is and may. `id` is null where no keys are asked for."""
     principal = context_of(request.scope).principal
     key = principal.key or KeyRecord("", "", b"")
+    limiter, limits = parts_of(request).limiter, limits_of(principal)
+    quota = await limiter.quota(limits) if limiter is not None else NO_QUOTA
     view = KeyView(
         id=principal.key_id or None,
         tenant=principal.tenant,
@@ -40,9 +56,19 @@ async def own_key(request: Request) -> Response:
         not_before=_moment(key.not_before or None),
         expires_at=_moment(key.expires_at),
         last_used_at=_moment(key.last_used_at),
-        **principal.rights.fields(),
+        **principal.rights.fields() | {"limits": [_limit(standing) for standing in quota.standings]},
     )
     return Response(view.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _limit(standing: Standing) -> LimitView:
+    return LimitView(
+        policy=str(standing.policy),
+        quota=standing.quota,
+        used=standing.used,
+        remaining=standing.remaining,
+        resets_in=round(standing.resets_seconds, 1),
+    )
 
 
 def _moment(unix_seconds: float | None) -> datetime | None:

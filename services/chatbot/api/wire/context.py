@@ -9,6 +9,7 @@ from starlette.types import Scope
 
 from chatbot.domain.access import ANYBODY, Principal
 from chatbot.domain.generation import Backend
+from chatbot.domain.limits import NO_QUOTA, Quota
 
 _KEY = "chatbot.context"
 Outcome = Literal["ok", "error", "client_gone"]
@@ -27,6 +28,7 @@ class RequestContext:
         backend: Which backend answers, for the header `X-Backend`.
         principal: Whose key the request has; nobody's until it was checked.
         pseudonym: Of the user, for the log; "" where he is not known, or there is nothing to make it with.
+        quota: What is left of the key's limits, for the headers.
         outcome: How the body ended, also after a 200; None: by the status.
     """
 
@@ -38,6 +40,7 @@ class RequestContext:
     backend: Backend = Backend.LLAMA
     principal: Principal = ANYBODY
     pseudonym: str = ""
+    quota: Quota = NO_QUOTA
     outcome: Outcome | None = None
 
 

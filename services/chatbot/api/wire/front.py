@@ -21,6 +21,7 @@ from chatbot.api.service import Gate, HttpTelemetry
 from chatbot.api.texts import choose_language
 from chatbot.api.wire.context import RequestContext, put_context
 from chatbot.api.wire.departure import ClientGone
+from chatbot.api.wire.rate_headers import rate_headers
 from chatbot.domain.errors import Draining
 
 _ACCESS = logging.getLogger("chatbot.access")
@@ -119,6 +120,8 @@ class _Exchange:
             headers["X-Request-ID"] = self._context.request_id
             headers["X-Backend"] = str(self._context.backend)
             headers.setdefault("X-Content-Type-Options", "nosniff")
+            for name, value in rate_headers(self._context.quota, v1=is_v1(self._scope)):
+                headers[name] = value
             if self._gate.is_draining:
                 headers["Connection"] = "close"
         await self._raw_send(message)

@@ -21,7 +21,7 @@ from chatbot.api.wire.departure import ClientGone, until_departure
 from chatbot.core.answer import Answer
 from chatbot.core.performance import Statistics
 from chatbot.core.question import AnswerEvent, Done, Queued
-from chatbot.domain.errors import ChatError
+from chatbot.domain.errors import ChatError, RateLimited
 
 _LOG = logging.getLogger(__name__)
 ABORT_EXTENSION = "chatbot.abort"
@@ -90,7 +90,7 @@ class AnswerResponse(Response):
         try:
             async with until_departure(receive):
                 answer = await self._opening()
-                context.backend = answer.backend
+                context.backend, context.quota = answer.backend, answer.quota
                 if self._shape.is_stream:
                     await self._send_stream(answer, context, scope, send)
                 else:
@@ -98,8 +98,10 @@ class AnswerResponse(Response):
                     context.outcome = "ok"
         except ClientGone:
             return  # nobody is left to tell
-        except Exception:
+        except Exception as exc:
             context.outcome = None  # by the status that the error gets
+            if isinstance(exc, RateLimited):
+                context.quota = exc.quota
             raise
         finally:
             if answer is not None:

@@ -8,6 +8,7 @@ from typing import Final
 from chatbot.core.accounts.key_text import KeyText, mint
 from chatbot.core.accounts.peppers import Peppers
 from chatbot.domain.access import KeyRecord, Rights
+from chatbot.domain.limits import Limits
 from chatbot.domain.ports import KeyStore
 
 DAY_SECONDS: Final = 86_400.0
@@ -66,9 +67,24 @@ class Issuer:
         old, now = await self._find(key_id), self._now()
         if old.is_disabled or old.replaced_by:
             raise NoSuchKey(key_id)
-        record, key = await self.create(Wish(old.tenant, now + life_seconds, old.label, old.rights, old.not_before))
+        # The counters go on: a rotation refills nothing.
+        limits = old.rights.limits
+        rights = replace(old.rights, limits=replace(limits, account=limits.account or old.id) if limits else limits)
+        record, key = await self.create(Wish(old.tenant, now + life_seconds, old.label, rights, old.not_before))
         await self._store.change(replace(old.until(now + overlap_seconds), replaced_by=record.id))
         return record, key
+
+    async def limit(self, key_id: str, limits: Limits) -> KeyRecord:
+        """Give a key other limits; what was used stays used, also by the keys that it was rotated from.
+
+        Raises:
+            NoSuchKey: There is none of that id.
+            StoreUnavailable: As above.
+        """
+        old = await self._find(key_id)
+        limits = replace(limits, account=old.rights.limits.account)
+        await self._store.limit(key_id, limits)
+        return replace(old, rights=replace(old.rights, limits=limits))
 
     async def revoke(self, key_id: str) -> KeyRecord:
         """End a key for good, on all replicas within seconds. Idempotent.

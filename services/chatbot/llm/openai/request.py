@@ -53,7 +53,7 @@ class Dialect:
         wanted: dict[str, object] = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "max_tokens": DEFAULT_MAX_TOKENS if sampling.max_tokens is None else sampling.max_tokens,
+            "max_tokens": _most_tokens(sampling),
             "presence_penalty": sampling.presence_penalty or None,
             "frequency_penalty": sampling.frequency_penalty or None,
             "seed": sampling.seed,
@@ -67,6 +67,11 @@ class Dialect:
             if name in self.refused and successor not in self.refused:
                 taken[successor] = wanted[name]
         return taken
+
+
+def _most_tokens(sampling: Sampling) -> int:
+    wanted = DEFAULT_MAX_TOKENS if sampling.max_tokens is None else sampling.max_tokens
+    return wanted if sampling.most_tokens is None else min(wanted, sampling.most_tokens)
 
 
 def _format(wanted: AnswerFormat | None) -> dict[str, object] | None:

@@ -18,6 +18,7 @@ from chatbot.core.agent.opening import TOOL_NAMES
 from chatbot.core.agent.toolbox import NOT_RUN, UNKNOWN_TOOL, Outcome
 from chatbot.core.tools.web_search import WebSearchTool
 from chatbot.domain.generation import FinishReason
+from chatbot.domain.limits import Policy
 from chatbot.domain.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
 from chatbot.server.metrics import AUTH_OUTCOMES, METRICS, QUEUE_OUTCOMES, Kind, Metric
 from chatbot.server.observe.engine_metrics import ENGINE_METRICS, EngineCollector, EngineSource
@@ -64,13 +65,15 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_tool_seconds": _TOOLS,
     "chatbot_web_pages_total": PAGE_OUTCOMES,
     "chatbot_agent_stopped_total": STOP_REASONS,
+    "chatbot_limit_store_seconds": ("ok", "unavailable"),
 }
 
 
 class Meters:
     """All metrics of one process, in a registry of their own.
 
-    Implements `Telemetry`, `HttpTelemetry`, `ToolTelemetry` and `WebTelemetry`.
+    Implements `Telemetry`, `HttpTelemetry`, `ToolTelemetry`, `WebTelemetry` and
+    `LimitTelemetry`.
     """
 
     def __init__(self, services: Iterable[str]) -> None:
@@ -103,6 +106,13 @@ class Meters:
             if isinstance(gauge, Gauge):
                 gauge.labels(service=service).set_function(read)
 
+    def watch_limits(self, is_degraded: Callable[[], bool]) -> None:
+        """Let the gauge of the limits read them."""
+        gauge = self._of["chatbot_limits_degraded"]
+        for service in self._services:
+            if isinstance(gauge, Gauge):
+                gauge.labels(service=service).set_function(is_degraded)
+
     def watch_engine(self, services: Sequence[str], engine: EngineSource) -> None:
         """Let the engine's metrics and the served model be read when somebody scrapes."""
         self.registry.register(EngineCollector(services, engine))
@@ -125,6 +135,15 @@ class Meters:
     def unknown_fields(self, service: str, count: int) -> None:
         """See `HttpTelemetry`."""
         self._count("chatbot_unknown_fields_total", count, service=service)
+
+    def limit_decided(self, service: str, limit: str, outcome: str) -> None:
+        """See `LimitTelemetry`."""
+        self._count("chatbot_limit_decisions_total", 1, service=service, limit=limit, outcome=outcome)
+
+    def limit_store_called(self, outcome: str, seconds: float) -> None:
+        """See `LimitTelemetry`; the store is shared by all services of the process."""
+        for service in self._services:
+            self._observe("chatbot_limit_store_seconds", seconds, service=service, outcome=outcome)
 
     def queue_left(self, service: str, outcome: str, wait_seconds: float) -> None:
         """See `Telemetry`."""
@@ -239,6 +258,8 @@ def _label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
         return product(STORE_OPERATIONS, STORE_OUTCOMES)
     if metric.name == "chatbot_search_requests_total":
         return product(PROVIDERS, SEARCH_OUTCOMES)
+    if metric.name == "chatbot_limit_decisions_total":
+        return [("all", "granted"), ("all", "degraded"), *product(map(str, Policy), ("refused",))]
     if metric.name == "chatbot_tool_calls_total":
         return [*product(_TOOLS, _OUR_OUTCOMES), *product((UNKNOWN_TOOL,), map(str, _NOBODYS_OUTCOMES))]
     return product(*(_LABELS[metric.name] for _ in metric.labels))

@@ -1,0 +1,1 @@
+"""Where accounts of limits are counted: one file, or one collection."""

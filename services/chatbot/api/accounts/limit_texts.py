@@ -1,0 +1,53 @@
+"""Texts about limits of keys: Korean, English, Japanese."""
+
+from typing import Final
+
+from chatbot.api.problem_texts import Texts
+
+LIMIT_TEXTS: Final[dict[str, Texts]] = {
+    "title.rate_limited": (
+        "이 키의 분당 한도에 도달했습니다",
+        "The key's limit a minute is reached",
+        "このキーの1分あたりの上限に達しました",
+    ),
+    "detail.rate_limited": (
+        "이 API 키의 한도({limit})에 도달했습니다. {wait} 뒤에 다시 시도해 주세요.",
+        "This API key has reached its limit of {limit}. Try again in {wait}.",
+        "このAPIキーの上限（{limit}）に達しました。{wait}後にもう一度お試しください。",
+    ),
+    "title.insufficient_quota": (
+        "이 키의 할당량을 다 썼습니다",
+        "The key's quota is spent",
+        "このキーの割り当てを使い切りました",
+    ),
+    "detail.insufficient_quota": (
+        "이 API 키의 할당량({limit})을 다 썼습니다. {wait} 뒤에 다시 쓸 수 있습니다. 부족하면 운영자에게 알려 주세요.",
+        "This API key has spent its quota of {limit}. It is new in {wait}. Ask the operator if you need more.",
+        "このAPIキーの割り当て（{limit}）を使い切りました。{wait}後にまた使えます。追加は運用者にご相談ください。",
+    ),
+    "problem.above_limit": (
+        "이 요청 하나가 최대 {tokens} 토큰이라 API 키의 한도 {maximum}을 넘습니다. 줄여 주세요.",
+        "this one request may need {tokens} tokens, and the API key's limit is {maximum}; shorten it.",
+        "このリクエスト1つで最大{tokens}トークンとなり、APIキーの上限{maximum}を超えます。短くしてください。",
+    ),
+    "limit.requests-minute": ("분당 요청 수", "requests a minute", "1分あたりのリクエスト数"),
+    "limit.tokens-minute": ("분당 토큰 수", "tokens a minute", "1分あたりのトークン数"),
+    "limit.tokens-day": ("하루 토큰 수", "tokens a day", "1日のトークン数"),
+    "limit.tokens-month": ("한 달 토큰 수", "tokens a month", "1か月のトークン数"),
+}
+_UNITS: Final = {
+    "ko": ("일", "시간", "분", "초"),
+    "en": ("d", "h", "min", "s"),
+    "ja": ("日", "時間", "分", "秒"),
+}
+_SECONDS: Final = (86_400, 3600, 60, 1)
+
+
+def duration(seconds: int, language: str) -> str:
+    """A time for people: its two greatest parts that are not 0."""
+    parts = []
+    for size, unit in zip(_SECONDS, _UNITS[language], strict=True):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {unit}" if language == "en" else f"{count}{unit}")
+    return " ".join(parts[:2])

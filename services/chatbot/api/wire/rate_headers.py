@@ -1,0 +1,52 @@
+"""What is left of a key's limits, as headers: the IETF's fields, and under `/v1` those that clients of OpenAI's read.
+
+`RateLimit-Policy` and `RateLimit` follow draft-ietf-httpapi-ratelimit-headers-10; it knows no unit for tokens, so those
+policies name theirs in a parameter of our own.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from chatbot.domain.limits import Policy, Quota, Standing
+
+DEGRADED_HEADER: Final = "X-Chatbot-Degraded"
+_UNIT: Final = ';chatbot-unit="tokens"'
+_OPENAI: Final = {
+    "requests": (Policy.REQUESTS_MINUTE,),
+    "tokens": (Policy.TOKENS_MINUTE, Policy.TOKENS_DAY, Policy.TOKENS_MONTH),
+}
+
+
+def rate_headers(quota: Quota, *, v1: bool) -> Iterator[tuple[str, str]]:
+    """The headers of an answer or a refusal; none for a key without limits."""
+    if quota.is_degraded:
+        yield DEGRADED_HEADER, "limits"
+    if not quota.standings:
+        return
+    yield "RateLimit-Policy", ", ".join(map(_policy, quota.standings))
+    yield "RateLimit", ", ".join(f'"{one.policy}";r={one.remaining};t={_whole(one)}' for one in quota.standings)
+    if v1:
+        for unit, policies in _OPENAI.items():
+            found = [one for policy in policies for one in quota.standings if one.policy is policy]
+            if found:  # the one that ends first in the order of their windows
+                yield f"x-ratelimit-limit-{unit}", str(found[0].quota)
+                yield f"x-ratelimit-remaining-{unit}", str(found[0].remaining)
+                yield f"x-ratelimit-reset-{unit}", _go_duration(_whole(found[0]))
+
+
+def _policy(one: Standing) -> str:
+    unit = "" if one.policy is Policy.REQUESTS_MINUTE else _UNIT
+    return f'"{one.policy}";q={one.quota};w={one.window_seconds}{unit}'
+
+
+def _whole(one: Standing) -> int:
+    return math.ceil(one.resets_seconds)
+
+
+def _go_duration(seconds: int) -> str:
+    """As OpenAI writes it: `12s`, `6m0s`, `8h26m52s`."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{head}{rest}s"

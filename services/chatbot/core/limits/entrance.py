@@ -1,0 +1,39 @@
+"""The limits as a service's answers meet them; for a key without limits there is nothing to do."""
+
+from collections.abc import Mapping
+
+from chatbot.core.limits.hold import NO_HOLD, Hold
+from chatbot.core.limits.limiter import Limiter, Wanted
+from chatbot.domain.chat import Caller
+from chatbot.domain.generation import GenerationRequest
+from chatbot.domain.ports import TextGenerator
+
+
+class Entrance:
+    """What stands before the waiting line of one service.
+
+    Args:
+        limiter: None where nobody has limits.
+        seconds: Longest time of an answer, line and generation together.
+    """
+
+    def __init__(self, service: str, limiter: Limiter | None, seconds: float) -> None:
+        self._service = service
+        self._limiter = limiter
+        self._seconds = seconds
+
+    def check(self, caller: Caller) -> None:
+        """Repeat a refusal of a moment ago. Raises as `Limiter.check`."""
+        if self._limiter is not None and caller.limits:
+            self._limiter.check(self._service, caller.limits)
+
+    async def reserve(
+        self, caller: Caller, request: GenerationRequest, generator: TextGenerator, field_names: Mapping[str, str]
+    ) -> Hold:
+        """Reserve a request and its tokens; whoever called finishes the hold. Raises as `Limiter.reserve`."""
+        if self._limiter is None or not caller.limits:
+            return NO_HOLD
+        model = generator.model()
+        context_tokens = model.context_tokens if model else 0
+        wanted = Wanted(self._service, generator.backend, request, context_tokens, field_names, self._seconds)
+        return await self._limiter.reserve(caller, wanted)

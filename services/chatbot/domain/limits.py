@@ -1,0 +1,146 @@
+"""How much a key may ask: its limits, what is left of them, and the port of the store that counts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, Final, Protocol, Self, TypeVar
+
+T = TypeVar("T")
+State = dict[str, Any]
+"""One account as plain values that are JSON: what stores keep, and what only the core understands."""
+
+Change = Callable[[State | None], tuple[State | None, T]]
+"""From the state of an account, None where there is none, to its new state, None where nothing changes, and a result.
+
+Without side effects: a store may call it again where somebody else was faster.
+"""
+
+MOST: Final = 10**12
+"""Greatest value of a limit."""
+
+
+class Policy(StrEnum):
+    """Limits by the names that answers have, in the order in which they are told."""
+
+    REQUESTS_MINUTE = "requests-minute"
+    TOKENS_MINUTE = "tokens-minute"
+    TOKENS_DAY = "tokens-day"
+    TOKENS_MONTH = "tokens-month"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one key; None: there is none. Tokens are those of prompts and answers together.
+
+    Attributes:
+        burst: Requests that may come at once; None: as many as a minute may have.
+        account: What the counters belong to: the first key of a rotation; "" is the key itself.
+    """
+
+    requests_per_minute: int | None = None
+    burst: int | None = None
+    tokens_per_minute: int | None = None
+    tokens_per_day: int | None = None
+    tokens_per_month: int | None = None
+    account: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether anything is limited."""
+        return any(self.of(policy) is not None for policy in Policy)
+
+    def of(self, policy: Policy) -> int | None:
+        """One of the limits."""
+        return {
+            Policy.REQUESTS_MINUTE: self.requests_per_minute,
+            Policy.TOKENS_MINUTE: self.tokens_per_minute,
+            Policy.TOKENS_DAY: self.tokens_per_day,
+            Policy.TOKENS_MONTH: self.tokens_per_month,
+        }[policy]
+
+    def fields(self) -> dict[str, int | str]:
+        """Those that are set, as plain values."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in found.items() if value not in (None, "")}
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> Self:
+        """From plain values. One that this version does not know is refused: a typing error must not lift a limit.
+
+        Raises:
+            TypeError, ValueError: They are not what `fields` makes.
+        """
+        limits = cls(**given)
+        for name, value in limits.fields().items():
+            is_right = isinstance(value, str) if name == "account" else type(value) is int and 1 <= value <= MOST
+            if not is_right:
+                raise ValueError(f"{name}: a whole number from 1 to {MOST}")
+        if limits.burst is not None and limits.requests_per_minute is None:
+            raise ValueError("burst: needs requests_per_minute")
+        return limits
+
+    def share(self, parts: int) -> "Limits":
+        """What one of so many equal parts may, at least 1 of everything that is limited."""
+        return Limits(
+            **{name: max(1, value // parts) for name, value in self.fields().items() if isinstance(value, int)},
+            account=self.account,
+        )
+
+
+NO_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is left of one limit.
+
+    Attributes:
+        quota: The limit.
+        window_seconds: That it is counted over; a month is told as 30 days.
+        used: Of the window, or not come back yet.
+        remaining: May be asked for now; never below 0.
+        resets_seconds: Until there is more: until the next request or token comes back, or the window is over.
+    """
+
+    policy: Policy
+    quota: int
+    window_seconds: int
+    used: int
+    remaining: int
+    resets_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What an answer tells of its key's limits; `is_degraded`: counted by one replica alone, the store is away."""
+
+    standings: tuple[Standing, ...] = ()
+    is_degraded: bool = False
+
+
+NO_QUOTA: Final = Quota()
+
+
+class AccountStore(Protocol):
+    """Where accounts are counted."""
+
+    async def update(self, account: str, change: Change[T]) -> T:
+        """Change one account as one atomic step.
+
+        Where the answer gets lost the change may have happened: changes are made so that a second time does no harm.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+
+    async def close(self) -> None:
+        """Give back connections and files."""
+
+
+class LimitTelemetry(Protocol):
+    """What the limits did, for whoever counts it."""
+
+    def limit_decided(self, service: str, limit: str, outcome: str) -> None:
+        """A request was granted (limit "all") or refused by one limit."""
+
+    def limit_store_called(self, outcome: str, seconds: float) -> None:
+        """A call of the store ended with `ok` or `unavailable`."""

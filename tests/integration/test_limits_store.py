@@ -1,0 +1,199 @@
+"""One suite for every store of limits: SQLite, MongoDB by motor, MongoDB by PyMongo's asyncio client."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from chatbot.core.limits.account import Ask, Granted, Refused
+from chatbot.core.limits.ledger import Ledger
+from chatbot.core.limits.windows import Calendar
+from chatbot.domain.errors import StoreUnavailable
+from chatbot.domain.limits import AccountStore, Limits, Policy, State
+from parts.limit_racer import LIMITS, NOON, PROMPT_TOKENS, open_accounts
+from parts.mongo_server import mongo_url, running_server, scratch_database
+from parts.store_place import KINDS, StorePlace
+
+RACERS = 4
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with mongo_url() as url:
+        yield url
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
+    if request.param == "sqlite":
+        yield StorePlace("sqlite", str(tmp_path / "deep" / "limits.sqlite3"))
+        return
+    url = request.getfixturevalue("url")
+    with scratch_database(url) as database:
+        yield StorePlace(request.param, url, database)
+
+
+@pytest.fixture
+async def store(place: StorePlace) -> AsyncIterator[AccountStore]:
+    store = open_accounts(place)
+    yield store
+    await store.close()
+
+
+def plus(amount: int) -> Callable[[State | None], tuple[State | None, int]]:
+    def change(state: State | None) -> tuple[State | None, int]:
+        number = (state or {"number": 0})["number"] + amount
+        return {"number": number, "text": "한 '\"\\ \x00"}, number
+
+    return change
+
+
+async def test_an_account_is_what_was_last_made_of_it(store: AccountStore) -> None:
+    assert await store.update("a", lambda state: (None, state)) is None
+    assert [await store.update("a", plus(1)) for _ in range(3)] == [1, 2, 3]
+    assert await store.update("a", lambda state: (None, state)) == {"number": 3, "text": "한 '\"\\ \x00"}
+    assert await store.update("b", lambda state: (None, state)) is None
+
+
+@pytest.mark.parametrize("name", ["", "' OR 1=1 --", '{"$gt": ""}', "$where", "a.b", "x" * 500, "사용자"])
+async def test_hostile_names_are_only_text(store: AccountStore, name: str) -> None:
+    assert await store.update(name, plus(2)) == 2
+    assert await store.update("other", lambda state: (None, state)) is None
+
+
+async def test_changes_at_once_are_all_made_and_each_sees_the_one_before(place: StorePlace) -> None:
+    stores = [open_accounts(place) for _ in range(3)]
+
+    results = await asyncio.gather(*(stores[number % 3].update("a", plus(1)) for number in range(150)))
+
+    assert sorted(results) == list(range(1, 151))
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_a_change_that_fails_changes_nothing_and_hurts_nobody_else(store: AccountStore) -> None:
+    def broken(state: State | None) -> tuple[State | None, None]:
+        raise ZeroDivisionError
+
+    await store.update("a", plus(1))
+    with pytest.raises(ZeroDivisionError):
+        await store.update("a", broken)
+
+    assert await store.update("a", plus(1)) == 2
+
+
+async def test_whoever_leaves_takes_nobody_with_him(store: AccountStore) -> None:
+    waiting = [asyncio.create_task(store.update("a", plus(1))) for _ in range(20)]
+    await asyncio.sleep(0)
+    for task in waiting[::2]:
+        task.cancel()
+
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert all(isinstance(result, int) for result in results[1::2])
+    assert await store.update("a", plus(0)) <= 20
+
+
+async def test_four_processes_that_race_never_pass_a_strict_limit(
+    place: StorePlace, scale: Callable[[int, int], int], figures: Callable[..., None]
+) -> None:
+    each = scale(100, 300)
+    racers = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "parts.limit_racer", place.to_text(), str(each)),
+            cwd=TESTS,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        for _ in range(RACERS)
+    ]
+    told = await asyncio.gather(*(racer.communicate(b"go\n") for racer in racers))
+
+    got = [json.loads(out) for out, _ in told]
+    reserved = sum(tokens + PROMPT_TOKENS for tokens in sum(got, []))
+    assert [racer.returncode for racer in racers] == [0] * RACERS
+    ledger = Ledger(open_accounts(place), Calendar(), now=lambda: NOON)
+    quota = await ledger.quota(LIMITS)
+    used = {one.policy: one.used for one in quota.standings}[Policy.TOKENS_DAY]
+    await ledger.close()
+    assert used == reserved <= 5000, "each knows what it got, and nobody got the same twice"
+    assert 5000 - reserved < PROMPT_TOKENS + 16, "and what there is is given out"
+    figures(place=place.kind, asked=RACERS * each, granted=sum(map(len, got)), tokens=reserved, of=5000)
+
+
+async def test_a_process_killed_between_reserve_and_settle_leaks_nothing(place: StorePlace) -> None:
+    racer = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", KILLED, place.to_text()), cwd=TESTS, stdout=asyncio.subprocess.PIPE
+    )
+    await racer.communicate()
+    assert racer.returncode == -signal.SIGKILL
+
+    def at(seconds: float) -> Ledger:
+        return Ledger(store, Calendar(), now=lambda: NOON + seconds)
+
+    store = open_accounts(place)
+    ask = Ask("next", 100, 100, NOON + 900)
+    assert isinstance((await at(599).reserve(LIMITS, ask))[0], Refused)
+    assert (await at(601).reserve(LIMITS, ask))[0] == Granted(100)
+    await store.close()
+
+
+KILLED = f"""
+import asyncio, os, sys
+from chatbot.core.limits.account import Ask
+from chatbot.core.limits.ledger import Ledger
+from chatbot.core.limits.windows import Calendar
+from parts.limit_racer import LIMITS, NOON, open_accounts
+from parts.store_place import StorePlace
+
+async def main():
+    ledger = Ledger(open_accounts(StorePlace.from_text(sys.argv[1])), Calendar(), now=lambda: NOON)
+    await ledger.reserve(LIMITS, Ask("held", 1000, 4000, NOON + 600))
+    os.kill(os.getpid(), {int(signal.SIGKILL)})
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("driver", ["motor", "pymongo"])
+async def test_a_server_that_hangs_is_told_and_comes_back(driver: str) -> None:
+    with running_server() as server:
+        store = open_accounts(StorePlace(driver, server.url, "chatbot"))
+        assert await store.update("a", plus(1)) == 1
+        server.suspend()
+        try:
+            with pytest.raises(StoreUnavailable, match="MongoDB"):
+                async with asyncio.timeout(30):
+                    await store.update("a", plus(1))
+        finally:
+            server.resume()
+        assert await store.update("a", plus(0)) in (1, 2)  # what was sent before it hung may have been done
+        await store.close()
+
+
+async def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "limits").write_bytes(b"not a database, for certain" * 99)
+    store = open_accounts(StorePlace("sqlite", str(tmp_path / "limits")))
+
+    with pytest.raises(StoreUnavailable, match="CHATBOT_LIMITS_SQLITE_PATH"):
+        await store.update("a", plus(1))
+    await store.close()
+    assert (tmp_path / "limits").read_bytes().startswith(b"not a database")
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    async def make() -> None:
+        store = open_accounts(StorePlace("sqlite", str(tmp_path / "limits")))
+        await store.update("a", plus(1))
+        await store.close()
+
+    asyncio.run(make())
+    assert os.stat(tmp_path / "limits").st_mode & 0o077 == 0
+
+
+def test_limits_of_the_race_are_those_of_a_key() -> None:
+    assert Limits.parse(LIMITS.fields()) == LIMITS
