@@ -14,7 +14,9 @@ import yaml
 from parts.helm import CHARTS, CHOSEN, Helm, of_kind
 
 PORTS = (53, 80, 443, 5432, 6443, 8002, 8003, 8080, 9090, 27017)
-CHAT = [*CHOSEN, "openai.enabled=true", "openai.model=m", 'openai.cidrs=["203.0.113.0/24"]']
+INTERNET = '{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8", "192.168.0.0/16", "169.254.0.0/16"]}}'
+SEARCH = ["search.enabled=true", "search.searxngUrl=http://searxng.search:8080", f"search.peers=[{INTERNET}]"]
+CHAT = [*CHOSEN, "openai.enabled=true", "openai.model=m", 'openai.cidrs=["203.0.113.0/24"]', *SEARCH]
 WATCHING = ['watchNamespaces=["chatbot"]', 'downloads.allowNetworks=["10.8.0.0/24"]']
 
 
@@ -59,7 +61,7 @@ ALLOWED: set[tuple[str, str, int]] = {
     *product(["gateway", "test"], ["not-found"], [8080]),
     *product(["prometheus", "operator"], ["office", "character"], [9090]),
     *product(["office", "character"], ["mongodb"], [27017]),
-    *product(["office", "character"], ["openai"], [443]),
+    *product(["office", "character"], ["openai", "internet"], [80, 443, 8080]),
     *product(["office", "character", "test", "operator", "download"], ["dns"], [53]),
     ("prometheus", "operator", 9090),
     *product(["download"], ["internet", "openai"], [80, 443]),

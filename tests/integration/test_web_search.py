@@ -124,6 +124,24 @@ async def test_what_must_stay_here_is_not_searched_for(tmp_path: Path) -> None:
     assert (at.stub.asked, at.world.requests) == ([], [])
 
 
+async def test_a_message_of_a_session_names_its_pages_and_remembers_the_same_answer(tmp_path: Path) -> None:
+    asked = {"message": QUESTION["input_data"], "user_id": "u", "session_id": "s", "google_access": True}
+    async with site(tmp_path, SEOUL, BUSAN, read_pages=0) as at, at.service.client() as client:
+        answer = await client.post("/chat", json=asked)
+        history = await client.get("/chat/s/history", headers={"x-user-id": "u"})
+
+    reply = answer.json()
+    assert reply["response"] == "서울은 맑습니다 [1].\n\n출처:\n[1] 서울 날씨 - http://site.test/seoul"
+    assert reply["search"] == {"state": "used", "reason": None}
+    assert [(one["number"], one["url"], one["cited"]) for one in reply["sources"]] == [
+        (1, SEOUL[1], True),
+        (2, BUSAN[1], False),
+    ]
+    assert [one["name"] for one in reply["tool_calls"]] == ["web_search"]
+    assert answer.headers["x-references"] == "used"
+    assert history.json()["turns"][0]["answer"] == reply["response"]
+
+
 async def test_nothing_is_searched_unless_it_is_asked_for(tmp_path: Path) -> None:
     async with site(tmp_path, SEOUL) as at, at.service.client() as client:
         answer = await client.post("/Llama", json=QUESTION | {"google_access": False})

@@ -29,6 +29,12 @@
 {{- if and $v.openai.enabled $v.networkPolicy.enabled (not $v.openai.cidrs) -}}
 {{- fail "openai: the NetworkPolicy keeps the pods from reaching it. List its networks in openai.cidrs (0.0.0.0/0 for any), or set networkPolicy.enabled=false." -}}
 {{- end -}}
+{{- if and $v.search.enabled (not (or $v.search.searxngUrl $v.search.braveSecret $v.search.tavilySecret)) -}}
+{{- fail "search: search.enabled=true needs a provider: search.searxngUrl, search.braveSecret or search.tavilySecret." -}}
+{{- end -}}
+{{- if and $v.search.enabled $v.networkPolicy.enabled (not $v.search.peers) -}}
+{{- fail "search: the NetworkPolicy keeps the pods from reaching it. List the provider, and the internet where pages are read, in search.peers, or set networkPolicy.enabled=false." -}}
+{{- end -}}
 {{- if and $v.openai.fallback (not $v.openai.enabled) -}}
 {{- fail "openai: openai.fallback=true needs openai.enabled=true." -}}
 {{- end -}}

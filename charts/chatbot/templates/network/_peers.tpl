@@ -10,6 +10,8 @@
 {{- $blocks := list -}}
 {{- range $v.openai.cidrs }}{{ $blocks = append $blocks (dict "ipBlock" (dict "cidr" .)) }}{{ end -}}
 {{- $blocks | toJson -}}
+{{- else if eq $who "web" -}}
+{{- $v.search.peers | toJson -}}
 {{- else -}}
 {{- index $v.networkPolicy $who | toJson -}}
 {{- end -}}
@@ -22,6 +24,7 @@
 {{- $number := splitList "/" (toString .) | first -}}
 {{- if eq $number "own" }}{{ $number = include "chatbot.port" $target }}{{ end -}}
 {{- if eq $number "openai" }}{{ $number = toString $root.Values.openai.port }}{{ end -}}
+{{- if eq $number "search" }}{{ $number = toString $root.Values.search.port }}{{ end -}}
 {{- $ports = append $ports (dict "port" (int $number) "protocol" (ternary "UDP" "TCP" (hasSuffix "/UDP" (toString .)))) -}}
 {{- end -}}
 {{- $ports | toJson -}}
@@ -38,7 +41,7 @@
 {{/* chatbot.connections $: the rows of files/connections.yaml that hold for these values, as JSON */}}
 {{- define "chatbot.connections" -}}
 {{- $found := list -}}
-{{- $conditions := dict "" true "openai.enabled" .Values.openai.enabled "tests.gatewayUrl" .Values.tests.gatewayUrl -}}
+{{- $conditions := dict "" true "openai.enabled" .Values.openai.enabled "search.enabled" .Values.search.enabled "tests.gatewayUrl" .Values.tests.gatewayUrl -}}
 {{- range .Files.Get "files/connections.yaml" | fromYamlArray -}}
 {{- if get $conditions (.when | default "") }}{{ $found = append $found . }}{{ end -}}
 {{- end -}}

@@ -56,6 +56,13 @@
 {{- with $v.openai.httpsProxy }}{{ $_ := set $env "HTTPS_PROXY" . }}{{ end -}}
 {{- if $v.openai.existingSecret }}{{ $_ := set $env "CHATBOT_OPENAI_API_KEY_FILE" "/etc/chatbot/openai/api-key" }}{{ end -}}
 {{- end -}}
+{{- with $v.search -}}{{- if .enabled -}}
+{{- with .searxngUrl }}{{ $_ := set $env "CHATBOT_SEARCH_SEARXNG_URL" . }}{{ end -}}
+{{- if .braveSecret }}{{ $_ := set $env "CHATBOT_SEARCH_BRAVE_KEY_FILE" "/etc/chatbot/brave/token" }}{{ end -}}
+{{- if .tavilySecret }}{{ $_ := set $env "CHATBOT_SEARCH_TAVILY_KEY_FILE" "/etc/chatbot/tavily/key" }}{{ end -}}
+{{- $_ := set $env "CHATBOT_SEARCH_TIMEOUT_SECONDS" .timeoutSeconds -}}
+{{- $_ := set $env "CHATBOT_SEARCH_READ_PAGES" .readPages -}}
+{{- end -}}{{- end -}}
 {{- range $key, $value := $env }}
 - name: {{ $key }}
   value: {{ $value | toString | quote }}

@@ -29,6 +29,7 @@ _LINK: Final = re.compile(
     re.IGNORECASE,
 )
 _HOST: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?/*(?:www\.)?([^/?#\s]*)", re.IGNORECASE)
+_MARKUP: Final = re.compile(r"[\[\]()<>!`*_|#\\]")
 _NUMBERS: Final = re.compile(r"\d+(?:\s*[,、，]\s*\d+)*")
 # What may belong to a mark or a link that is not whole yet: ASCII without spaces, and full-width forms of it.
 _TAIL: Final = re.compile(r"[ \t]*[!-~！-～、]*\Z")
@@ -41,6 +42,12 @@ def hosts_of(texts: Iterable[str]) -> frozenset[str]:
     """Hosts that links in texts lead to; texts that are a link count whole."""
     links = (match[0] for text in texts for match in _LINK.finditer(text))
     return frozenset(filter(None, map(_host, links)))
+
+
+def plain_title(title: str) -> str:
+    """A title of somebody else's page, fit to stand in a list of ours: no link, no mark, no brackets of Markdown."""
+    cleaner = AnswerText(frozenset(), 0)
+    return " ".join(_MARKUP.sub(" ", cleaner.feed(title) + cleaner.end()).split())
 
 
 class AnswerText:

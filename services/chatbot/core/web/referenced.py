@@ -18,9 +18,9 @@ from chatbot.core.language import language_of
 from chatbot.core.pump import AnswerSource
 from chatbot.core.question import Question, References, Source, ToolStep
 from chatbot.core.tools.contract import ToolContext
-from chatbot.core.tools.web_search import WebSearchTool
-from chatbot.core.web.answer_text import AnswerText, hosts_of
+from chatbot.core.web.answer_text import AnswerText, hosts_of, plain_title
 from chatbot.core.web.asking import BUDGETS, WebText, shortened, texts_of, with_sources
+from chatbot.core.web.search_tool import WebSearchTool
 from chatbot.core.web.sentences import behind, found, note
 from chatbot.domain.errors import PromptTooLong
 from chatbot.domain.generation import Finished, GenerationEvent, GenerationRequest, TextPiece
@@ -151,5 +151,5 @@ class ReferencedAnswer:
 
     def _references(self, texts: tuple[WebText, ...], cleaner: AnswerText) -> References:
         cited = cleaner.cited
-        sources = (Source(n, one.title, one.url, n in cited) for n, one in enumerate(texts, start=1))
+        sources = (Source(n, plain_title(one.title), one.url, n in cited) for n, one in enumerate(texts, start=1))
         return References(tuple(sources), self._reason)

@@ -16,7 +16,7 @@ from chatbot.core.admission import Line
 from chatbot.core.agent.calls import STOP_REASONS
 from chatbot.core.agent.opening import TOOL_NAMES
 from chatbot.core.agent.toolbox import NOT_RUN, UNKNOWN_TOOL, Outcome
-from chatbot.core.tools.web_search import WebSearchTool
+from chatbot.core.web.search_tool import WebSearchTool
 from chatbot.domain.generation import FinishReason
 from chatbot.domain.limits import Policy
 from chatbot.domain.web import PAGE_OUTCOMES, SEARCH_OUTCOMES

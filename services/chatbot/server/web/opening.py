@@ -12,8 +12,8 @@ from chatbot.adapters.web.search.provider import Provider, ProviderPlace
 from chatbot.adapters.web.search.providers import Providers
 from chatbot.core.agent.bounds import AgentBounds
 from chatbot.core.agent.toolbox import Toolbox
-from chatbot.core.tools.web_search import WebSearchTool
 from chatbot.core.web.referenced import Web
+from chatbot.core.web.search_tool import WebSearchTool
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.web.settings import SearchSettings
 

@@ -20,6 +20,8 @@ MAX_TITLE_CHARACTERS: Final = 200
 MAX_SNIPPET_CHARACTERS: Final = 2_000
 MAX_URL_CHARACTERS: Final = 1_000
 _TAG: Final = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
+_ENCODED: Final = {ord(character): f"%{ord(character):02X}" for character in "[]()<>\"'`{}|\\^*"}
+"""An address is shown to people, in programs that read Markdown or HTML."""
 _BRAVE_LANGUAGES: Final = {"ja": "jp"}  # its own name of it
 
 
@@ -73,7 +75,9 @@ def _result(one: Any, snippet: str) -> Iterator[WebResult]:
     if not isinstance(url, str) or len(url) > MAX_URL_CHARACTERS or not url.isprintable() or " " in url:
         return
     if url.startswith(("http://", "https://")):
-        yield WebResult(_plain(title, MAX_TITLE_CHARACTERS), url, _plain(text, MAX_SNIPPET_CHARACTERS))
+        yield WebResult(
+            _plain(title, MAX_TITLE_CHARACTERS), url.translate(_ENCODED), _plain(text, MAX_SNIPPET_CHARACTERS)
+        )
 
 
 def _plain(text: object, limit: int) -> str:
