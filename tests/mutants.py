@@ -48,6 +48,7 @@ class Mutant:
 
 CORE, LLM, ADAPTERS, API = (f"services/chatbot/{layer}" for layer in ("core", "llm", "adapters", "api"))
 ADMISSION, ANSWER = "tests/unit/test_admission.py", "tests/unit/test_answer.py"
+SESSIONS = "tests/integration/test_http_sessions.py"
 LOOP = "tests/unit/test_agent_loop.py"
 STORES, SCHEDULER = "tests/integration/test_conversation_store.py", "tests/integration/test_engine_scheduler.py"
 STREAMS = "tests/integration/test_engine_streams.py"
@@ -118,6 +119,37 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/unit/test_agent_containment.py::test_any_text_is_shown_as_json_within_its_bound_and_without_what_nobody_sees",
         (Edit(f"{CORE}/agent/containment.py", "visible(value[:_MAX_CHARACTERS])", "value[:_MAX_CHARACTERS]"),),
     ),
+    # ---- messages of sessions
+    Mutant(
+        "a key that may chat reads documents by a message",
+        f"{SESSIONS}::test_a_key_that_may_not_read_documents_gets_none_by_a_message",
+        (Edit(f"{API}/sessions/routes.py", "    check_documents(request)\n", ""),),
+    ),
+    Mutant(
+        "documents leave the house by the fallback",
+        f"{SESSIONS}::test_documents_never_leave_the_house_by_the_fallback",
+        (Edit(f"{API}/sessions/routes.py", " and asked.documents is None,", ","),),
+    ),
+    Mutant(
+        "a key of the user's own is ignored",
+        f"{SESSIONS}::test_a_key_of_the_users_own_is_refused_and_never_told",
+        (Edit(f"{API}/sessions/schemas.py", 'if value not in (None, ""):', "if not value:"),),
+    ),
+    Mutant(
+        "a mark of a stream that names no source is shown",
+        "tests/unit/test_cited_stream.py::test_marks_that_lead_nowhere_are_left_out",
+        (Edit(f"{CORE}/retrieval/cited.py", "checked(held, self._sources)[0]", "held"),),
+    ),
+    Mutant(
+        "a tool that asks outside may be called beside a user's documents",
+        "tests/unit/test_wished.py::test_beside_a_users_documents_no_tool_can_be_called_that_may_ask_outside",
+        (Edit(f"{CORE}/agent/opening.py", "toolbox = toolbox.only(LOCAL_TOOLS)", "pass"),),
+    ),
+    Mutant(
+        "anybody is told what the process runs on",
+        "tests/integration/test_http_operations.py::test_info_tells_of_the_machine_to_whoever_may_know",
+        (Edit(f"{API}/accounts/decisions.py", "return is_loopback(context.client)", "return True"),),
+    ),
     # ---- the waiting line (ADR 0006)
     Mutant(
         "first come first served instead of taking turns",
@@ -167,7 +199,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the fallback takes a conversation that must stay in the house",
         f"{ANSWER}::test_local_conversation_never_leaves_the_house",
-        (Edit(f"{CORE}/answer.py", "may_leave = not past.local_only and", "may_leave ="),),
+        (
+            Edit(
+                f"{CORE}/answer.py",
+                "may_leave = not past.local_only and not past.unknown and question",
+                "may_leave = not past.unknown and question",
+            ),
+        ),
     ),
     Mutant(
         "no epoch check",
@@ -401,8 +439,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 f"{API}/wire/streams.py",
-                "            yield self._shape.error(exc, context)\n        except Exception",
-                "            yield self._shape.event(Queued(0, 0.0))\n        except Exception",
+                "            yield self._shape.error(exc, context)\n        context.outcome",
+                "            yield self._shape.event(Queued(0, 0.0))\n        context.outcome",
             ),
         ),
     ),
