@@ -37,6 +37,29 @@ SERVICES: Final = Board(
                     "Requests to what wants a key, by what was decided; unavailable: the key store does not answer.",
                     ((rate("chatbot_auth_requests_total", "", "service, outcome"), "{{service}} {{outcome}}"),),
                 ),
+                Panel(
+                    "Limits of keys",
+                    "reqps",
+                    "Requests of keys with limits: granted, granted by one replica alone (degraded), refused.",
+                    (
+                        (
+                            rate("chatbot_limit_decisions_total", "", "service, limit, outcome"),
+                            "{{service}} {{limit}} {{outcome}}",
+                        ),
+                    ),
+                ),
+                Panel(
+                    "Store of limits, away",
+                    "short",
+                    "Processes that count limits by themselves because the store does not answer.",
+                    ((gauge("chatbot_limits_degraded"), SERVICE),),
+                ),
+                Panel(
+                    "Store of limits, time",
+                    "s",
+                    "Time of a call that reserves or settles.",
+                    quantiles("chatbot_limit_store_seconds"),
+                ),
             ),
         ),
         (
