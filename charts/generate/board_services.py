@@ -148,6 +148,28 @@ SERVICES: Final = Board(
             ),
         ),
         (
+            "Web search",
+            (
+                Panel(
+                    "Searches of the web",
+                    "ops",
+                    "Searches by provider and outcome; refused: its key or format, limited: its own bound.",
+                    (
+                        (
+                            rate("chatbot_search_requests_total", "", "provider, outcome"),
+                            "{{provider}} {{outcome}}",
+                        ),
+                    ),
+                ),
+                Panel(
+                    "Pages read",
+                    "ops",
+                    "Pages of search results by outcome; refused: an address, type or size that is not allowed.",
+                    ((rate("chatbot_web_pages_total", "", "service, outcome"), "{{service}} {{outcome}}"),),
+                ),
+            ),
+        ),
+        (
             "History and input",
             (
                 Panel(
