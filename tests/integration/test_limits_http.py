@@ -10,12 +10,21 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from chatbot.adapters.documents.sqlite_store import SqliteDocuments
 from chatbot.adapters.limits.sqlite import SqliteAccounts
+from chatbot.api.accounts.decisions import DECISIONS
 from chatbot.core.admission import AdmissionPolicy
 from chatbot.core.limits.ledger import MemoryAccounts
-from chatbot.domain.access import Rights
+from chatbot.core.retrieval.library import Library
+from chatbot.core.retrieval.search import Retriever
+from chatbot.domain.access import Rights, Scope
+from chatbot.domain.chat import Caller
+from chatbot.domain.document_store import DocumentBounds
+from chatbot.domain.documents import Upload
 from chatbot.domain.errors import EngineLost, StoreUnavailable
+from chatbot.domain.generation import Backend
 from chatbot.domain.limits import Change, Limits, T
+from parts.document_place import completed
 from parts.http_service import ServiceOptions
 from parts.keyed_service import Keyed, bearer, keyed_service
 from parts.stub_generator import StubGenerator
@@ -352,6 +361,39 @@ async def test_every_decision_is_counted(tmp_path: Path) -> None:
         calls = keyed.service.metric("chatbot_limit_store_seconds_count", outcome="ok")
 
     assert counted == {"all": 2, "requests-minute": 3} and calls >= 4
+
+
+GENERATING = {
+    "askLlama": ("/Llama", ASKED),
+    "askOpenAI": ("/OpenAI", ASKED),
+    "createChatCompletion": ("/v1/chat/completions", CHAT),
+    "chat": ("/chat", {"message": "hello", "user_id": "u1"}),
+    "askDocuments": ("/rag/query", {"question": "연차는 며칠인가요?"}),
+}
+
+
+def test_every_operation_that_generates_is_in_the_matrix() -> None:
+    chatting = {name for name, decision in DECISIONS.items() if decision.scope is Scope.CHAT}
+
+    assert chatting | {"askDocuments"} == GENERATING.keys()
+
+
+@pytest.mark.parametrize("name", GENERATING)
+async def test_every_operation_that_generates_is_limited(tmp_path: Path, name: str) -> None:
+    path, body = GENERATING[name]
+    store = SqliteDocuments(tmp_path / "documents.sqlite3", DocumentBounds())
+    await completed(store, Caller("team-a", "u1"), Upload("rules.md", b"x"), ["연차는 15일이다."])
+    library = Library(store, Retriever(store), lambda: None, 1_000_000)
+    options = ServiceOptions(remote=StubGenerator(backend=Backend.OPENAI), documents=library)
+    async with keyed_service(tmp_path, options) as keyed, keyed.service.client() as client:
+        headers = await keyed.header(limited(requests_per_minute=1, tokens_per_day=50_000)) | {"x-user-id": "u1"}
+        answers = [await client.post(path, json=body, headers=headers) for _ in range(2)]
+        await keyed.service.answerer.idle()
+
+        assert [answer.status_code for answer in answers] == [200, 429], answers[0].text
+        assert all("ratelimit" in answer.headers for answer in answers)
+        assert await used(keyed, headers) == STUB_TOKENS
+    await store.close()
 
 
 async def until_async(read: Callable[[], Awaitable[int]], wanted: int) -> None:
