@@ -4,6 +4,7 @@ Always in this order, and always from what the API server shows: see docs/adr/00
 the status, which is written with the `resourceVersion` that was read, so of two operators one has to read again.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from datetime import datetime
 
 from chatbot_operator.actions import EventNote, Plan
 from chatbot_operator.actor import Actor
-from chatbot_operator.cluster.api import Api
+from chatbot_operator.cluster.api import MOST_WRITES_AT_ONCE, Api
 from chatbot_operator.cluster.faults import ApiFault, Conflict, Forbidden, Missing, Unreachable
 from chatbot_operator.cluster.reader import Key, Reader
 from chatbot_operator.metrics import Metrics
@@ -41,7 +42,11 @@ _NO_FAILURE = frozenset(
 
 
 class Reconciler:
-    """Brings one Model after another nearer to its spec. Remembers nothing that it could not do without."""
+    """Brings one Model after another nearer to its spec. Remembers nothing that it could not do without.
+
+    Very many that are due at once are read and planned together, and written one after the other, each to its end: if
+    all wrote their first word before one its second, none would be through until nearly all are.
+    """
 
     def __init__(self, api: Api, reader: Reader, actor: Actor, metrics: Metrics, now: Callable[[], datetime]) -> None:
         self._api = api
@@ -50,6 +55,7 @@ class Reconciler:
         self._metrics = metrics
         self._now = now
         self._uids: dict[Key, str] = {}
+        self._writing = asyncio.Semaphore(MOST_WRITES_AT_ONCE)
 
     async def reconcile(self, key: Key) -> float | None:
         """Look at one Model once.
@@ -88,6 +94,10 @@ class Reconciler:
         self._uids[key] = model.uid
         refused = self._actor.refusals(model.uid)
         planned = plan(model, replace(observed, refused=refused), self._now())
+        async with self._writing:
+            return await self._carry_out(model, planned)
+
+    async def _carry_out(self, model: Model, planned: Plan) -> tuple[float | None, str]:
         try:
             await self._write(model, planned)
         except Conflict:  # changed since it was read: read again, plan again

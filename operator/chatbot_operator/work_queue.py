@@ -59,11 +59,13 @@ class WorkQueue(Generic[KeyT]):
             heapq.heappush(self._line, (due, next(self._numbers), key))
         self._changed.set()
 
-    async def work_through(self, keys: Iterable[KeyT]) -> None:
+    async def work_through(self, keys: Iterable[KeyT], progressed: Callable[[], None] = lambda: None) -> None:
         """Work on each of these keys once, from now on, and return when that is done, well or badly.
 
         Each in its own time: of very many that come back every few seconds one is always under way, and to wait until
         all are idle at once would be to wait for ever.
+
+        `progressed` is called whenever fewer of them are left.
         """
         left = set(keys)
         waiter = next(self._numbers), left
@@ -71,9 +73,11 @@ class WorkQueue(Generic[KeyT]):
         try:
             for key in left:
                 self.add(key)
-            while left:
+            while count := len(left):
                 self._finished.clear()
                 await self._finished.wait()
+                if len(left) < count:
+                    progressed()
         finally:
             self._waiters.remove(waiter)
 

@@ -7,11 +7,16 @@ from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from chatbot_operator.actor import Actor
 from chatbot_operator.cluster import storage
 from chatbot_operator.cluster.api import CONFIG_MAPS, DEPLOYMENTS, MODELS, PODS, Api, Kind
 from chatbot_operator.cluster.reader import Reader
 from chatbot_operator.cluster.served import ModelPages
+from chatbot_operator.main import job_settings
+from chatbot_operator.metrics import Metrics
 from chatbot_operator.observed import Observed
+from chatbot_operator.reconcile import Reconciler
+from chatbot_operator.settings import DownloadSettings
 from parts.kube_objects import GOOD_1, GOOD_2, consumer, model, revision_of
 from parts.virtual_time import run_virtual
 
@@ -218,3 +223,44 @@ async def test_models_on_one_claim_are_asked_what_they_want_a_few_times_each(mon
     await seen(FullApi(models=models, persistentvolumeclaims=[CLAIM]), [f"model-{number}" for number in range(100)])
 
     assert asked == 200, "not 100 x 100"
+
+
+class SlowlyWriting(FullApi):
+    """Every write takes a second, and so few are answered at once as a client asks for."""
+
+    def __init__(self, **objects: list[dict[str, Any]]) -> None:
+        super().__init__(**objects)
+        self.statuses = 0
+
+    async def write_status(self, *_: object) -> dict[str, Any]:
+        self.statuses += 1
+        return await self._write()
+
+    async def create(self, *_: object) -> dict[str, Any]:
+        return await self._write()
+
+    async def _write(self) -> dict[str, Any]:
+        async with self._writes:
+            await asyncio.sleep(1)
+        return {}
+
+
+def test_of_many_models_the_first_are_through_before_the_last_have_begun() -> None:
+    async def scene() -> list[int]:
+        documents = [made(model("space", f"model-{number}"), str(number)) for number in range(500)]
+        api = SlowlyWriting(models=documents)
+        actor = Actor(api, job_settings(DownloadSettings()))
+        reconciler = Reconciler(api, Reader(api, NoPages(), lambda: NOW), actor, Metrics(), lambda: NOW)
+        begun: list[int] = []
+
+        async def look(number: int) -> None:
+            await reconciler.reconcile(("space", f"model-{number}"))
+            begun.append(api.statuses)
+
+        await asyncio.gather(*(look(number) for number in range(500)))
+        return begun
+
+    begun = run_virtual(scene())
+
+    assert begun[0] <= 40, "not all of them"
+    assert len(begun) == begun[-1] == 500

@@ -44,7 +44,8 @@ EVENTS = Kind("api/v1", "events")
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-_MOST_CALLS_AT_ONCE = 20
+MOST_WRITES_AT_ONCE = 20
+_MOST_READS_AT_ONCE = 10
 _PAGE_OBJECTS = 250
 _APPLY = "application/apply-patch+yaml"
 
@@ -60,7 +61,7 @@ class Api:
     def __init__(self, api_client: client.ApiClient, timeout_seconds: float) -> None:
         self._client = api_client
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._reads, self._writes = (asyncio.Semaphore(_MOST_CALLS_AT_ONCE // 2) for _ in range(2))
+        self._reads, self._writes = asyncio.Semaphore(_MOST_READS_AT_ONCE), asyncio.Semaphore(MOST_WRITES_AT_ONCE)
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None, timeout_seconds: float) -> Self:

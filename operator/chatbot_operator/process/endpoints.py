@@ -28,7 +28,7 @@ async def endpoints(
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def healthz(_: web.Request) -> web.Response:
-        silence = f"last tick {heartbeat.silence_seconds:.0f} s ago\n"
+        silence = f"last sign of life {heartbeat.silence_seconds:.0f} s ago\n"
         return web.Response(text=silence, status=200 if heartbeat.is_alive else 503)
 
     application.router.add_get("/metrics", metrics)

@@ -1,4 +1,4 @@
-"""Whether the operator is alive: it looked at every Model not long ago, whatever the API server said."""
+"""Whether the operator is alive: it gets on with looking at every Model, whatever the API server says."""
 
 import time
 from collections.abc import Callable
@@ -7,9 +7,11 @@ LONGEST_SILENCE_SECONDS = 180.0
 
 
 class Heartbeat:
-    """Beats when a tick asked for all Models and the queue worked off what it put there.
+    """Beats when a tick asked for all Models, and whenever the queue has worked off more of what that put there.
 
-    That the probe handler answers says nothing: a dead worker or a silent watch must end the process.
+    That the probe handler answers says nothing: a dead worker or a silent watch must end the process. One Model that
+    never comes to an end is left over, and then nothing beats any more. A thousand that a slow API server keeps for
+    minutes are no reason to be killed in the midst of them.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -17,7 +19,7 @@ class Heartbeat:
         self._last = clock()
 
     def beat(self) -> None:
-        """A tick is through."""
+        """A tick is through, or nearer to it."""
         self._last = self._clock()
 
     @property

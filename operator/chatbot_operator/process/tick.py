@@ -45,7 +45,7 @@ class Tick:
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
-            await self._queue.work_through(await self._keys())
+            await self._queue.work_through(await self._keys(), self._heartbeat.beat)
             self._heartbeat.beat()
             await asyncio.sleep(self._every_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
 
