@@ -37,6 +37,11 @@ SERVICES: Final = Board(
                     "Requests to what wants a key, by what was decided; unavailable: the key store does not answer.",
                     ((rate("chatbot_auth_requests_total", "", "service, outcome"), "{{service}} {{outcome}}"),),
                 ),
+            ),
+        ),
+        (
+            "Limits of keys",
+            (
                 Panel(
                     "Limits of keys",
                     "reqps",
