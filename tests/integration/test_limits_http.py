@@ -15,6 +15,7 @@ from chatbot.adapters.limits.sqlite import SqliteAccounts
 from chatbot.api.accounts.decisions import DECISIONS
 from chatbot.core.admission import AdmissionPolicy
 from chatbot.core.limits.ledger import MemoryAccounts
+from chatbot.core.limits.limiter import LimiterPolicy
 from chatbot.core.retrieval.library import Library
 from chatbot.core.retrieval.search import Retriever
 from chatbot.domain.access import Rights, Scope
@@ -33,6 +34,7 @@ from parts.waiting import until
 ASKED = {"input_data": "안녕하세요!", "user_id": "u1"}
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 CHAT = {"model": "stub", "messages": HELLO}
+NOON = 1_795_262_400.0
 STUB_TOKENS = 10  # of one answer of the stub: 7 of the prompt, 3 pieces
 
 
@@ -52,6 +54,11 @@ class FlakyAccounts(MemoryAccounts):
         if self.is_away:
             raise StoreUnavailable("away")
         return await super().update(account, change)
+
+
+def frozen(**options: Any) -> ServiceOptions:
+    """Options with a clock of the limits that stands still: what comes back with time is no matter of a machine's."""
+    return ServiceOptions(limiter_now=lambda: NOON, **options)
 
 
 def limited(**limits: int) -> Rights:
@@ -81,7 +88,7 @@ async def used(keyed: Keyed, headers: dict[str, str], policy: str = "tokens-day"
 
 @pytest.mark.parametrize("path", ["/Llama", "/v1/chat/completions"])
 async def test_requests_a_minute_are_counted_and_told(tmp_path: Path, path: str) -> None:
-    async with keyed_service(tmp_path) as keyed, asking(keyed, limited(requests_per_minute=3)) as ask:
+    async with keyed_service(tmp_path, frozen()) as keyed, asking(keyed, limited(requests_per_minute=3)) as ask:
         answers = [await ask(path) for _ in range(4)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -106,7 +113,7 @@ async def test_requests_a_minute_are_counted_and_told(tmp_path: Path, path: str)
 
 async def test_what_an_answer_used_is_charged_and_shown(tmp_path: Path) -> None:
     rights = limited(tokens_per_day=5000, tokens_per_month=9000, requests_per_minute=60)
-    async with keyed_service(tmp_path) as keyed, keyed.service.client() as client:
+    async with keyed_service(tmp_path, frozen()) as keyed, keyed.service.client() as client:
         headers = await keyed.header(rights)
         for path, body in (("/Llama", ASKED), ("/v1/chat/completions", CHAT)):
             assert (await client.post(path, json=body, headers=headers)).status_code == 200
@@ -122,7 +129,7 @@ async def test_what_an_answer_used_is_charged_and_shown(tmp_path: Path) -> None:
 
 
 async def test_a_spent_quota_cuts_the_answer_then_refuses_in_each_language(tmp_path: Path) -> None:
-    async with keyed_service(tmp_path) as keyed, asking(keyed, limited(tokens_per_day=400)) as ask:
+    async with keyed_service(tmp_path, frozen()) as keyed, asking(keyed, limited(tokens_per_day=400)) as ask:
         first = await ask()
         cut = keyed.service.generator.requests[0].sampling.most_tokens
         await keyed.service.limiter._shared.charge(Limits(tokens_per_day=400, account=keyed.keys[0].id), 380)
@@ -138,7 +145,7 @@ async def test_a_spent_quota_cuts_the_answer_then_refuses_in_each_language(tmp_p
 
 
 async def test_a_request_that_no_new_day_would_grant_is_a_wrong_field(tmp_path: Path) -> None:
-    async with keyed_service(tmp_path) as keyed, asking(keyed, limited(tokens_per_day=30)) as ask:
+    async with keyed_service(tmp_path, frozen()) as keyed, asking(keyed, limited(tokens_per_day=30)) as ask:
         product, v1 = await ask(), await ask("/v1/chat/completions", {"model": "stub", "messages": HELLO * 9})
 
     assert (product.status_code, product.json()["field"], product.json()["problem"]) == (
@@ -151,7 +158,7 @@ async def test_a_request_that_no_new_day_would_grant_is_a_wrong_field(tmp_path: 
 
 @pytest.mark.parametrize("failure", [EngineLost("gone"), RuntimeError("bug")])
 async def test_a_failure_of_ours_costs_nothing(tmp_path: Path, failure: Exception) -> None:
-    options = ServiceOptions(generator=StubGenerator(failure=failure))
+    options = frozen(generator=StubGenerator(failure=failure))
     async with keyed_service(tmp_path, options) as keyed, keyed.service.client() as client:
         headers = await keyed.header(limited(tokens_per_day=5000, requests_per_minute=2))
         answers = [await client.post("/Llama", json=ASKED, headers=headers) for _ in range(5)]
@@ -162,7 +169,7 @@ async def test_a_failure_of_ours_costs_nothing(tmp_path: Path, failure: Exceptio
 
 
 async def test_a_refusal_of_the_line_gives_everything_back(tmp_path: Path) -> None:
-    options = ServiceOptions(generator=StubGenerator(first_seconds=30), slots=1, policy=AdmissionPolicy(180.0, 1))
+    options = frozen(generator=StubGenerator(first_seconds=30), slots=1, policy=AdmissionPolicy(180.0, 1))
     async with keyed_service(tmp_path, options) as keyed, keyed.service.client() as client:
         other, headers = await keyed.header(tenant="b"), await keyed.header(limited(tokens_per_day=50_000))
         held = [asyncio.create_task(client.post("/Llama", json=ASKED, headers=other)) for _ in range(2)]
@@ -179,7 +186,7 @@ async def test_a_refusal_of_the_line_gives_everything_back(tmp_path: Path) -> No
 @pytest.mark.parametrize("chunk", range(4))
 async def test_a_stream_that_is_cut_pays_for_what_was_made(tmp_path: Path, chunk: int) -> None:
     """The client leaves after so many pieces; the prompt's length is then an estimate, learnt from answers before."""
-    options = ServiceOptions(generator=StubGenerator(["가"] * 50, piece_seconds=0.05))
+    options = frozen(generator=StubGenerator(["가"] * 50, piece_seconds=0.05))
     async with keyed_service(tmp_path, options) as keyed, keyed.service.client() as client:
         headers = await keyed.header(limited(tokens_per_day=50_000))
         stub = keyed.service.generator
@@ -204,7 +211,7 @@ async def test_a_stream_that_is_cut_pays_for_what_was_made(tmp_path: Path, chunk
 
 
 async def test_who_leaves_while_waiting_pays_nothing(tmp_path: Path) -> None:
-    options = ServiceOptions(generator=StubGenerator(first_seconds=30), slots=1)
+    options = frozen(generator=StubGenerator(first_seconds=30), slots=1)
     async with keyed_service(tmp_path, options) as keyed, keyed.service.client() as client:
         headers = await keyed.header(limited(tokens_per_day=50_000, requests_per_minute=9))
         blocking = asyncio.create_task(client.post("/Llama", json=ASKED, headers=await keyed.header(tenant="b")))
@@ -220,7 +227,7 @@ async def test_who_leaves_while_waiting_pays_nothing(tmp_path: Path) -> None:
 
 
 async def test_keys_do_not_slow_each_other_and_one_without_limits_has_none(tmp_path: Path) -> None:
-    async with keyed_service(tmp_path) as keyed, keyed.service.client() as client:
+    async with keyed_service(tmp_path, frozen()) as keyed, keyed.service.client() as client:
         spent, free = await keyed.header(limited(requests_per_minute=1)), await keyed.header()
         other = await keyed.header(limited(requests_per_minute=1))
         hammered = [(await client.post("/Llama", json=ASKED, headers=spent)).status_code for _ in range(50)]
@@ -233,7 +240,7 @@ async def test_keys_do_not_slow_each_other_and_one_without_limits_has_none(tmp_p
 
 async def test_hammering_a_spent_key_costs_the_store_and_the_models_nothing(tmp_path: Path) -> None:
     accounts, remote = FlakyAccounts(), StubGenerator()
-    options = ServiceOptions(accounts=accounts, remote=remote)
+    options = frozen(accounts=accounts, remote=remote)
     async with keyed_service(tmp_path, options) as keyed, asking(keyed, limited(requests_per_minute=1)) as ask:
         await ask()
         before = accounts.calls
@@ -244,7 +251,7 @@ async def test_hammering_a_spent_key_costs_the_store_and_the_models_nothing(tmp_
 
 
 async def test_a_rotation_refills_nothing(tmp_path: Path) -> None:
-    async with keyed_service(tmp_path) as keyed, keyed.service.client() as client:
+    async with keyed_service(tmp_path, frozen()) as keyed, keyed.service.client() as client:
         key = await keyed.key(limited(requests_per_minute=2))
         first = [(await client.post("/Llama", json=ASKED, headers=bearer(key))).status_code for _ in range(2)]
         _, sibling = await keyed.issuer.rotate(key.id, overlap_seconds=60, life_seconds=1000)
@@ -255,7 +262,7 @@ async def test_a_rotation_refills_nothing(tmp_path: Path) -> None:
 
 
 async def test_other_limits_act_without_a_new_key(tmp_path: Path) -> None:
-    async with keyed_service(tmp_path) as keyed, keyed.service.client() as client:
+    async with keyed_service(tmp_path, frozen()) as keyed, keyed.service.client() as client:
         key = await keyed.key(limited(requests_per_minute=1))
         first = [(await client.post("/Llama", json=ASKED, headers=bearer(key))).status_code for _ in range(2)]
         await keyed.issuer.limit(key.id, Limits(requests_per_minute=5))
@@ -271,7 +278,7 @@ async def test_other_limits_act_without_a_new_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("trouble", ["is_away", "hangs"])
 async def test_without_the_store_each_replica_grants_its_share(tmp_path: Path, trouble: str) -> None:
     accounts = FlakyAccounts()
-    options = ServiceOptions(accounts=accounts, replicas=2)
+    options = frozen(accounts=accounts, limiter=LimiterPolicy(replicas=2, call_seconds=0.5))
     async with keyed_service(tmp_path, options) as keyed, asking(keyed, limited(requests_per_minute=10)) as ask:
         assert (await ask()).headers["ratelimit"].startswith('"requests-minute";r=9')
         setattr(accounts, trouble, True)
@@ -290,7 +297,7 @@ async def test_without_the_store_each_replica_grants_its_share(tmp_path: Path, t
 
 async def test_what_the_store_missed_is_paid_when_it_is_back(tmp_path: Path) -> None:
     accounts = FlakyAccounts()
-    options = ServiceOptions(accounts=accounts, generator=StubGenerator(first_seconds=0.2))
+    options = frozen(accounts=accounts, generator=StubGenerator(first_seconds=0.2))
     async with keyed_service(tmp_path, options) as keyed, keyed.service.client() as client:
         headers = await keyed.header(limited(tokens_per_day=5000))
         asking = asyncio.create_task(client.post("/Llama", json=ASKED, headers=headers))
@@ -308,8 +315,8 @@ async def test_what_the_store_missed_is_paid_when_it_is_back(tmp_path: Path) -> 
 async def test_two_replicas_share_one_limit(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
     path = tmp_path / "limits.sqlite3"
-    one = ServiceOptions(accounts=SqliteAccounts(path))
-    two = ServiceOptions(accounts=SqliteAccounts(path))
+    one = frozen(accounts=SqliteAccounts(path))
+    two = frozen(accounts=SqliteAccounts(path))
     rights = Rights(limits=Limits(requests_per_minute=20, account="shared"))
     async with keyed_service(tmp_path / "a", one) as first, keyed_service(tmp_path / "b", two) as second:
         async with asking(first, rights) as ask_first, asking(second, rights) as ask_second:
@@ -330,16 +337,16 @@ async def test_two_replicas_share_one_limit(tmp_path: Path) -> None:
 async def test_how_often_the_openai_client_comes_back(tmp_path: Path, rights: Rights, charged: int, calls: int) -> None:
     seen: list[str] = []
 
-    async with keyed_service(tmp_path) as keyed:
+    async with keyed_service(tmp_path, frozen()) as keyed:
         key = await keyed.key(rights)
         limits = Limits.parse(rights.limits.fields() | {"account": key.id})
 
-        async def spend(request: httpx.Request) -> None:
-            """Somebody with the same key is faster each time."""
-            seen.append(request.url.path)
-            await keyed.service.limiter._shared.charge(limits, charged if len(seen) == 1 else 0)
+        await keyed.service.limiter._shared.charge(limits, charged)
 
-        transport = httpx.AsyncClient(trust_env=False, event_hooks={"request": [spend]})
+        async def note(request: httpx.Request) -> None:
+            seen.append(request.url.path)
+
+        transport = httpx.AsyncClient(trust_env=False, event_hooks={"request": [note]})
         async with openai.AsyncOpenAI(
             base_url=f"{keyed.service.url}/v1", api_key=key.text, max_retries=2, http_client=transport
         ) as client:
@@ -351,7 +358,7 @@ async def test_how_often_the_openai_client_comes_back(tmp_path: Path, rights: Ri
 
 
 async def test_every_decision_is_counted(tmp_path: Path) -> None:
-    async with keyed_service(tmp_path) as keyed, asking(keyed, limited(requests_per_minute=2)) as ask:
+    async with keyed_service(tmp_path, frozen()) as keyed, asking(keyed, limited(requests_per_minute=2)) as ask:
         for _ in range(5):
             await ask()
         counted = {
@@ -384,7 +391,7 @@ async def test_every_operation_that_generates_is_limited(tmp_path: Path, name: s
     store = SqliteDocuments(tmp_path / "documents.sqlite3", DocumentBounds())
     await completed(store, Caller("team-a", "u1"), Upload("rules.md", b"x"), ["연차는 15일이다."])
     library = Library(store, Retriever(store), lambda: None, 1_000_000)
-    options = ServiceOptions(remote=StubGenerator(backend=Backend.OPENAI), documents=library)
+    options = frozen(remote=StubGenerator(backend=Backend.OPENAI), documents=library)
     async with keyed_service(tmp_path, options) as keyed, keyed.service.client() as client:
         headers = await keyed.header(limited(requests_per_minute=1, tokens_per_day=50_000)) | {"x-user-id": "u1"}
         answers = [await client.post(path, json=body, headers=headers) for _ in range(2)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -58,7 +59,8 @@ class ServiceOptions:
     machine: Callable[[], Awaitable[Machine | None]] | None = None
     web: Callable[[Meters], Web] | None = None
     accounts: AccountStore | None = None
-    replicas: int = 1
+    limiter: LimiterPolicy = LimiterPolicy(call_seconds=60.0)  # a busy machine is no outage
+    limiter_now: Callable[[], float] = time.time
 
 
 @dataclass
@@ -99,7 +101,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
     store = options.store or SqliteConversations.open(folder / "history.sqlite3", HistoryBounds())
     history = History(name, store, meters.of(name), refuses_when_down=options.refuses_when_down)
     accounts = options.accounts or MemoryAccounts()
-    limiter = Limiter(accounts, LimiterPolicy(replicas=options.replicas), meters)
+    limiter = Limiter(accounts, options.limiter, meters, now=options.limiter_now)
     meters.watch_limits(lambda: limiter.is_degraded)
     policy = AnswerPolicy(options.queue_seconds, options.generation_seconds, Sampling(), options.may_fall_back, limiter)
     answerer = Answerer(name, routes, history, policy, meters.of(name))

@@ -21,7 +21,7 @@ from chatbot.core.question import AnswerEvent
 from chatbot.core.retrieval.citations import BUDGETS, checked, dialogue
 from chatbot.core.retrieval.search import Retrieved, Search
 from chatbot.domain.chat import Caller
-from chatbot.domain.errors import PromptTooLong
+from chatbot.domain.errors import InvalidInput, PromptTooLong
 from chatbot.domain.generation import Backend
 
 router = APIRouter(prefix="/rag", tags=["documents"])
@@ -53,7 +53,7 @@ async def query(request: Request) -> Response:
 
 async def _open(parts: Parts, context: RequestContext, caller: Caller, question: str, retrieved: Retrieved) -> Answer:
     """Begin the answer, with as much of the passages as the model's context takes."""
-    too_long: PromptTooLong | None = None
+    too_long: InvalidInput | None = None
     for budget in BUDGETS:
         exchange = Exchange(
             request_id=context.work_id,
@@ -68,6 +68,8 @@ async def _open(parts: Parts, context: RequestContext, caller: Caller, question:
         except PromptTooLong as exc:
             limits = exc.limits
             too_long = PromptTooLong("question", int(limits["prompt_tokens"]), int(limits["context_tokens"]))
+        except InvalidInput as exc:
+            too_long = InvalidInput("question", exc.problem, **exc.limits)
     raise too_long or PromptTooLong("question", 0, 0)
 
 

@@ -25,9 +25,6 @@ from chatbot.domain.generation import Backend, GenerationRequest
 from chatbot.domain.limits import AccountStore, Limits, LimitTelemetry, Policy, Quota
 
 _LOG = logging.getLogger(__name__)
-CALL_SECONDS: Final = 0.5
-"""A call of the store that takes longer is given up, and the replica counts by itself."""
-
 FAILURES: Final = 3
 """So many failures in a row, and the store is asked once a second only."""
 
@@ -55,10 +52,12 @@ class LimiterPolicy:
 
     Attributes:
         replicas: How many count for themselves while the store is away.
+        call_seconds: A call of the store that takes longer is given up, and the replica counts by itself.
     """
 
     calendar: Calendar = Calendar()
     replicas: int = 1
+    call_seconds: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +243,11 @@ class Limiter:
             self._probe_at = began + PROBE_SECONDS
         outcome = "unavailable"
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(self._policy.call_seconds):
                 result = await operation()
             outcome = "ok"
         except (StoreUnavailable, TimeoutError) as exc:
-            self._failed(str(exc) or f"no answer within {CALL_SECONDS} s")
+            self._failed(str(exc) or f"no answer within {self._policy.call_seconds} s")
             raise StoreUnavailable("limits: the store does not answer") from exc
         finally:
             self._telemetry.limit_store_called(outcome, self._clock() - began)
