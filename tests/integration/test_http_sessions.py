@@ -17,8 +17,9 @@ from chatbot.domain.access import Rights, Scope
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds
 from chatbot.domain.documents import Upload
-from chatbot.domain.errors import EngineLost, ModelUnavailable
-from chatbot.domain.generation import Backend
+from chatbot.domain.errors import EngineLost, ModelUnavailable, PromptTooLong
+from chatbot.domain.generation import Backend, GenerationRequest
+from chatbot.domain.limits import Limits
 from chatbot.server.app import HttpOptions
 from parts.document_place import completed
 from parts.http_service import ServiceOptions, running_service
@@ -367,3 +368,42 @@ async def test_documents_are_read_from_this_machine_alone_where_there_are_no_key
     assert [one.status_code for one in (documents, history, erased, plain)] == [403, 403, 403, 200]
     assert service.generator.requests[0].dialogue.question.content == "안녕하세요!"
     assert len(service.generator.requests) == 1
+
+
+class NarrowGenerator(StubGenerator):
+    """A model whose context takes 1,000 characters of question."""
+
+    async def check(self, request: GenerationRequest) -> None:
+        if len(request.dialogue.question.content) > 1000:
+            raise PromptTooLong("question", 2000, 1000)
+
+
+async def test_a_message_is_counted_once_however_often_its_passages_were_shortened(tmp_path: Path) -> None:
+    store = SqliteDocuments(tmp_path / "documents.sqlite3", DocumentBounds())
+    upload = Upload("long.md", b"long", "default", {})
+    await completed(store, Caller("team-a", "test_user"), upload, ["연차는 15일이다. " * 90] * 2)
+    documents = Library(store, Retriever(store), lambda: None, 1_000_000)
+    options = ServiceOptions(generator=NarrowGenerator(), documents=documents, limiter_now=lambda: 1_795_262_400.0)
+    async with keyed_service(tmp_path, options) as keyed, keyed.service.client(headers=ENGLISH) as client:
+        headers = await keyed.header(Rights(limits=Limits(requests_per_minute=2)))
+        body = MESSAGE | {"message": "연차는 며칠?", "documents": {}}
+        answers = [await client.post("/chat", json=body, headers=headers) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    refused = answers[2].json()
+    assert (refused["code"], refused["success"], refused["error_message"]) == ("rate_limited", False, refused["detail"])
+    assert [answer.headers["ratelimit"].split(";t=")[0] for answer in answers[:2]] == [
+        f'"requests-minute";r={left}' for left in (1, 0)
+    ]
+    asked = keyed.service.generator.requests
+    assert len(asked) == 2 and 300 < len(asked[0].dialogue.question.content) <= 1000
+    assert len(answers[0].json()["sources"]) == 2
+
+
+async def test_a_message_whose_passages_never_fit_names_its_field(tmp_path: Path) -> None:
+    generator = StubGenerator(refusal=PromptTooLong("question", 2000, 1000))
+    options = ServiceOptions(generator=generator, documents=await library(tmp_path))
+    async with running_service(tmp_path, options) as service, service.client() as client:
+        status, body = await refused(client, MESSAGE | {"message": "연차는 며칠?", "documents": {}})
+
+    assert (status, body["field"], body["problem"]) == (422, "message", "prompt_too_long")
