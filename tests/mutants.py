@@ -55,7 +55,58 @@ STREAMS = "tests/integration/test_engine_streams.py"
 
 DOCUMENTS, DOCUMENT_STORE = f"{ADAPTERS}/documents", "tests/integration/test_document_store.py"
 
+LIMITS = "tests/integration/test_limits_http.py"
+ACCOUNT, ACCOUNT_TEST = f"{CORE}/limits/account.py", "tests/unit/test_limits_account.py"
+
 MUTANTS: tuple[Mutant, ...] = (
+    # ---- limits of keys (ADR 0016)
+    Mutant(
+        "what a failure of ours reserved is kept",
+        f"{LIMITS}::test_a_failure_of_ours_costs_nothing[failure1]",
+        (Edit(f"{CORE}/limits/hold.py", 'finish in ("error", "timeout")', "not finish"),),
+    ),
+    Mutant(
+        "an answer is settled twice",
+        f"{ACCOUNT_TEST}::test_what_was_really_used_is_charged_once_however_often_it_is_told",
+        (Edit(ACCOUNT, "elif self.account.lapsed.pop(name, None) is not None:", "else:"),),
+    ),
+    Mutant(
+        "a reservation that nobody settles never lapses",
+        f"{ACCOUNT_TEST}::test_what_nobody_settles_lapses_and_is_charged_all_the_same_where_it_ends_late",
+        (Edit(ACCOUNT, "if held[2] <= now]", "if held[2] <= 0]"),),
+    ),
+    Mutant(
+        "a clock that runs back refills a quota",
+        f"{ACCOUNT_TEST}::test_a_clock_that_runs_back_refills_nothing_and_locks_nobody_out[-86400.0]",
+        (Edit(ACCOUNT, "if window[0] < number:", "if window[0] != number:"),),
+    ),
+    Mutant(
+        "a rotation refills the quota",
+        f"{LIMITS}::test_a_rotation_refills_nothing",
+        (Edit(f"{CORE}/accounts/issue.py", "account=limits.account or old.id", 'account=""'),),
+    ),
+    Mutant(
+        "another replica's change of an account is overwritten",
+        "tests/integration/test_limits_store.py::test_changes_at_once_are_all_made_and_each_sees_the_one_before[pymongo]",
+        (
+            Edit(
+                f"{ADAPTERS}/limits/mongo.py",
+                '{"_id": account, "version": version}, changed',
+                '{"_id": account}, changed',
+            ),
+        ),
+    ),
+    Mutant(
+        "without the store everything is granted",
+        f"{LIMITS}::test_without_the_store_each_replica_grants_its_share[is_away]",
+        (
+            Edit(
+                f"{CORE}/limits/limiter.py",
+                "            share = limits.share(self._policy.replicas)\n            return",
+                "            share = limits\n            return",
+            ),
+        ),
+    ),
     # ---- documents (ADR 0014)
     Mutant(
         "a worker that lost its document goes on writing",

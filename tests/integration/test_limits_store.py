@@ -70,9 +70,9 @@ async def test_changes_at_once_are_all_made_and_each_sees_the_one_before(place: 
     stores = [open_accounts(place) for _ in range(3)]
 
     results = await asyncio.gather(*(stores[number % 3].update("a", plus(1)) for number in range(150)))
+    await asyncio.gather(*(store.close() for store in stores))
 
     assert sorted(results) == list(range(1, 151))
-    await asyncio.gather(*(store.close() for store in stores))
 
 
 async def test_a_change_that_fails_changes_nothing_and_hurts_nobody_else(store: AccountStore) -> None:
