@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from chatbot.adapters.web.guard import WebRefused
 from chatbot.adapters.web.outbound import WebBounds
-from parts.web_world import PUBLIC, World, redirect, response, web_world
+from parts.web_world import DEAD, PUBLIC, World, redirect, response, web_world
 
 HOSTILE = [
     "http://127.0.0.1/", "http://127.0.0.1:80/", "http://127.1/", "http://127.255.255.254/", "http://0.0.0.0/",
@@ -87,6 +87,7 @@ REBINDING: dict[str, list[list[str]]] = {
     "loopback, then public": [["127.0.0.1"], [PUBLIC]],
     "public and loopback at once": [[PUBLIC, "127.0.0.1"]],
     "loopback and public at once": [["127.0.0.1", PUBLIC]],
+    "a public one where nobody answers, then loopback": [[DEAD, "127.0.0.1"]],
     "public IPv4, loopback IPv6": [[PUBLIC, "::1"]],
     "public IPv4, mapped IPv6": [[PUBLIC, "::ffff:169.254.169.254"]],
     "public IPv6, private IPv4": [["2606:2800:220:1::1", "10.0.0.1"]],
@@ -106,7 +107,7 @@ async def test_a_name_that_changes_its_answer_gains_nothing(case: str) -> None:
             await refused(world, "http://rebind.test/again")
 
     assert world.canaries == 0
-    assert set(world.connected) <= set(world.public)
+    assert set(world.connected) <= {*world.public, DEAD}
     assert world.zone.asked["rebind.test"] >= 2  # it was asked, each time anew
 
 

@@ -18,6 +18,8 @@ from chatbot.adapters.web.outbound import Outbound, WebBounds
 from parts.dns_server import Zone, lookup, name_server
 
 PUBLIC = "93.184.216.34"
+DEAD = "93.184.216.35"
+"""A public address where nobody answers."""
 Handler = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -44,6 +46,8 @@ class World(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         self.connected.append(host)
+        if host == DEAD:
+            raise httpcore2.ConnectError("nobody there")
         at = self.site_port if host in self.public else self.canary_port
         return await httpcore2.AnyIOBackend().connect_tcp("127.0.0.1", at, timeout)
 
