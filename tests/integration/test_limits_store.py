@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -123,6 +124,24 @@ async def test_four_processes_that_race_never_pass_a_strict_limit(
     assert used == reserved <= 5000, "each knows what it got, and nobody got the same twice"
     assert 5000 - reserved < PROMPT_TOKENS + 16, "and what there is is given out"
     figures(place=place.kind, asked=RACERS * each, granted=sum(map(len, got)), tokens=reserved, of=5000)
+
+
+async def test_cost_of_an_answers_limits(place: StorePlace, figures: Callable[..., None]) -> None:
+    """Reserve and settle, one after the other, on a key that is used alone."""
+    store, took = open_accounts(place), []
+    ledger = Ledger(store, Calendar(), now=lambda: NOON)
+    for number in range(200):
+        began = time.perf_counter()
+        outcome, _ = await ledger.reserve(LIMITS, Ask(str(number), 5, 5, NOON + 600))
+        await ledger.settle(LIMITS, str(number), 7)
+        took.append((time.perf_counter() - began) * 1000)
+        assert outcome == Granted(5)
+    quota = await ledger.quota(LIMITS)
+    await store.close()
+
+    assert {one.policy: one.used for one in quota.standings}[Policy.TOKENS_DAY] == 200 * 7
+    middle, slow = sorted(took)[100], sorted(took)[197]
+    figures(place=place.kind, both_ms_p50=round(middle, 2), p99=round(slow, 2))
 
 
 async def test_a_process_killed_between_reserve_and_settle_leaks_nothing(place: StorePlace) -> None:
