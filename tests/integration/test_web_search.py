@@ -114,6 +114,13 @@ async def test_without_a_provider_the_answer_says_so(tmp_path: Path, question: s
     assert done["search"] == {"state": "unavailable", "reason": "not_configured"}
 
 
+async def test_an_answer_that_names_no_source_lists_all_that_it_was_given(tmp_path: Path) -> None:
+    async with site(tmp_path, SEOUL, BUSAN, read_pages=0, generator=StubGenerator(["맑습니다."])) as at:
+        said, _ = await at.ask()
+
+    assert said == f"맑습니다.\n\n참고한 웹 페이지:\n[1] 서울 날씨 - {SEOUL[1]}\n[2] 부산 날씨 - {BUSAN[1]}"
+
+
 async def test_what_must_stay_here_is_not_searched_for(tmp_path: Path) -> None:
     async with site(tmp_path, SEOUL) as at:
         first = await at.ask(local_only=True, db_id="c")

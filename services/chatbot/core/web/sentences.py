@@ -6,6 +6,7 @@ from typing import Final
 from chatbot.core.question import References, Source
 
 _SOURCES: Final = {"ko": "출처", "en": "Sources", "ja": "出典"}
+_READ: Final = {"ko": "참고한 웹 페이지", "en": "Pages that were read", "ja": "参照したページ"}
 _FOUND: Final = {"ko": "웹에서 {n}건 찾음", "en": "{n} found on the web", "ja": "ウェブで{n}件見つかりました"}
 _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
     "not_configured": {
@@ -49,12 +50,13 @@ def found(count: int, language: str) -> str:
 
 
 def behind(references: References, language: str) -> str:
-    """What stands behind an answer: the sources that it names, or why there are none."""
+    """What stands behind an answer: the sources that it names, all where it names none, or why there are none."""
     if references.reason:
         return f"\n\n({note(references.reason, language)})"
-    return _listed((source for source in references.sources if source.is_cited), language)
+    cited = [source for source in references.sources if source.is_cited]
+    heading = _SOURCES if cited else _READ
+    return "\n".join([f"\n\n{heading[language]}:", *_lines(cited or references.sources)])
 
 
-def _listed(sources: Iterable[Source], language: str) -> str:
-    lines = [f"[{source.number}] {source.title} - {source.url}" for source in sources]
-    return "\n".join([f"\n\n{_SOURCES[language]}:", *lines]) if lines else ""
+def _lines(sources: Iterable[Source]) -> Iterable[str]:
+    return (f"[{source.number}] {source.title} - {source.url}" for source in sources)
