@@ -312,6 +312,27 @@ async def test_what_the_store_missed_is_paid_when_it_is_back(tmp_path: Path) -> 
         assert await used(keyed, headers) == STUB_TOKENS
 
 
+async def test_an_account_that_somebody_spoilt_keeps_nobody_else_from_being_settled(tmp_path: Path) -> None:
+    accounts = FlakyAccounts()
+    options = frozen(accounts=accounts, generator=StubGenerator(first_seconds=0.2))
+    async with keyed_service(tmp_path, options) as keyed, keyed.service.client() as client:
+        spoilt, whole = (
+            await keyed.header(limited(tokens_per_day=5000)),
+            await keyed.header(limited(tokens_per_day=9000)),
+        )
+        asking = [asyncio.create_task(client.post("/Llama", json=ASKED, headers=one)) for one in (spoilt, whole)]
+        await until(lambda: len(keyed.service.generator.running) == 2)
+        accounts.is_away = True
+        assert {answer.status_code for answer in await asyncio.gather(*asking)} == {200}
+        await keyed.service.answerer.idle()
+        accounts.is_away = False
+        await accounts.update(keyed.keys[0].id, lambda _: ({"windows": "nonsense"}, None))
+        await keyed.service.limiter._pay()
+
+        assert await used(keyed, whole) == STUB_TOKENS
+        assert (await client.post("/Llama", json=ASKED, headers=whole)).status_code == 200
+
+
 async def test_two_replicas_share_one_limit(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
     path = tmp_path / "limits.sqlite3"

@@ -104,7 +104,7 @@ class Limiter:
         self._now = now
         self._estimates = Estimates()
         self._refusals: dict[str, tuple[float, Limits, RateLimited]] = {}
-        self._owed: deque[tuple[float, Debt]] = deque(maxlen=MOST_OWED)
+        self._owed: deque[Debt] = deque(maxlen=MOST_OWED)
         self._failures = 0
         self._probe_at = 0.0
 
@@ -184,10 +184,10 @@ class Limiter:
             outcome, quota = await asyncio.shield(calling)
         except asyncio.CancelledError:
             calling.cancel()
-            self._owe(ask, lambda: self._shared.release(limits, ask.id))  # it may have been reserved
+            self._owed.append(lambda: self._shared.release(limits, ask.id))  # it may have been reserved
             raise
         except StoreUnavailable:
-            self._owe(ask, lambda: self._shared.release(limits, ask.id))
+            self._owed.append(lambda: self._shared.release(limits, ask.id))
             share = limits.share(self._policy.replicas)
             return self._alone, share, *await self._alone.reserve(share, ask)
         return self._shared, limits, outcome, quota
@@ -205,7 +205,7 @@ class Limiter:
         try:
             await self._call(pay)
         except StoreUnavailable:
-            self._owe(ask, pay)
+            self._owed.append(pay)
         if tokens is not None:  # so that the replica's own count is true when it is needed
             share = limits.share(self._policy.replicas)
             try:
@@ -262,18 +262,17 @@ class Limiter:
             self._probe_at = self._clock() + PROBE_SECONDS
             _LOG.error("the store of limits does not answer: this replica counts by itself; %s", reason)
 
-    def _owe(self, ask: Ask, pay: Debt) -> None:
-        self._owed.append((ask.lapses_at, pay))
-
     async def _pay(self) -> None:
         """Pay in the order in which it was owed; what lapsed meanwhile is still charged."""
         for _ in range(len(self._owed)):
-            _, pay = self._owed[0]
+            pay = self._owed.popleft()
             try:
                 await self._call(pay)
             except StoreUnavailable:
+                self._owed.appendleft(pay)
                 return
-            self._owed.popleft()
+            except Exception as exc:  # an account that somebody spoilt by hand must not keep the others from paying
+                _LOG.error("limits: an answer could not be settled", extra={"error": type(exc).__name__})
 
 
 def _answer_tokens(wanted: Wanted) -> int:
