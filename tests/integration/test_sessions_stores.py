@@ -99,9 +99,7 @@ async def test_users_who_name_their_sessions_alike_never_meet(
     figures(messages=len(sent), sessions=len(read), foreign_turns=len(foreign))
 
 
-async def test_a_session_erased_beside_its_answer_stays_erased(
-    tmp_path: Path, store: ConversationStore
-) -> None:
+async def test_a_session_erased_beside_its_answer_stays_erased(tmp_path: Path, store: ConversationStore) -> None:
     generator = HeldGenerator()
     options = ServiceOptions(generator=generator, store=store)
     body = {"message": "first", "user_id": "u", "session_id": "s"}

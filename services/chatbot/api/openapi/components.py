@@ -144,7 +144,7 @@ HEADERS: Final[Json] = {
     },
     "X-References": {
         "schema": {"type": "string", "enum": ["used", "unavailable"]},
-        "description": "With `google_access`: whether the answer was made from the web; of a stream only `unavailable`.",
+        "description": "With `google_access`: whether the answer is from the web; of a stream only `unavailable`.",
     },
     "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."},
     "Content-Language": {
