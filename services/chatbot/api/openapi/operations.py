@@ -24,7 +24,8 @@ _PRODUCT_EVENTS: Final = (
     "Server-sent events. `queue`: the place in the line, at once, on change and at least every 10 s; 1 is next, 0 has "
     "started. `tool`: a tool of the service has started, is done or failed. `token`: new text. Then one `done`, or one "
     "`error` with the body that the HTTP error would have; a stream without either was cut. Where the web was asked "
-    "for, `done` has `search` (`state`: used or unavailable, `reason`) and `sources` (`number`, `title`, `url`, `cited`)."
+    "for, `done` has `search` (`state`: used or unavailable, `reason`) and `sources` (`number`, `title`, `url`, "
+    "`cited`)."
 )
 _V1_STREAM: Final = (
     ": queue position=3 eta=12\n\n"
