@@ -161,8 +161,8 @@ SERVICES: Final = Board(
                     "Searches by provider and outcome; refused: its key or format, limited: its own bound.",
                     (
                         (
-                            rate("chatbot_search_requests_total", "", "provider, outcome"),
-                            "{{provider}} {{outcome}}",
+                            rate("chatbot_search_requests_total", "", "service, provider, outcome"),
+                            "{{service}} {{provider}} {{outcome}}",
                         ),
                     ),
                 ),

@@ -26,6 +26,7 @@ FIRED_BY = {
     "calm": set(),
     "engine": {"ChatbotEngineRestarting"},
     "gone": {"ChatbotServiceMissing"},
+    "limits": set(),
     "no-model": {"ChatbotErrorsBurnBudget"},
     "overload": {
         "ChatbotQueueSaturated",

@@ -88,6 +88,13 @@ def test_a_key_of_the_store_is_made_rotated_and_revoked(tmp_path: Path, figures:
             assert tell(client, "d", Authorization=f"Bearer {key}").status_code == 200
             assert listed(client, **{"X-API-Key": key}) == ["d"]
 
+        follow("key-limit", tmp_path, KEY_ID=new[4:16], **typed)
+        limited = time.monotonic()
+        while not client.get("/key", headers={"X-API-Key": new}).json()["limits"]:
+            assert time.monotonic() - limited < 60, "a minute is far more than the ten seconds that are promised"
+            time.sleep(0.05)
+        assert "requests-minute" in tell(client, "d", Authorization=f"Bearer {new}").headers["ratelimit-policy"]
+
         follow("key-revoke", tmp_path, KEY_ID=old[4:16], **typed)
         revoked = time.monotonic()
         while client.get("/key", headers={"X-API-Key": old}).status_code == 200:
@@ -128,7 +135,7 @@ def test_a_backup_made_while_it_runs_is_restored(tmp_path: Path) -> None:
 
 def test_every_marked_block_is_run_by_a_test() -> None:
     assert names() == IN_CLUSTER | {
-        "erase", "key", "key-revoke", "key-rotate", "rotate", "sqlite-backup", "sqlite-restore",
+        "erase", "key", "key-limit", "key-revoke", "key-rotate", "rotate", "sqlite-backup", "sqlite-restore",
     }  # fmt: skip
     with pytest.raises(IndexError):
         commands("no such block")

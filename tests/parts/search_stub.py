@@ -2,8 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -98,3 +100,23 @@ async def search_stub(*results: Result) -> AsyncIterator[SearchStub]:
         yield stub
     finally:
         server.close()
+
+
+@contextmanager
+def search_in_a_thread(*results: Result) -> Iterator[SearchStub]:
+    """The same beside a test that has no event loop."""
+    ready: Future[SearchStub] = Future()
+    end = threading.Event()
+
+    async def serve() -> None:
+        async with search_stub(*results) as stub:
+            ready.set_result(stub)
+            await asyncio.to_thread(end.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        yield ready.result(timeout=30)
+    finally:
+        end.set()
+        thread.join()

@@ -24,6 +24,7 @@ from parts import nearly_full
 from parts.kube_cluster import free_ports
 from parts.local_process import LocalProcess, local_process
 from parts.prometheus import Target
+from parts.search_stub import search_in_a_thread
 from parts.stub_office import Stub, stub_office
 
 SMALL_LINE = {"CHATBOT_QUEUE_MAX_WAITING": "40"}
@@ -34,6 +35,7 @@ QUESTIONS = {
     "office": {"input_data": "안녕하세요!", "user_id": "u"},
     "character": {"input_data": "안녕!", "user_id": "u", **PERSONA},
 }
+FOUND = ("A page", "https://127.0.0.1/page", "A page that nobody may read.")
 _REQUEST_SECONDS = 200
 
 End = threading.Event
@@ -59,8 +61,11 @@ def target(namespace: str, address: str) -> Target:
     return Target(address, {"namespace": namespace, "pod": f"{namespace}-0"})
 
 
-def ask_for_ever(url: str, body: Mapping[str, object], callers: int, end: End, pause_seconds: float = 0.0) -> None:
+def ask_for_ever(
+    url: str, body: Mapping[str, object], callers: int, end: End, pause_seconds: float = 0.0, key: str = ""
+) -> None:
     """Callers that ask again as soon as they have an answer, whichever it is, and a pause has passed."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     async def one(client: httpx2.AsyncClient, number: int) -> None:
         while not end.is_set():
@@ -70,7 +75,9 @@ def ask_for_ever(url: str, body: Mapping[str, object], callers: int, end: End, p
 
     async def everybody() -> None:
         limits = httpx2.Limits(max_connections=None)
-        async with httpx2.AsyncClient(timeout=_REQUEST_SECONDS, trust_env=False, limits=limits) as client:
+        async with httpx2.AsyncClient(
+            timeout=_REQUEST_SECONDS, trust_env=False, limits=limits, headers=headers
+        ) as client:
             asked = [asyncio.create_task(one(client, number)) for number in range(callers)]
             await asyncio.to_thread(end.wait)
             for task in asked:
@@ -97,12 +104,46 @@ def store_cut_off(folder: Path) -> Iterator[Trouble]:
         body = {**QUESTIONS["office"], "db_id": "d"}
 
         def fault(end: End) -> None:
-            holder = sqlite3.connect(folder / "history.sqlite3", isolation_level=None)
-            holder.execute("BEGIN EXCLUSIVE")
-            ask_for_ever(f"{office.url}/Llama", body, 4, end, 0.1)
-            holder.close()
+            with held(folder / "history.sqlite3"):
+                ask_for_ever(f"{office.url}/Llama", body, 4, end, 0.1)
 
         yield Trouble((address,), fault)
+
+
+@contextmanager
+def limits_cut_off(folder: Path) -> Iterator[Trouble]:
+    """Somebody holds the store in which limits of keys are counted, between times."""
+    command = [Path(sys.executable).parent / "chatbot-keys", "create", "--line", "--tenant", "team-a"]
+    made = subprocess.run(
+        [*command, "--requests-per-minute", "100000"], check=True, capture_output=True, text=True, timeout=60
+    )
+    key, line = made.stdout.split("\n")[:2]
+    (folder / "keys").write_text(f"{line}\n")
+    store = folder / "limits.sqlite3"
+    settings = {"CHATBOT_AUTH_KEYS_FILE": str(folder / "keys"), "CHATBOT_LIMITS_SQLITE_PATH": str(store)}
+    with stub_office(folder, Stub(), settings) as office:
+        address = target("limits", f"127.0.0.1:{office.metrics_port}")
+
+        def hold(end: End) -> None:
+            while not end.wait(6):
+                with held(store):
+                    end.wait(12)
+
+        def fault(end: End) -> None:
+            holder = threading.Thread(target=hold, args=(end,))
+            holder.start()
+            ask_for_ever(f"{office.url}/Llama", QUESTIONS["office"], 2, end, 0.2, key)
+            holder.join()
+
+        yield Trouble((address,), fault)
+
+
+@contextmanager
+def held(store: Path) -> Iterator[None]:
+    """Nobody else can write or read a SQLite file."""
+    with contextlib.closing(sqlite3.connect(store, isolation_level=None, timeout=60)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        yield
 
 
 @contextmanager
@@ -185,10 +226,16 @@ def volume(folder: Path) -> Iterator[Trouble]:
 
 @contextmanager
 def calm(folder: Path) -> Iterator[Trouble]:
-    """No fault: seven people, more than there are slots, ask and read. The store is in memory: a disk may be busy."""
+    """No fault: eight people, more than there are slots, ask, read and search the web.
+
+    The store is in memory: a disk may be busy.
+    """
     with (
         tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as memory,  # noqa: S108
-        local_process(folder, CHATBOT_HISTORY_SQLITE_PATH=f"{memory}/history.sqlite3") as local,
+        search_in_a_thread(FOUND) as searxng,
+        local_process(
+            folder, CHATBOT_HISTORY_SQLITE_PATH=f"{memory}/history.sqlite3", CHATBOT_SEARCH_SEARXNG_URL=searxng.url
+        ) as local,
     ):
 
         def load(end: End) -> None:
@@ -197,8 +244,12 @@ def calm(folder: Path) -> Iterator[Trouble]:
                 target=ask_for_ever, args=(url.format("character"), QUESTIONS["character"], 1, end, 0.5)
             )
             others.start()
+            web = {**QUESTIONS["office"], "google_access": True}
+            searching = threading.Thread(target=ask_for_ever, args=(url.format("office"), web, 1, end, 1.0))
+            searching.start()
             ask_for_ever(url.format("office"), {**QUESTIONS["office"], "db_id": "d", "unknown": 1}, 6, end, 1.5)
             others.join()
+            searching.join()
 
         yield Trouble((of_local("calm", local),), load, ("office", "character"))
 
@@ -221,6 +272,7 @@ TROUBLES = {
     "calm": calm,
     "engine": engine_killed,
     "gone": gone,
+    "limits": limits_cut_off,
     "no-model": no_model,
     "overload": overload,
     "store": store_cut_off,
