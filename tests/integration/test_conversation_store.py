@@ -6,10 +6,9 @@ import itertools
 import logging
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +19,7 @@ from chatbot.domain.ports import ConversationStore
 from hypothesis import given, settings
 from parts.history_model import START, HandClock, HistoryModel
 from parts.history_steps import KEYS, Step, histories
-from parts.mongo_server import mongo_url, scratch_database
-from parts.store_place import KINDS, StorePlace
+from parts.store_place import StorePlace
 
 BOUNDS = HistoryBounds(max_turns=5, max_bytes=100, ttl_seconds=1000)
 USER = Caller("", "user")
@@ -30,22 +28,6 @@ KEY = ConversationKey("office", USER, "chat")
 
 def turn(number: int, answer: str = "a") -> Turn:
     return Turn(f"t{number}", f"q{number}", answer, START + timedelta(seconds=number))
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with mongo_url() as url:
-        yield url
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
-    if request.param == "sqlite":
-        yield StorePlace("sqlite", str(tmp_path / "deep" / "history.sqlite3"))
-        return
-    url = request.getfixturevalue("url")
-    with scratch_database(url) as database:
-        yield StorePlace(request.param, url, database)
 
 
 @pytest.fixture

@@ -14,10 +14,9 @@ import httpx
 import pytest
 from chatbot.domain.chat import Caller, ConversationKey, Turn
 from parts.history_check import Place, Sent, complaints
-from parts.mongo_server import mongo_url, scratch_database
 from parts.office_processes import Nursery, OfficeProcess, nursery, settings_for
 from parts.openai_stub import OpenAIStub, Talk, delta, openai_stub
-from parts.store_place import KINDS, StorePlace
+from parts.store_place import StorePlace
 
 PAIRS_PER_CONVERSATION = 40
 PATIENCE_SECONDS = 120.0
@@ -76,22 +75,6 @@ class Processes:
     async def end(self) -> None:
         for one in [*self.serving, *([self.spare] if self.spare else [])]:
             await one.close()
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with mongo_url() as url:
-        yield url
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
-    if request.param == "sqlite":
-        yield StorePlace("sqlite", str(tmp_path / "history.sqlite3"))
-        return
-    url = request.getfixturevalue("url")
-    with scratch_database(url) as database:
-        yield StorePlace(request.param, url, database)
 
 
 @pytest.fixture

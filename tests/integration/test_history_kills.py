@@ -6,31 +6,14 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from parts import busy_writer
-from parts.mongo_server import mongo_url, scratch_database
-from parts.store_place import KINDS, StorePlace
+from parts.store_place import StorePlace
 
 START_SECONDS = 120.0
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with mongo_url() as url:
-        yield url
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
-    if request.param == "sqlite":
-        yield StorePlace("sqlite", str(tmp_path / "history.sqlite3"))
-        return
-    url = request.getfixturevalue("url")
-    with scratch_database(url) as database:
-        yield StorePlace(request.param, url, database)
 
 
 class Writer:

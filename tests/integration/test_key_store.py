@@ -19,7 +19,7 @@ from chatbot.core.accounts.stored import CALL_SECONDS, StoredKeys
 from chatbot.domain.access import KeyRecord, Rights, Scope
 from chatbot.domain.errors import KeysUnavailable, StoreUnavailable
 from chatbot.domain.ports import KeyStore
-from parts.mongo_server import mongo_url, running_server, scratch_database
+from parts.mongo_server import running_server, scratch_database
 from parts.store_place import KINDS
 from pymongo import MongoClient
 
@@ -36,12 +36,6 @@ RECORD = KeyRecord(
     "AAAAAAAAAAAA", "team-a", b"\x00" * 31 + b"\xff", "p", "라벨", RIGHTS, 1.5, 2.5, 3.5, False, None, ""
 )
 Opening = Callable[[], KeyStore]
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with mongo_url() as url:
-        yield url
 
 
 @pytest.fixture(params=KINDS)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -16,27 +16,11 @@ from chatbot.core.limits.windows import Calendar
 from chatbot.domain.errors import StoreUnavailable
 from chatbot.domain.limits import AccountStore, Limits, Policy, State
 from parts.limit_racer import LIMITS, NOON, PROMPT_TOKENS, open_accounts
-from parts.mongo_server import mongo_url, running_server, scratch_database
-from parts.store_place import KINDS, StorePlace
+from parts.mongo_server import running_server
+from parts.store_place import StorePlace
 
 RACERS = 4
 TESTS = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with mongo_url() as url:
-        yield url
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
-    if request.param == "sqlite":
-        yield StorePlace("sqlite", str(tmp_path / "deep" / "limits.sqlite3"))
-        return
-    url = request.getfixturevalue("url")
-    with scratch_database(url) as database:
-        yield StorePlace(request.param, url, database)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -10,28 +10,11 @@ import pytest
 from chatbot.domain.generation import GenerationEvent, GenerationRequest
 from chatbot.domain.ports import ConversationStore
 from parts.http_service import ServiceOptions, running_service
-from parts.mongo_server import mongo_url, scratch_database
-from parts.store_place import KINDS, StorePlace
+from parts.store_place import StorePlace
 from parts.stub_generator import StubGenerator
 from parts.waiting import until
 
 NAMES = ("s", "S", "s.1", "test-uuid")
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with mongo_url() as url:
-        yield url
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
-    if request.param == "sqlite":
-        yield StorePlace("sqlite", str(tmp_path / "history.sqlite3"))
-        return
-    url = request.getfixturevalue("url")
-    with scratch_database(url) as database:
-        yield StorePlace(request.param, url, database)
 
 
 @pytest.fixture

@@ -6,17 +6,15 @@
 A document whose `expires_at` has passed is not seen; MongoDB deletes it some hours later (see `GRACE`).
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
 from pymongo import ASCENDING, ReturnDocument
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
 from chatbot.adapters.history_bounds import (
-    CALL_SECONDS,
     GRACE,
     TOMBSTONE,
     HistoryBounds,
@@ -24,7 +22,7 @@ from chatbot.adapters.history_bounds import (
     turn_bytes,
     utc_now,
 )
-from chatbot.adapters.mongo_client import Client, Driver, close_client, explain, open_client
+from chatbot.adapters.mongo_client import Client, Driver, close_client, in_time, open_client
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.errors import ConversationErased, StoreUnavailable
 
@@ -144,14 +142,11 @@ class MongoConversations:
         await close_client(self._client)
 
     async def _call(self, operation: Callable[[], Awaitable[T]]) -> T:
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                await self._prepare()
-                return await operation()
-        except TimeoutError as exc:
-            raise StoreUnavailable(f"MongoDB: no answer within {CALL_SECONDS} s") from exc
-        except PyMongoError as exc:
-            raise StoreUnavailable(explain(exc)) from None  # its text may hold a key of a user
+        async def prepared() -> T:
+            await self._prepare()
+            return await operation()
+
+        return await in_time(prepared)
 
     async def _prepare(self) -> None:
         """Make the indexes, once a process; making them again changes nothing."""

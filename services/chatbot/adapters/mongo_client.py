@@ -6,9 +6,9 @@ motor and PyMongo's own asyncio client differ here alone; everything above uses 
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from pymongo import AsyncMongoClient
 from pymongo.errors import (
@@ -23,6 +23,10 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
 )
 
+from chatbot.adapters.history_bounds import CALL_SECONDS
+from chatbot.domain.errors import StoreUnavailable
+
+T = TypeVar("T")
 Driver = Literal["motor", "pymongo"]
 Client = AsyncMongoClient[dict[str, Any]]
 OPERATION_MILLISECONDS = 2000
@@ -88,7 +92,22 @@ async def close_client(client: Client) -> None:
             await (close() if inspect.iscoroutinefunction(close) else asyncio.to_thread(close))
 
 
-def explain(exc: PyMongoError) -> str:
+async def in_time(operation: Callable[[], Awaitable[T]]) -> T:
+    """The result of one call.
+
+    Raises:
+        StoreUnavailable: It failed or took too long; the driver's own text is left out, it may hold a key of a user.
+    """
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            return await operation()
+    except TimeoutError as exc:
+        raise StoreUnavailable(f"MongoDB: no answer within {CALL_SECONDS} s") from exc
+    except PyMongoError as exc:
+        raise StoreUnavailable(_explain(exc)) from None
+
+
+def _explain(exc: PyMongoError) -> str:
     """What to do, without any value of a document (the library's own messages may hold keys of users)."""
     name = type(exc).__name__
     if isinstance(exc, NotPrimaryError):

@@ -7,18 +7,15 @@ The number rises after the document changed, never before: who sees it rise read
 dies in between, replicas notice at their regular reading.
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from pymongo import UpdateOne
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
-from chatbot.adapters.history_bounds import CALL_SECONDS
-from chatbot.adapters.mongo_client import Client, Driver, close_client, explain, open_client
+from chatbot.adapters.mongo_client import Client, Driver, close_client, in_time, open_client
 from chatbot.domain.access import KeyRecord, Rights
-from chatbot.domain.errors import StoreUnavailable
 from chatbot.domain.limits import Limits
 
 COLLECTION = "keys"
@@ -48,18 +45,18 @@ class MongoKeys:
 
     async def version(self) -> int:
         """See `KeyStore`."""
-        document = await self._call(lambda: self._versions.find_one({"_id": COLLECTION}))
+        document = await in_time(lambda: self._versions.find_one({"_id": COLLECTION}))
         return 0 if document is None else int(document["version"])
 
     async def find(self, key_ids: Collection[str]) -> Mapping[str, KeyRecord]:
         """See `KeyStore`."""
-        found = await self._call(lambda: self._keys.find({"_id": {"$in": list(key_ids)}}).to_list(None))
+        found = await in_time(lambda: self._keys.find({"_id": {"$in": list(key_ids)}}).to_list(None))
         return {record.id: record for record in _to_records(found)}
 
     async def listing(self) -> tuple[KeyRecord, ...]:
         """See `KeyStore`."""
         cursor = self._keys.find().sort([("tenant", 1), ("created_at", 1), ("_id", 1)])
-        return tuple(_to_records(await self._call(lambda: cursor.to_list(None))))
+        return tuple(_to_records(await in_time(lambda: cursor.to_list(None))))
 
     async def add(self, record: KeyRecord) -> None:
         """See `KeyStore`."""
@@ -71,7 +68,7 @@ class MongoKeys:
                 raise KeyError(record.id) from None
             await self._raise_version()
 
-        await self._call(insert)
+        await in_time(insert)
 
     async def change(self, record: KeyRecord) -> None:
         """See `KeyStore`."""
@@ -108,12 +105,12 @@ class MongoKeys:
                 raise KeyError(key_id)
             await self._raise_version()
 
-        await self._call(update)
+        await in_time(update)
 
     async def _write(self, updates: list[UpdateOne]) -> None:
         for first in range(0, len(updates), _CHUNK):
             part = updates[first : first + _CHUNK]
-            await self._call(lambda part=part: self._keys.bulk_write(part, ordered=False))  # type: ignore[misc]
+            await in_time(lambda part=part: self._keys.bulk_write(part, ordered=False))  # type: ignore[misc]
 
     async def _raise_version(self) -> None:
         change = {"$inc": {"version": 1}}
@@ -121,15 +118,6 @@ class MongoKeys:
             await self._versions.update_one({"_id": COLLECTION}, change, upsert=True)
         except DuplicateKeyError:  # somebody else inserted first
             await self._versions.update_one({"_id": COLLECTION}, change)
-
-    async def _call(self, operation: Callable[[], Awaitable[T]]) -> T:
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                return await operation()
-        except TimeoutError as exc:
-            raise StoreUnavailable(f"MongoDB: no answer within {CALL_SECONDS} s") from exc
-        except PyMongoError as exc:
-            raise StoreUnavailable(explain(exc)) from None
 
 
 def _to_document(record: KeyRecord) -> dict[str, Any]:

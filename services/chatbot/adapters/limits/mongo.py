@@ -10,14 +10,14 @@ transactions: they work on every MongoDB.
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
 from chatbot.adapters.history_bounds import CALL_SECONDS
-from chatbot.adapters.mongo_client import Client, Driver, close_client, explain, open_client
+from chatbot.adapters.mongo_client import Client, Driver, close_client, in_time, open_client
 from chatbot.domain.errors import StoreUnavailable
 from chatbot.domain.limits import Change, State, T
 
@@ -88,7 +88,7 @@ class MongoAccounts:
 
     async def _write(self, changes: list[Change[Any]], account: str) -> list[Any]:
         for _ in range(_ATTEMPTS):
-            document = await _call(lambda: self._accounts.find_one({"_id": account}))
+            document = await in_time(lambda: self._accounts.find_one({"_id": account}))
             before = None if document is None else json.loads(document["state"])
             state, is_changed, results = _apply(changes, before)
             if not is_changed or await self._replace(account, document, json.dumps(state)):
@@ -111,7 +111,7 @@ class MongoAccounts:
             done = await self._accounts.replace_one({"_id": account, "version": version}, changed)
             return done.matched_count == 1
 
-        return await _call(write)
+        return await in_time(write)
 
 
 def _apply(changes: list[Change[Any]], state: State | None) -> tuple[State | None, bool, list[Any]]:
@@ -127,13 +127,3 @@ def _apply(changes: list[Change[Any]], state: State | None) -> tuple[State | Non
 def _tell(told: asyncio.Future[Any], tell: Callable[[asyncio.Future[Any]], None]) -> None:
     if not told.done():  # whoever waited may have left
         tell(told)
-
-
-async def _call(operation: Callable[[], Awaitable[T]]) -> T:
-    try:
-        async with asyncio.timeout(CALL_SECONDS):
-            return await operation()
-    except TimeoutError as exc:
-        raise StoreUnavailable(f"MongoDB: no answer within {CALL_SECONDS} s") from exc
-    except PyMongoError as exc:
-        raise StoreUnavailable(explain(exc)) from None
