@@ -214,7 +214,7 @@ def test_planning_never_fails_and_says_only_what_is_listed(found: tuple[Model, O
 
 
 @given(models_and_clusters())
-@settings(max_examples=100)
+@settings(max_examples=300)
 def test_planning_again_with_the_written_status_counts_and_tells_nothing_twice(found: tuple[Model, Observed]) -> None:
     model, observed = found
     now = datetime(2026, 11, 21, 1, tzinfo=UTC)

@@ -50,6 +50,7 @@ class Draft:
     actions: list[Action] = field(default_factory=list)
     events: list[EventNote] = field(default_factory=list)
     result: str = ""
+    _complaints: list[tuple[ConditionType, EventNote]] = field(default_factory=list)
     _wake_seconds: float | None = None
 
     @classmethod
@@ -91,11 +92,14 @@ class Draft:
         self._put(kind, status, reason, message(reason, detail))
 
     def complain(self, kind: ConditionType, reason: Reason, detail: str = "", status: Truth = "False") -> None:
-        """Set a condition that is not well, with a Warning when the reason is a new one."""
+        """Set a condition that is not well, with a Warning where the reason is new and no condition has said it yet."""
         old = self.before.get(kind)
         self.set(kind, status, reason, detail)
-        if old is None or old.reason is not reason:
-            self.tell("Warning", reason, self.conditions[kind].message)
+        text = self.conditions[kind].message
+        was_said = any((one.reason, one.message) == (reason, text) for one in self.before.values())
+        if (old is None or old.reason is not reason) and not was_said:
+            self.tell("Warning", reason, text)
+            self._complaints.append((kind, EventNote("Warning", reason, text)))
 
     def keep(self, kind: ConditionType) -> bool:
         """Leave a condition as it was read, if it was there."""
@@ -145,7 +149,13 @@ class Draft:
             history=self.history,
             conditions={kind: self.conditions[kind] for kind in ConditionType if kind in self.conditions},
         )
-        return Plan(status, tuple(self.actions), tuple(self.events), self._wake_seconds, self.result)
+        return Plan(status, tuple(self.actions), self._events_that_hold(), self._wake_seconds, self.result)
+
+    def _events_that_hold(self) -> tuple[EventNote, ...]:
+        """Without complaints that the same plan replaced: as nothing remembers them, each plan would tell them anew."""
+        held = {note for kind, note in self._complaints if self.conditions[kind].reason is note.reason}
+        replaced = {note for _, note in self._complaints} - held
+        return tuple(note for note in self.events if note not in replaced)
 
     def _put(self, kind: ConditionType, status: Truth, reason: Reason, text: str) -> None:
         old = self.before.get(kind)
