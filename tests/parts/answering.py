@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatbot.core.admission import Admission, AdmissionPolicy
-from chatbot.core.answer import Answer, Answerer, AnswerPolicy, BackendRoute, Done, Exchange
+from chatbot.core.answering.answerer import Answerer
+from chatbot.core.answering.pump import Answer
+from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.history import History
 from chatbot.core.prompt import PromptTemplates
+from chatbot.core.question import Done, Exchange
 from chatbot.core.waiting.ticket import Phase
 from chatbot.domain.chat import Caller, Dialogue, Message
 from chatbot.domain.errors import Busy, ChatError, Unavailable

@@ -10,7 +10,8 @@ from pathlib import Path
 from chatbot.adapters.history_bounds import HistoryBounds
 from chatbot.adapters.sqlite import SqliteConversations
 from chatbot.core.admission import Admission, AdmissionPolicy
-from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
+from chatbot.core.answering.answerer import Answerer
+from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.history import History
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.question import Question

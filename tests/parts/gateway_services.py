@@ -16,7 +16,7 @@ from chatbot.api.not_found import NotFoundApp
 from chatbot.api.profiles import CHARACTER, OFFICE
 from chatbot.api.service import HttpLimits
 from chatbot.core.admission import AdmissionPolicy
-from chatbot.core.answer import Answer
+from chatbot.core.answering.pump import Answer
 from chatbot.core.question import Exchange
 from chatbot.domain.generation import (
     Finished,

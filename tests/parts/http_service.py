@@ -16,7 +16,8 @@ from chatbot.api.service import HttpLimits, Parts
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.admission import Admission, AdmissionPolicy
-from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
+from chatbot.core.answering.answerer import Answerer
+from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.history import History
 from chatbot.core.limits.ledger import MemoryAccounts
 from chatbot.core.limits.limiter import Limiter, LimiterPolicy

@@ -9,10 +9,11 @@ from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.agent.bounds import AgentBounds
 from chatbot.core.agent.opening import Agent, built_in
 from chatbot.core.agent.toolbox import Toolbox
-from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute, Done, Exchange, Question, Queued
+from chatbot.core.answering.answerer import Answerer
+from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.history import History
 from chatbot.core.prompt import PromptTemplates
-from chatbot.core.question import ToolStep
+from chatbot.core.question import Done, Exchange, Question, Queued, ToolStep
 from chatbot.core.tools.contract import Tool
 from chatbot.core.tools.current_time import CurrentTime
 from chatbot.domain.chat import Caller, Dialogue, Message

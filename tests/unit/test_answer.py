@@ -7,10 +7,13 @@ from functools import wraps
 
 import pytest
 from chatbot.core.admission import Admission, AdmissionPolicy
-from chatbot.core.answer import Answer, Answerer, AnswerPolicy, BackendRoute, Done, Exchange, Question, Queued
-from chatbot.core.delivery import MAX_UNREAD_BYTES
+from chatbot.core.answering.answerer import Answerer
+from chatbot.core.answering.delivery import MAX_UNREAD_BYTES
+from chatbot.core.answering.pump import Answer
+from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.history import History
 from chatbot.core.prompt import PromptTemplates
+from chatbot.core.question import Done, Exchange, Question, Queued
 from chatbot.domain.chat import Caller, Dialogue, Message
 from chatbot.domain.errors import (
     BackendUnavailable,

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from chatbot.core.admission import Admission, AdmissionPolicy
-from chatbot.core.answer import Answer, Answerer, AnswerPolicy, BackendRoute, Exchange
-from chatbot.core.delivery import MAX_UNREAD_BYTES, Outbox, ReaderTooSlow
+from chatbot.core.answering.answerer import Answerer
+from chatbot.core.answering.delivery import MAX_UNREAD_BYTES, Outbox, ReaderTooSlow
+from chatbot.core.answering.pump import Answer
+from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.history import History
 from chatbot.core.prompt import PromptTemplates
-from chatbot.core.question import Done, Queued
+from chatbot.core.question import Done, Exchange, Queued
 from chatbot.domain.chat import Caller, Dialogue, Message
 from chatbot.domain.errors import EngineLost
 from chatbot.domain.generation import Backend, Finished, FinishReason, Sampling, TextPiece, Timings, Usage

@@ -8,9 +8,9 @@ from chatbot.core.agent.bounds import AgentBounds
 from chatbot.core.agent.loop import AgentLoop
 from chatbot.core.agent.opening import LOCAL_TOOLS, Agent, built_in
 from chatbot.core.agent.toolbox import Toolbox
+from chatbot.core.answering.wished import dialogue_of, field_names
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.question import Question, Wishes
-from chatbot.core.wished import dialogue_of, field_names
 from chatbot.domain.chat import Caller, Message, Turn
 from chatbot.domain.documents import Chunk, Found
 from chatbot.domain.generation import Backend, GenerationRequest, Sampling

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from chatbot.api.profiles import Profile
 from chatbot.core.accounts.key_check import KeyCheck
-from chatbot.core.answer import Answerer
+from chatbot.core.answering.answerer import Answerer
 from chatbot.core.history import History
 from chatbot.core.limits.limiter import Limiter
 from chatbot.core.performance import Machine, Statistics

@@ -18,7 +18,8 @@ from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.agent.bounds import AgentBounds
 from chatbot.core.agent.opening import TOOL_NAMES, Agent, built_in
 from chatbot.core.agent.toolbox import Toolbox
-from chatbot.core.answer import Answerer, AnswerPolicy, BackendRoute
+from chatbot.core.answering.answerer import Answerer
+from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.history import History
 from chatbot.core.limits.limiter import Limiter
 from chatbot.core.performance import Statistics

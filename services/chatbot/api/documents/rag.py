@@ -16,8 +16,8 @@ from chatbot.api.texts import text
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
 from chatbot.api.wire.streams import AnswerResponse
-from chatbot.core.answer import Answer, Done, Exchange
-from chatbot.core.question import AnswerEvent
+from chatbot.core.answering.pump import Answer
+from chatbot.core.question import AnswerEvent, Done, Exchange
 from chatbot.core.retrieval.citations import BUDGETS, checked, dialogue
 from chatbot.core.retrieval.search import Retrieved, Search
 from chatbot.domain.chat import Caller

@@ -25,7 +25,7 @@ from chatbot.api.v1.routes import backend_of
 from chatbot.api.wire.context import context_of
 from chatbot.api.wire.guard import read_object
 from chatbot.api.wire.streams import AnswerResponse
-from chatbot.core.answer import Answer
+from chatbot.core.answering.pump import Answer
 from chatbot.core.question import Question, Wishes
 from chatbot.core.retrieval.citations import BUDGETS
 from chatbot.core.retrieval.search import Search

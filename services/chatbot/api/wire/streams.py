@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.departure import ClientGone, until_departure
-from chatbot.core.answer import Answer
+from chatbot.core.answering.pump import Answer
 from chatbot.core.performance import Statistics
 from chatbot.core.question import AnswerEvent, Done, Queued
 from chatbot.domain.errors import ChatError, RateLimited

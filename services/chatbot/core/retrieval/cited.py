@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, cast
 
-from chatbot.core.pump import AnswerSource
+from chatbot.core.answering.pump import AnswerSource
 from chatbot.core.question import ToolStep
 from chatbot.core.retrieval.citations import checked
 from chatbot.domain.generation import Finished, GenerationEvent, GenerationRequest, TextPiece

@@ -14,8 +14,8 @@ from secrets import token_hex
 from typing import Final, cast
 
 from chatbot.core.agent.toolbox import Outcome, Toolbox
+from chatbot.core.answering.pump import AnswerSource
 from chatbot.core.language import language_of
-from chatbot.core.pump import AnswerSource
 from chatbot.core.question import Question, References, Source, ToolStep
 from chatbot.core.tools.contract import ToolContext
 from chatbot.core.web.answer_text import AnswerText, hosts_of, plain_title

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from chatbot.core.delivery import Outbox
-from chatbot.core.pump import Answer, Stored
+from chatbot.core.answering.delivery import Outbox
+from chatbot.core.answering.pump import Answer, Stored
 from chatbot.core.question import Done, Question, Queued, ToolStep
 from chatbot.domain.chat import Turn
 from chatbot.domain.errors import TurnReused

@@ -4,24 +4,19 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, TypeVar
-from uuid import uuid4
 
-from chatbot.core.admission import Admission
-from chatbot.core.agent.opening import Agent
-from chatbot.core.delivery import Outbox
+from chatbot.core.answering.delivery import Outbox
+from chatbot.core.answering.past import Past, Pasts
+from chatbot.core.answering.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words
+from chatbot.core.answering.ready import ready, replayed
+from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
+from chatbot.core.answering.wished import dialogue_of, field_names
 from chatbot.core.history import History
 from chatbot.core.limits.entrance import Entrance
-from chatbot.core.limits.limiter import Limiter
-from chatbot.core.prompt import PromptTemplates
-from chatbot.core.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words
-from chatbot.core.question import Done, Exchange, Question, Queued
-from chatbot.core.ready import ready, replayed
+from chatbot.core.question import Exchange, Question
 from chatbot.core.retrieval.cited import CitedSource
-from chatbot.core.web.referenced import Web
-from chatbot.core.wished import dialogue_of, field_names
-from chatbot.domain.chat import Caller, Conversation, Dialogue, Turn
+from chatbot.domain.chat import Caller, Dialogue
 from chatbot.domain.errors import (
     BackendUnavailable,
     Busy,
@@ -29,61 +24,13 @@ from chatbot.domain.errors import (
     ModelUnavailable,
     PromptTooLong,
     StoreUnavailable,
-    TurnReused,
 )
 from chatbot.domain.generation import Backend, GenerationRequest, Sampling
-from chatbot.domain.ports import Telemetry, TextGenerator
-
-__all__ = ["Answer", "AnswerPolicy", "Answerer", "BackendRoute", "Done", "Exchange", "Queued", "Question"]
+from chatbot.domain.ports import Telemetry
 
 T = TypeVar("T")
 
 _EXCHANGE_FIELDS = {"system": "messages", "question": "messages", "history": "messages"}
-
-
-@dataclass(frozen=True, slots=True)
-class BackendRoute:
-    """One backend with the line before it and the prompt file for it.
-
-    Attributes:
-        agent: Lets this backend call our tools for the product's own questions; None: no tools.
-        web: For questions that ask for it.
-    """
-
-    generator: TextGenerator
-    admission: Admission
-    templates: PromptTemplates
-    agent: Agent | None = None
-    web: Web = Web()
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerPolicy:
-    """Clocks and defaults of one service.
-
-    Attributes:
-        queue_seconds: Longest wait in the line, from arrival.
-        generation_seconds: Longest generation, from dispatch.
-        sampling: For questions; an exchange brings its own.
-        may_fall_back: Whether a question to the local model may be answered by the OpenAI-compatible backend while
-            no local model serves.
-        limiter: Of keys; None where nobody has limits.
-    """
-
-    queue_seconds: float
-    generation_seconds: float
-    sampling: Sampling
-    may_fall_back: bool = False
-    limiter: Limiter | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Past:
-    """What is known of a conversation. `read` is None without `db_id`, and where the store is down."""
-
-    read: Conversation | None
-    unknown: bool
-    local_only: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +63,12 @@ class Answerer:
     ) -> None:
         self._service = service
         self._routes = routes
-        self._history = history
         self._policy = policy
         self._telemetry = telemetry
         self._entrance = Entrance(service, policy.limiter, policy.queue_seconds + policy.generation_seconds)
         self._clock = clock
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._pasts = Pasts(history, self._task)
 
     async def open(self, question: Question) -> Answer:
         """Begin an answer: everything that refuses it is raised here, before a byte is sent.
@@ -136,7 +83,7 @@ class Answerer:
         """
         self._entrance.check(question.caller)
         arrived_at = self._clock()
-        past = await self._past(question)
+        past = await self._pasts.of(question)
         stored = replayed(past.read.turns if past.read else (), question)
         if stored is not None:
             return stored
@@ -152,7 +99,7 @@ class Answerer:
         except (ModelUnavailable, BackendUnavailable, Busy):
             return await self._without_model(question, past, refusal)
 
-    async def _without_model(self, question: Question, past: _Past, refusal: Exception) -> Answer:
+    async def _without_model(self, question: Question, past: Past, refusal: Exception) -> Answer:
         """What our tools say by themselves, where no local model is served and the question is for them.
 
         Raises:
@@ -163,7 +110,7 @@ class Answerer:
         alone = await agent.alone(question) if agent is not None else None
         if alone is None:
             raise refusal from None
-        return ready(question, await self._store(question, past, alone.text), alone.steps)
+        return ready(question, await self._pasts.join(question, past, alone.text), alone.steps)
 
     async def open_exchange(self, exchange: Exchange) -> Answer:
         """Begin an answer to a dialogue that the caller brought: no history, and no other backend than asked for.
@@ -187,14 +134,7 @@ class Answerer:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _past(self, question: Question) -> _Past:
-        if question.db_id is None:
-            return _Past(None, unknown=False, local_only=question.local_only)
-        read = await self._history.load(self._history.key(question.caller, question.db_id))
-        local_only = question.local_only or (read is not None and read.local_only)
-        return _Past(read, unknown=read is None, local_only=local_only)
-
-    def _backends(self, question: Question, past: _Past) -> list[Backend]:
+    def _backends(self, question: Question, past: Past) -> list[Backend]:
         """Who may answer, the wanted one first. Where the past is unknown, it may forbid to leave the house."""
         if question.backend is Backend.OPENAI:
             if past.local_only:
@@ -211,7 +151,7 @@ class Answerer:
         route = self._routes.get(backend)
         return route is not None and route.admission.is_open
 
-    async def _ask(self, question: Question, past: _Past, backend: Backend, arrived_at: float) -> Answer:
+    async def _ask(self, question: Question, past: Past, backend: Backend, arrived_at: float) -> Answer:
         route = self._route(backend)
         turns = past.read.turns if past.read else ()
         dialogue = dialogue_of(route.templates, question, turns)
@@ -223,7 +163,7 @@ class Answerer:
         request = self._request(question, dialogue, question.wishes.sampling or self._policy.sampling, arrived_at)
 
         async def store(answer: str) -> Stored:
-            return await self._store(question, past, answer)
+            return await self._pasts.join(question, past, answer)
 
         plan = _Plan(backend, source, field_names(question), store)
         return await self._begin(plan, request, question.caller, arrived_at)
@@ -272,20 +212,6 @@ class Answerer:
         pump.add_done_callback(lambda _: ticket.leave())  # cancelled before its first step, it ran nothing
         pump.add_done_callback(lambda _: self._task(hold.finish()))
         return Answer(plan.backend, outbox, pump, ticket, hold.quota)
-
-    async def _store(self, question: Question, past: _Past, answer: str) -> Stored:
-        if question.db_id is None:
-            return Stored(answer, None)
-        if past.read is None:
-            return Stored(answer, saved=False)
-        turn = Turn(question.turn_id or uuid4().hex, question.text, answer, datetime.now(UTC))
-        append = self._task(self._history.append(past.read, turn, local_only=past.local_only))
-        stored = await asyncio.shield(append)  # a client that leaves now does not tear the write
-        if stored is None:
-            return Stored(answer, saved=False)
-        if stored.question != question.text:
-            raise TurnReused
-        return Stored(stored.answer, saved=True)
 
     def _task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)

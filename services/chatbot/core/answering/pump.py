@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
-from chatbot.core.delivery import Outbox, ReaderTooSlow
+from chatbot.core.answering.delivery import Outbox, ReaderTooSlow
 from chatbot.core.limits.hold import NO_HOLD, Hold
 from chatbot.core.question import AnswerEvent, Done, Queued, References, ToolStep
 from chatbot.core.waiting.ticket import Phase, Ticket

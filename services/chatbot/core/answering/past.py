@@ -1,0 +1,68 @@
+"""What is known of a conversation when it is asked in, and how the new turn joins it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from chatbot.core.answering.pump import Stored
+from chatbot.core.history import History
+from chatbot.core.question import Question
+from chatbot.domain.chat import Conversation, Turn
+from chatbot.domain.errors import TurnReused
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of a conversation. `read` is None without `db_id`, and where the store is down."""
+
+    read: Conversation | None
+    unknown: bool
+    local_only: bool
+
+
+class Pasts:
+    """The conversations that questions belong to.
+
+    Args:
+        task: Starts work that ends by itself, also where whoever waits for it has left.
+    """
+
+    def __init__(
+        self, history: History, task: Callable[[Coroutine[Any, Any, Turn | None]], asyncio.Task[Turn | None]]
+    ) -> None:
+        self._history = history
+        self._task = task
+
+    async def of(self, question: Question) -> Past:
+        """The past of a question.
+
+        Raises:
+            StoreUnavailable: History is down and must be kept.
+        """
+        if question.db_id is None:
+            return Past(None, unknown=False, local_only=question.local_only)
+        read = await self._history.load(self._history.key(question.caller, question.db_id))
+        local_only = question.local_only or (read is not None and read.local_only)
+        return Past(read, unknown=read is None, local_only=local_only)
+
+    async def join(self, question: Question, past: Past, answer: str) -> Stored:
+        """Keep a question with its answer.
+
+        Raises:
+            TurnReused: The `Idempotency-Key` came before with another question.
+        """
+        if question.db_id is None:
+            return Stored(answer, None)
+        if past.read is None:
+            return Stored(answer, saved=False)
+        turn = Turn(question.turn_id or uuid4().hex, question.text, answer, datetime.now(UTC))
+        append = self._task(self._history.append(past.read, turn, local_only=past.local_only))
+        stored = await asyncio.shield(append)  # a client that leaves now does not tear the write
+        if stored is None:
+            return Stored(answer, saved=False)
+        if stored.question != question.text:
+            raise TurnReused
+        return Stored(stored.answer, saved=True)
