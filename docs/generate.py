@@ -14,7 +14,8 @@ from typing import Any, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
 from chatbot.api import errors, texts
-from chatbot.server import metrics, settings
+from chatbot.server import metrics
+from chatbot.server.settings.whole import Settings
 from chatbot_operator import metrics as operator_metrics
 from chatbot_operator import settings as operator_settings
 from chatbot_operator.plan import condition_list
@@ -64,12 +65,12 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        MADE_FROM.format(source="services/chatbot/server/settings.py and operator/chatbot_operator/settings.py"),
+        MADE_FROM.format(source="services/chatbot/server/settings/ and operator/chatbot_operator/settings.py"),
         "Environment variables. A wrong or unknown one stops the start and says which and why; `--show-settings`",
         "prints all of them with secrets hidden. Secrets come as files (`*_FILE`).",
         "",
         "## Services",
-        *setting_rows("CHATBOT", settings.Settings),
+        *setting_rows("CHATBOT", Settings),
         "",
         "## Operator",
         *setting_rows("CHATBOT_OPERATOR", operator_settings.Settings),

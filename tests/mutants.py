@@ -235,24 +235,24 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a repeated turn generates again",
         f"{ANSWER}::test_repeated_turn_gets_the_stored_answer_without_generating",
-        (Edit(f"{CORE}/ready.py", "if turn.turn_id == question.turn_id:", "if not turn.turn_id:"),),
+        (Edit(f"{CORE}/answering/ready.py", "if turn.turn_id == question.turn_id:", "if not turn.turn_id:"),),
     ),
     Mutant(
         "a client that leaves is not cancelled",
         f"{ANSWER}::test_client_that_leaves_frees_everything_at_once",
-        (Edit(f"{CORE}/pump.py", "        self._pump.cancel()\n", ""),),
+        (Edit(f"{CORE}/answering/pump.py", "        self._pump.cancel()\n", ""),),
     ),
     Mutant(
         "text is sent twice when the engine died after some of it",
         f"{ANSWER}::test_stream_that_began_ends_with_an_error_when_the_engine_dies",
-        (Edit(f"{CORE}/pump.py", "if self._outbox.text_left:", "if not self._texts:"),),
+        (Edit(f"{CORE}/answering/pump.py", "if self._outbox.text_left:", "if not self._texts:"),),
     ),
     Mutant(
         "the fallback takes a conversation that must stay in the house",
         f"{ANSWER}::test_local_conversation_never_leaves_the_house",
         (
             Edit(
-                f"{CORE}/answer.py",
+                f"{CORE}/answering/answerer.py",
                 "may_leave = not past.local_only and not past.unknown and question",
                 "may_leave = not past.unknown and question",
             ),

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from chatbot.server.settings import Settings
+from chatbot.server.settings.whole import Settings
 from parts.generated import generator
 
 ROOT = Path(__file__).parents[2]

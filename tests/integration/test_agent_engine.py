@@ -20,8 +20,9 @@ from chatbot.domain.chat import Caller
 from chatbot.llm.llama_cpp import LlamaCppGenerator
 from chatbot.llm.model_source import FixedModel
 from chatbot.server.observe.telemetry import Meters
-from chatbot.server.settings import Settings
-from chatbot.server.wiring import open_service, open_shared, running
+from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.service import open_service
+from chatbot.server.wiring.shared import open_shared, running
 from parts.http_service import serving
 from parts.real_v1 import real_v1
 from parts.sse import events

@@ -12,8 +12,10 @@ from chatbot.api.not_found import NotFoundApp
 from chatbot.api.profiles import OFFICE
 from chatbot.llm.model_source import FixedModel
 from chatbot.server.gateway import Gateway
-from chatbot.server.settings import Settings
-from chatbot.server.wiring import Engine, open_service, open_shared, running
+from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.engine import Engine
+from chatbot.server.wiring.service import open_service
+from chatbot.server.wiring.shared import open_shared, running
 from parts.http_service import serving
 from parts.leaving_client import LeavingClient
 from parts.toy_gguf import make_toy

@@ -9,8 +9,9 @@ from chatbot.domain.errors import BackendUnavailable
 from chatbot.llm.openai import OpenAIGenerator, OpenAIOptions
 from chatbot.llm.openai.connection import trusted_authorities
 from chatbot.server.observe.telemetry import Meters
-from chatbot.server.settings import OpenAISettings, Settings
-from chatbot.server.wiring import open_remote
+from chatbot.server.settings.remote import OpenAISettings
+from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.remote import open_remote
 from parts import openai_stub as stub_server
 from parts.forward_proxy import forward_proxy, private_authority
 from parts.openai_dialogue import CANARY, KEY, answer

@@ -14,8 +14,8 @@ from chatbot.domain.generation import (
     Timings,
     Usage,
 )
-from chatbot.server.web.opening import open_web
-from chatbot.server.web.settings import SearchSettings
+from chatbot.server.settings.search import SearchSettings
+from chatbot.server.wiring.web import open_web
 from parts.http_service import ServiceOptions, running_service
 from parts.search_stub import search_stub
 from parts.stub_generator import StubGenerator

@@ -11,8 +11,8 @@ from chatbot.adapters.web.guard import GuardedNetwork
 from chatbot.core.web.sentences import note
 from chatbot.domain.errors import EngineLost, PromptTooLong
 from chatbot.domain.generation import GenerationRequest
-from chatbot.server.web.opening import open_web
-from chatbot.server.web.settings import SearchSettings
+from chatbot.server.settings.search import SearchSettings
+from chatbot.server.wiring.web import open_web
 from parts.http_service import Service, ServiceOptions, running_service
 from parts.search_stub import Result, SearchStub, search_stub
 from parts.sse import events

@@ -9,8 +9,9 @@ import openai
 from chatbot.api.profiles import OFFICE
 from chatbot.llm.engine_host import EngineHost
 from chatbot.llm.model_source import FixedModel
-from chatbot.server.settings import Settings
-from chatbot.server.wiring import open_service, open_shared, running
+from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.service import open_service
+from chatbot.server.wiring.shared import open_shared, running
 
 from parts.http_service import serving
 from parts.toy_gguf import make_toy

@@ -29,7 +29,8 @@ from chatbot.server.environment import load_settings
 from chatbot.server.observe.logs import set_up_logs
 from chatbot.server.serving.gate import Gate
 from chatbot.server.serving.serve import DrainPolicy, Listener, bind, serve
-from chatbot.server.wiring import idle, open_service, open_shared, running
+from chatbot.server.wiring.service import open_service
+from chatbot.server.wiring.shared import idle, open_shared, running
 
 from parts.stub_generator import StubGenerator
 

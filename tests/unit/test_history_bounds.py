@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from chatbot.adapters.history_bounds import GRACE, TOMBSTONE, HistoryBounds, stored_time, turn_bytes
 from chatbot.domain.chat import Turn
-from chatbot.server.settings import GenerationSettings, HistorySettings, QueueSettings
+from chatbot.server.settings.engine import GenerationSettings
+from chatbot.server.settings.history import HistorySettings
+from chatbot.server.settings.serving import QueueSettings
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,7 +11,7 @@ from chatbot.core.tools.contract import ToolContext, ToolRefused
 from chatbot.core.tools.current_time import CurrentTime
 from chatbot.core.tools.places import LANGUAGES, folded, known_places
 from chatbot.domain.chat import Caller
-from chatbot.server.settings import Settings
+from chatbot.server.settings.whole import Settings
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError

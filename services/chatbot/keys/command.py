@@ -23,8 +23,8 @@ from chatbot.domain.limits import Policy
 from chatbot.domain.ports import KeyStore
 from chatbot.keys.arguments import limits_of, parse
 from chatbot.server.environment import WrongEnvironment, load_settings
-from chatbot.server.settings import Settings
-from chatbot.server.stores import open_key_store
+from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.stores import open_key_store
 
 FAILED: Final = 1
 WRONG_SETTINGS: Final = 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from chatbot.local.arguments import DEFAULT_PORT, Choice
 from chatbot.server.serving.serve import bind
-from chatbot.server.settings import Settings
+from chatbot.server.settings.whole import Settings
 
 _LOOPBACK = "127.0.0.1"
 

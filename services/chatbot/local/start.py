@@ -25,8 +25,9 @@ from chatbot.server.environment import WrongEnvironment, load_settings, shown
 from chatbot.server.gateway import Gateway
 from chatbot.server.observe.logs import set_up_logs
 from chatbot.server.serving.serve import DrainPolicy, Listener, serve
-from chatbot.server.settings import Settings
-from chatbot.server.wiring import Shared, idle, open_service, open_shared, running
+from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.service import open_service
+from chatbot.server.wiring.shared import Shared, idle, open_shared, running
 
 FAILED: Final = 1
 _PROFILES: Final = (OFFICE, CHARACTER)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
-from chatbot.server.settings import Settings
+from chatbot.server.settings.whole import Settings
 
 PREFIX: Final = "CHATBOT_"
 _OTHERS: Final = ("CHATBOT_TEST_", "CHATBOT_OPERATOR_")

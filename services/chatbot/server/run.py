@@ -15,8 +15,10 @@ from chatbot.core.prompt import PromptFileError
 from chatbot.server.environment import WrongEnvironment, load_settings, shown
 from chatbot.server.observe.logs import set_up_logs
 from chatbot.server.serving.serve import DrainPolicy, Listener, bind, serve
-from chatbot.server.settings import Settings
-from chatbot.server.wiring import idle, model_source, open_service, open_shared, running
+from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.engine import model_source
+from chatbot.server.wiring.service import open_service
+from chatbot.server.wiring.shared import idle, open_shared, running
 
 _LOG = logging.getLogger(__name__)
 WRONG_SETTINGS = 2

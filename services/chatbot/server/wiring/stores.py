@@ -17,8 +17,8 @@ from chatbot.core.retrieval.search import Retriever
 from chatbot.domain.document_store import DocumentBounds
 from chatbot.domain.limits import AccountStore, LimitTelemetry
 from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck
-from chatbot.server.auth_settings import AuthSettings
-from chatbot.server.settings import Settings
+from chatbot.server.settings.accounts import AuthSettings
+from chatbot.server.settings.whole import Settings
 
 
 def open_store(settings: Settings) -> ConversationStore:

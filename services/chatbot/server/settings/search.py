@@ -1,10 +1,10 @@
-"""Settings of web search, a section of `chatbot.server.settings`."""
+"""Settings of web search, a section of `Settings`."""
 
 from pathlib import Path
 
 from pydantic import Field
 
-from chatbot.server.section import Section
+from chatbot.server.settings.section import Section
 
 _URL = r"^https?://[^@\s?#]+$"
 

@@ -1,11 +1,11 @@
-"""Settings of documents, a section of `chatbot.server.settings`."""
+"""Settings of documents, a section of `Settings`."""
 
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from chatbot.server.section import Section
+from chatbot.server.settings.section import Section
 
 
 class DocumentSettings(Section):

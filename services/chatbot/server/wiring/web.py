@@ -15,7 +15,7 @@ from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.web.referenced import Web
 from chatbot.core.web.search_tool import WebSearchTool
 from chatbot.server.observe.telemetry import Meters
-from chatbot.server.web.settings import SearchSettings
+from chatbot.server.settings.search import SearchSettings
 
 PAGE_SECONDS: Final = 5.0
 _READING_SECONDS: Final = 6.0  # of pages that were fetched: the process starts, and reads

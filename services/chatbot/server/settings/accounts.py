@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from chatbot.domain.access import Scope
-from chatbot.server.section import Section, check_time_zone
+from chatbot.server.settings.section import Section, check_time_zone
 
 
 class AuthSettings(Section):

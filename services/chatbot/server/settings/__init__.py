@@ -1,0 +1,1 @@
+"""Environment -> typed settings: a file per group, `whole` has them all."""

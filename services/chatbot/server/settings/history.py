@@ -1,0 +1,43 @@
+"""Where conversations live."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from chatbot.server.settings.section import Section
+
+
+class HistorySettings(Section):
+    """Conversations."""
+
+    store: Literal["sqlite", "mongodb"] = "sqlite"
+    """Where conversations live. sqlite is for one machine, also with several processes on it."""
+
+    sqlite_path: Path = Path("var/chatbot.sqlite3")
+    """File of the embedded store."""
+
+    when_down: Literal["refuse", "answer"] = "refuse"
+    """While the store does not answer: refuse with 503, or answer with `X-History-Saved: false`."""
+
+    max_turns: int = Field(200, ge=1, le=10_000)
+    """Turns kept per conversation; the oldest go first."""
+
+    max_bytes: int = Field(1 << 20, ge=4096, le=8 << 20)
+    """Bytes of text kept per conversation; the oldest turns go first. MongoDB's document limit is 16 MiB."""
+
+    ttl_seconds: int = Field(30 * 86400, ge=3600, le=10 * 365 * 86400)
+    """A conversation that nobody touched for so long is deleted, seconds."""
+
+
+class MongoSettings(Section):
+    """MongoDB, where `CHATBOT_HISTORY_STORE=mongodb`."""
+
+    uri_file: Path | None = None
+    """File that holds the connection string with its password."""
+
+    database: str = Field("chatbot", pattern=r"^[A-Za-z0-9_-]{1,63}$")
+    """Database name."""
+
+    driver: Literal["motor", "pymongo"] = "motor"
+    """motor as the product was specified; pymongo's own asyncio client is its successor (ADR 0005)."""

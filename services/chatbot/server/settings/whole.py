@@ -1,0 +1,47 @@
+"""Environment -> typed settings. Read once, in an entry point; inner layers get small frozen objects.
+
+Names are `CHATBOT_` + section + field: `CHATBOT_QUEUE_TIMEOUT_SECONDS` is `settings.queue.timeout_seconds`.
+Secrets come as files (`*_FILE`), so that they are in no environment and no process list.
+"""
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chatbot.server.settings.accounts import AuthSettings, LimitSettings
+from chatbot.server.settings.documents import DocumentSettings
+from chatbot.server.settings.engine import EngineSettings, GenerationSettings, ModelSettings, PromptSettings
+from chatbot.server.settings.history import HistorySettings, MongoSettings
+from chatbot.server.settings.remote import FallbackSettings, OpenAISettings
+from chatbot.server.settings.search import SearchSettings
+from chatbot.server.settings.serving import HttpSettings, LogSettings, MetricsSettings, QueueSettings
+from chatbot.server.settings.tools import ToolSettings
+
+
+class Settings(BaseSettings):
+    """All settings of a service."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHATBOT_", env_nested_delimiter="_", env_nested_max_split=1, extra="forbid", frozen=True
+    )
+
+    http: HttpSettings = HttpSettings()
+    auth: AuthSettings = AuthSettings()
+    limits: LimitSettings = LimitSettings()
+    queue: QueueSettings = QueueSettings()
+    generation: GenerationSettings = GenerationSettings()
+    model: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    history: HistorySettings = HistorySettings()
+    mongodb: MongoSettings = MongoSettings()
+    openai: OpenAISettings = OpenAISettings()
+    fallback: FallbackSettings = FallbackSettings()
+    tools: ToolSettings = ToolSettings()
+    documents: DocumentSettings = DocumentSettings()
+    search: SearchSettings = SearchSettings()
+    prompts: PromptSettings = PromptSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def drain_seconds(self) -> float:
+        """Longest time from SIGTERM to the end of what was admitted."""
+        return self.http.lame_duck_seconds + self.queue.timeout_seconds + self.generation.timeout_seconds

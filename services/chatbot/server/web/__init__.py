@@ -1,1 +1,0 @@
-"""The web: its settings and how its parts are put together."""

@@ -1,0 +1,1 @@
+"""Settings -> working parts; the composition root of the services. Nothing else knows all layers."""

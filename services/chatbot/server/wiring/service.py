@@ -1,0 +1,98 @@
+"""One service: its app, and the way of its answers."""
+
+from functools import partial
+
+from starlette.types import ASGIApp
+
+from chatbot.api.profiles import Profile
+from chatbot.api.service import HttpLimits, Parts
+from chatbot.core.agent.bounds import AgentBounds
+from chatbot.core.agent.opening import TOOL_NAMES, Agent, built_in
+from chatbot.core.agent.toolbox import Toolbox
+from chatbot.core.answering.answerer import Answerer
+from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
+from chatbot.core.history import History
+from chatbot.core.performance import Statistics
+from chatbot.core.prompt import PromptTemplates
+from chatbot.domain.generation import Backend, Sampling
+from chatbot.server.app import HttpOptions, create_app
+from chatbot.server.observe.machine_facts import MachineFacts, read_machine
+from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.shared import Shared
+from chatbot.server.wiring.web import open_web
+
+
+def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGIApp, Answerer]:
+    """The app of one service, and what has to be idle before the process may end.
+
+    Raises:
+        PromptFileError: A replaced prompt file cannot be used.
+    """
+    settings, telemetry = shared.settings, shared.meters.of(profile.name)
+    sampling = Sampling(
+        temperature=settings.generation.temperature,
+        top_p=settings.generation.top_p,
+        repeat_penalty=settings.generation.repeat_penalty,
+    )
+    policy = AnswerPolicy(
+        queue_seconds=settings.queue.timeout_seconds,
+        generation_seconds=settings.generation.timeout_seconds,
+        sampling=sampling,
+        may_fall_back=settings.fallback.enabled,
+        limiter=shared.limiter,
+    )
+    routes = _routes(profile, shared)
+    refuses = settings.history.when_down == "refuse"
+    history = History(profile.name, shared.store, telemetry, refuses_when_down=refuses)
+    answerer = Answerer(profile.name, routes, history, policy, telemetry)
+    parts = Parts(
+        answerer=answerer,
+        statistics=Statistics(profile.name, lambda: shared.engine.admission.line(profile.name)),
+        history=history,
+        generators={backend: route.generator for backend, route in routes.items()},
+        gate=shared.gate,
+        keys=shared.keys,
+        limiter=shared.limiter,
+        telemetry=shared.meters,
+        limits=_limits(settings),
+        sampling=sampling,
+        documents=shared.documents.library if shared.documents else None,
+        tools=TOOL_NAMES if routes[Backend.LLAMA].agent else (),
+        machine=MachineFacts(partial(read_machine, settings.history.sqlite_path.parent)),
+        has_search=routes[Backend.LLAMA].web.toolbox is not None,
+    )
+    options = HttpOptions(root_path, settings.http.trusted_proxies, settings.http.cors_origins)
+    return create_app(profile, parts, options), answerer
+
+
+def _routes(profile: Profile, shared: Shared) -> dict[Backend, BackendRoute]:
+    folder, service = shared.settings.prompts.dir, profile.name
+    engine = shared.engine
+    local = PromptTemplates.load(service, Backend.LLAMA, folder)
+    web = open_web(shared.settings.search, service, shared.meters)
+    routes = {Backend.LLAMA: BackendRoute(engine.generator, engine.admission, local, _agent(profile, shared), web)}
+    if shared.remote is not None:
+        generator, admission = shared.remote
+        routes[Backend.OPENAI] = BackendRoute(
+            generator, admission, PromptTemplates.load(service, Backend.OPENAI, folder), web=web
+        )
+    return routes
+
+
+def _agent(profile: Profile, shared: Shared) -> Agent | None:
+    """The local model's tools, None where they are off."""
+    tools = shared.settings.tools
+    is_on = profile.has_tools if tools.enabled is None else tools.enabled
+    if not is_on:
+        return None
+    return Agent(Toolbox(profile.name, built_in(), AgentBounds(), shared.meters), tools.time_zone)
+
+
+def _limits(settings: Settings) -> HttpLimits:
+    return HttpLimits(
+        body_bytes=settings.http.body_bytes,
+        v1_body_bytes=settings.http.v1_body_bytes,
+        send_timeout_seconds=settings.http.send_timeout_seconds,
+        queue_timeout_seconds=settings.queue.timeout_seconds,
+        max_waiting=settings.queue.max_waiting,
+    )

@@ -1,0 +1,110 @@
+"""What all services of a process share: opened, running, idle, closed."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from chatbot.api.profiles import Profile
+from chatbot.core.accounts.key_check import KeyCheck
+from chatbot.core.admission import Admission
+from chatbot.core.answering.answerer import Answerer
+from chatbot.core.limits.limiter import Limiter
+from chatbot.domain.ports import ConversationStore, TextGenerator
+from chatbot.server.observe.telemetry import Meters
+from chatbot.server.serving.gate import Gate
+from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.engine import Engine, ModelSource, open_engine
+from chatbot.server.wiring.remote import open_remote
+from chatbot.server.wiring.stores import Documents, open_documents, open_keys, open_limiter, open_store
+
+_CLOSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all services of a process share.
+
+    Attributes:
+        remote: The second backend with its own line, None where it is off.
+        documents: Documents and the worker that reads them, None where they are off.
+    """
+
+    settings: Settings
+    meters: Meters
+    gate: Gate
+    keys: KeyCheck
+    limiter: Limiter
+    store: ConversationStore
+    engine: Engine
+    remote: tuple[TextGenerator, Admission] | None
+    documents: Documents | None = None
+
+
+def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
+    """The parts that all services of a process share; nothing runs yet.
+
+    Args:
+        settings: Of the process.
+        profiles: The services; the first one's prompt file makes the smoke answer.
+
+    Raises:
+        PromptFileError, ValueError, OSError: A file that the settings name cannot be used.
+    """
+    meters = Meters([profile.name for profile in profiles])
+    engine = open_engine(settings, profiles[0].name, meters)
+    limiter = open_limiter(settings, meters)
+    meters.watch_limits(lambda: limiter.is_degraded)
+    for profile in profiles:
+        meters.watch_line(profile.name, lambda name=profile.name: engine.admission.line(name))  # type: ignore[misc]
+    meters.watch_engine([profile.name for profile in profiles], engine.reading)
+    return Shared(
+        settings=settings,
+        meters=meters,
+        gate=Gate(engine.host.ready, lame_duck_seconds=settings.http.lame_duck_seconds),
+        keys=open_keys(settings),
+        limiter=limiter,
+        store=open_store(settings),
+        engine=engine,
+        remote=open_remote(settings, meters),
+        documents=open_documents(settings),
+    )
+
+
+@asynccontextmanager
+async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
+    """Serve the source's model while the block runs; afterwards engine and store are closed."""
+    following = asyncio.create_task(source.follow(shared.engine.host))
+    draining = asyncio.create_task(_drain(shared))
+    keys = asyncio.create_task(shared.keys.follow())
+    limits = asyncio.create_task(shared.limiter.follow())
+    reading = asyncio.create_task(shared.documents.ingestor.run() if shared.documents else asyncio.sleep(0))
+    try:
+        yield
+    finally:
+        for task in (following, draining, keys, limits, reading):
+            task.cancel()
+        await asyncio.gather(following, draining, keys, limits, reading, return_exceptions=True)
+        await shared.engine.host.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await asyncio.gather(shared.store.close(), shared.keys.close(), shared.limiter.close())
+                if shared.documents is not None:
+                    await shared.documents.library.store.close()
+
+
+async def idle(shared: Shared, answerers: Sequence[Answerer]) -> None:
+    """Return when nobody waits or runs and every turn is stored."""
+    await shared.engine.admission.idle()
+    if shared.remote is not None:
+        await shared.remote[1].idle()
+    for answerer in answerers:
+        await answerer.idle()
+
+
+async def _drain(shared: Shared) -> None:
+    await shared.gate.refused()
+    shared.engine.admission.drain()
+    if shared.remote is not None:
+        shared.remote[1].drain()
