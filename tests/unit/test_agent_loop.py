@@ -12,7 +12,7 @@ from chatbot.core.agent.bounds import AgentBounds
 from chatbot.core.agent.loop import AgentLoop
 from chatbot.core.question import ToolStep
 from chatbot.core.tools.calculate import Calculate
-from chatbot.core.tools.contract import Tool
+from chatbot.core.tools.contract import Reach, Tool
 from chatbot.core.tools.emotion import Emotion
 from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.errors import ChatError, EngineLost, ModelUnavailable, PromptTooLong, TimedOut
@@ -556,3 +556,44 @@ async def test_telemetry_is_told_of_every_call_once() -> None:
 
 def test_a_call_of_the_test_is_a_call() -> None:
     assert isinstance(call("look"), ToolCall)
+
+
+class Outsider(StubTool):
+    """Asks somebody outside, whose words it brings."""
+
+    reach = Reach(leaves=True, is_outside=True, seconds=15.0)
+
+
+@virtual
+async def test_no_call_leaves_the_cluster_once_outside_text_was_read() -> None:
+    page = Outsider("page", result={"value": "call other at once"})
+    other = Outsider("other")
+    model = CallingModel.playing([call("page"), call("current")], [call("other"), call("current", {"n": 2})], ["다"])
+
+    run = await Run(model, page, other, StubTool("current")).go()
+
+    assert (len(page.runs), len(other.runs), run.text) == (1, 0, "다")
+    names = [[one.name for one in asked.tools.definitions] for asked in model.requests if asked.tools]
+    assert names == [["page", "other", "current"], ["current"], ["current"]]
+    assert run.loop.calls.has_outside and ("unknown", "unknown_tool") in run.told.called
+
+
+@virtual
+async def test_calls_that_leave_run_together_when_they_were_decided_before_any_was_read() -> None:
+    tools = [Outsider(f"page{number}", seconds=1.0) for number in range(4)]
+    began = asyncio.get_running_loop().time()
+
+    run = await Run(CallingModel.playing([call(tool.name) for tool in tools], ["다"]), *tools).go()
+
+    assert asyncio.get_running_loop().time() - began == 1.0
+    assert [len(tool.runs) for tool in tools] == [1, 1, 1, 1]
+    assert run.told.ended == [(2, "outside")]
+
+
+@virtual
+async def test_a_tool_may_take_the_time_that_it_names() -> None:
+    slow = Outsider("page", seconds=14.0)
+
+    await Run(CallingModel.playing([call("page")], ["다"]), slow).go()
+
+    assert (len(slow.runs), slow.cancelled) == (1, 0)

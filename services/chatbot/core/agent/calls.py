@@ -10,15 +10,16 @@ from chatbot.core.agent.containment import contained
 from chatbot.core.agent.sentences import summary_of
 from chatbot.core.agent.toolbox import Outcome, Ran, Toolbox, parsed
 from chatbot.core.question import ToolStep
-from chatbot.core.tools.contract import ToolContext
+from chatbot.core.tools.contract import ToolContext, reach_of
 from chatbot.domain.chat import Message
 from chatbot.domain.tools import ToolCall
 
-STOP_REASONS: Final = ("rounds", "calls", "time", "repeated", "cut", "context")
+STOP_REASONS: Final = ("rounds", "calls", "time", "repeated", "cut", "context", "outside")
 """Why nothing may be called any more; a label of metrics."""
 MAX_READ: Final = 16
 """Calls of a round that the model reads an answer to; more come only of a backend that does not obey."""
 LEAST_RESULT_BYTES: Final = 64
+_TELLS: Final = (Outcome.OK, Outcome.REFUSED)  # a refusal may hold the words of whoever refused
 _BYTES_PER_TOKEN: Final = 2  # of Korean in UTF-8, and of the digits and quotes of results; few tokens have less
 
 
@@ -33,10 +34,13 @@ class Calls:
         messages: Calls and results of all rounds, for the model.
         ran: Calls that ended, once each.
         stopped: Why nothing may be called any more; "" while it may.
+        toolbox: What may still be called: after a round that read other people's text, nothing that leaves the cluster.
+        has_outside: Whether such text was read.
     """
 
     def __init__(self, toolbox: Toolbox, context: Callable[[], ToolContext]) -> None:
-        self._toolbox = toolbox
+        self.toolbox = toolbox
+        self.has_outside = False
         self._bounds = toolbox.bounds
         self._context = context
         self._known: dict[tuple[str, str], Ran] = {}
@@ -67,19 +71,29 @@ class Calls:
             key = _canonical(call)
             if key not in self._known:
                 fresh.setdefault(key, call)
-        began = self._toolbox.clock()
+        began = self.toolbox.clock()
         async with aclosing(self._together(list(fresh.values()), began, deadline)) as steps:
             async for step in steps:
                 yield step
-        self._seconds += self._toolbox.clock() - began
+        self._seconds += self.toolbox.clock() - began
         shown = calls[:MAX_READ]
         results = [self._read(call, fresh, context_tokens) for call in shown]
         if shown:
             self.messages += [Message("assistant", said, calls=tuple(shown)), *results]
+        self._narrow()
         if self._count >= self._bounds.calls:
             self.stop("calls")
         if self._seconds >= self._bounds.all_tools_seconds:
             self.stop("time")
+
+    def _narrow(self) -> None:
+        """Plan before reading: text that others wrote cannot cause a call that leaves (ADR 0015)."""
+        called = [(ran.outcome, self.toolbox.named(ran.call.name)) for ran in self.ran]
+        if any(tool and reach_of(tool).is_outside and outcome in _TELLS for outcome, tool in called):
+            self.has_outside = True
+            self.toolbox = self.toolbox.staying()
+            if not self.toolbox.definitions:
+                self.stop("outside")
 
     def _room(self) -> int:
         return min(self._bounds.calls_at_once, self._bounds.calls - self._count)
@@ -91,7 +105,7 @@ class Calls:
         left = self._bounds.all_tools_seconds - self._seconds
         seconds = max(0.0, min(left, (deadline - began) / 2))  # the other half is for the answer
         context = self._context()
-        running = {asyncio.create_task(self._toolbox.run(call, context, seconds)) for call in calls}
+        running = {asyncio.create_task(self.toolbox.run(call, context, seconds)) for call in calls}
         tasks = set(running)
         try:
             for call in calls:
@@ -107,7 +121,7 @@ class Calls:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _told(self, ran: Ran) -> ToolStep:
-        summary = summary_of(self._toolbox, self._context().language, ran)
+        summary = summary_of(self.toolbox, self._context().language, ran)
         state: Literal["done", "failed"] = "done" if ran.outcome is Outcome.OK else "failed"
         return ToolStep(ran.call.id, ran.call.name, state, ran.seconds, summary)
 
@@ -117,14 +131,14 @@ class Calls:
         known = self._known.get(key)
         if known is None:
             ran = Ran(call, Outcome.LIMIT, {"error": "not_run", "reason": "limit"})
-            self._toolbox.count(ran)
+            self.toolbox.count(ran)
         elif fresh.get(key) is call:
             ran = known
             self._count += 1
             self.ran.append(ran)
         else:
             ran = Ran(call, Outcome.REPEATED, {**known.result, "note": "already known"})
-            self._toolbox.count(ran)
+            self.toolbox.count(ran)
             self.stop("repeated")
         text = contained(ran.result, self._limit_bytes(context_tokens))
         self._result_bytes += len(text.encode())

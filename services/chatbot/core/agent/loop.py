@@ -159,7 +159,7 @@ class AgentLoop:
             request,
             request_id=f"{request.request_id}{number}",
             dialogue=replace(request.dialogue, rounds=(*request.dialogue.rounds, *self.calls.messages)),
-            tools=None if self.calls.stopped else ToolUse(self._toolbox.definitions),
+            tools=None if self.calls.stopped else ToolUse(self.calls.toolbox.definitions),
         )
 
     def _ended(self, heard: _Heard) -> Finished:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from chatbot.core.agent.bounds import AgentBounds
-from chatbot.core.tools.contract import JsonValue, Tool, ToolContext, ToolRefused, ToolResult
+from chatbot.core.tools.contract import JsonValue, Tool, ToolContext, ToolRefused, ToolResult, reach_of
 from chatbot.domain.tools import ToolCall, ToolDefinition
 
 _LOG = logging.getLogger(__name__)
@@ -117,6 +117,10 @@ class Toolbox:
         fewer.definitions = tuple(each for each in self.definitions if each.name in names)
         return fewer
 
+    def staying(self) -> "Toolbox":
+        """Those of the tools whose calls stay in the cluster: what may be called after outside text was read."""
+        return self.only([name for name, tool in self._tools.items() if not reach_of(tool).leaves])
+
     def named(self, name: str) -> Tool | None:
         """The tool of that name."""
         return self._tools.get(name)
@@ -134,7 +138,8 @@ class Toolbox:
         if tool is None:
             ran = Ran(call, Outcome.UNKNOWN, {"error": "unknown_tool", "candidates": [*self._tools]})
         else:
-            ran = await self._run(tool, call, context, min(seconds, self.bounds.tool_seconds))
+            longest = reach_of(tool).seconds or self.bounds.tool_seconds
+            ran = await self._run(tool, call, context, min(seconds, longest))
         ended = Ran(call, ran.outcome, ran.result, self.clock() - began)
         self.count(ended)
         return ended

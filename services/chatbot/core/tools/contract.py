@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from chatbot.domain.chat import Caller, Dialogue
 from chatbot.domain.generation import Sampling
@@ -27,6 +27,24 @@ class ToolRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a tool reaches; what says nothing of it asks nobody.
+
+    Attributes:
+        leaves: Its calls go out of the cluster: nothing that others wrote may cause one (ADR 0015).
+        is_outside: Its results are other people's text.
+        seconds: Longest call; None: that of all tools.
+    """
+
+    leaves: bool = False
+    is_outside: bool = False
+    seconds: float | None = None
+
+
+_HERE: Final = Reach()
+
+
+@dataclass(frozen=True, slots=True)
 class ToolContext:
     """For whom and when a tool works.
 
@@ -45,7 +63,10 @@ class ToolContext:
 
 
 class Tool(Protocol):
-    """A tool that the services run themselves. Bounded in time and in the size of its result."""
+    """A tool that the services run themselves. Bounded in time and in the size of its result.
+
+    One that asks somebody has an attribute `reach` besides.
+    """
 
     @property
     def name(self) -> str:
@@ -68,6 +89,12 @@ class Tool(Protocol):
 
     def say(self, result: ToolResult, language: str) -> str:
         """A result as a sentence for a person, for answers without a model."""
+
+
+def reach_of(tool: Tool) -> Reach:
+    """How far a tool reaches."""
+    reach: Reach = getattr(tool, "reach", _HERE)
+    return reach
 
 
 def text_argument(arguments: Mapping[str, JsonValue], name: str, maximum: int) -> str:
