@@ -1,0 +1,1 @@
+"""What answers took and cost: prices, rows of use, and the port of the store that keeps them."""
