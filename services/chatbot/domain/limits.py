@@ -26,14 +26,26 @@ class Policy(StrEnum):
     TOKENS_MINUTE = "tokens-minute"
     TOKENS_DAY = "tokens-day"
     TOKENS_MONTH = "tokens-month"
+    USD_DAY = "usd-day"
+    CONCURRENT = "concurrent"
+
+
+class Subject(StrEnum):
+    """Whose use is counted, from narrow to wide."""
+
+    USER = "user"
+    KEY = "key"
+    TENANT = "tenant"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one key; None: there is none. Tokens are those of prompts and answers together.
+    """Limits of one subject; None: there is none. Tokens are those of prompts and answers together.
 
     Attributes:
         burst: Requests that may come at once; None: as many as a minute may have.
+        micro_usd_per_day: Millionths of a dollar. Strict: what an answer may cost is there before it begins.
+        concurrent: Requests at the same time, those that wait in the line too.
         account: What the counters belong to: the first key of a rotation; "" is the key itself.
     """
 
@@ -42,6 +54,8 @@ class Limits:
     tokens_per_minute: int | None = None
     tokens_per_day: int | None = None
     tokens_per_month: int | None = None
+    micro_usd_per_day: int | None = None
+    concurrent: int | None = None
     account: str = ""
 
     def __bool__(self) -> bool:
@@ -55,6 +69,8 @@ class Limits:
             Policy.TOKENS_MINUTE: self.tokens_per_minute,
             Policy.TOKENS_DAY: self.tokens_per_day,
             Policy.TOKENS_MONTH: self.tokens_per_month,
+            Policy.USD_DAY: self.micro_usd_per_day,
+            Policy.CONCURRENT: self.concurrent,
         }[policy]
 
     def fields(self) -> dict[str, int | str]:
