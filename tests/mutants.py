@@ -500,7 +500,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/unit/test_telemetry.py::test_every_end_of_a_request_has_its_series_from_the_start",
         (
             Edit(
-                "services/chatbot/server/observe/telemetry.py",
+                "services/chatbot/server/observe/label_values.py",
                 "        return _request_labels()\n",
                 '        return product(ROUTES, ("200",), ("ok",))\n',
             ),

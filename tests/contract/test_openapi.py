@@ -11,7 +11,7 @@ from chatbot.api.openapi.document import document
 from chatbot.api.openapi.operations import OPERATIONS
 from chatbot.api.profiles import CHARACTER, OFFICE, Profile
 from chatbot.server.app import build_api
-from chatbot.server.observe.telemetry import ROUTES, SERVER_STATUSES, STATUSES
+from chatbot.server.observe.label_values import ROUTES, SERVER_STATUSES, STATUSES
 
 FILES = Path(__file__).parents[2] / "docs" / "openapi"
 PROFILES = (OFFICE, CHARACTER)

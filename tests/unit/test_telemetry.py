@@ -9,7 +9,8 @@ from chatbot.domain.generation import FinishReason
 from chatbot.domain.model import ModelInfo
 from chatbot.server.metrics import METRICS, QUEUE_OUTCOMES, REQUEST_OUTCOMES
 from chatbot.server.observe.engine_metrics import EngineReading
-from chatbot.server.observe.telemetry import ROUTES, Meters, Unqueued
+from chatbot.server.observe.label_values import ROUTES
+from chatbot.server.observe.telemetry import Meters, Unqueued
 from prometheus_client.parser import text_string_to_metric_families
 
 LINE = Line(depth=3, running=2, slots=4, max_waiting=512, predicted_wait_seconds=7.5)

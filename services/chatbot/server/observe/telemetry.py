@@ -3,70 +3,19 @@
 Every label set is made at the start, so that a rate has a zero to begin at and no request makes a new series.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import product
-from typing import Final, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import MetricWrapperBase
 
-from chatbot.adapters.web.search.formats import PROVIDERS
 from chatbot.core.admission import Line
-from chatbot.core.agent.calls import STOP_REASONS
-from chatbot.core.agent.opening import TOOL_NAMES
-from chatbot.core.agent.toolbox import NOT_RUN, UNKNOWN_TOOL, Outcome
-from chatbot.core.web.search_tool import WebSearchTool
+from chatbot.core.agent.toolbox import NOT_RUN
 from chatbot.domain.generation import FinishReason
-from chatbot.domain.limits import Policy
-from chatbot.domain.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
-from chatbot.server.metrics import AUTH_OUTCOMES, METRICS, QUEUE_OUTCOMES, Kind, Metric
+from chatbot.server.metrics import METRICS, Kind, Metric
 from chatbot.server.observe.engine_metrics import ENGINE_METRICS, EngineCollector, EngineSource
-
-ROUTES: Final = (
-    "/Llama",
-    "/OpenAI",
-    "/chat",
-    "/chat/{session_id}/history",
-    "/v1/chat/completions",
-    "/v1/models",
-    "/v1/models/{model:path}",
-    "/key",
-    "/performance",
-    "/conversations",
-    "/conversations/{db_id}",
-    "/documents",
-    "/documents/{document_id}",
-    "/documents/{document_id}/events",
-    "/documents/{document_id}/cancel",
-    "/rag/query",
-    "/info",
-    "/healthz",
-    "/readyz",
-    "other",
-)
-CHAT_ROUTES: Final = ("/Llama", "/OpenAI", "/chat", "/v1/chat/completions", "/rag/query")
-STATUSES: Final = ("200", "202", "204", "400", "401", "403", "404", "405", "408", "409", "413", "422", "429")
-SERVER_STATUSES: Final = ("500", "503", "504")
-CLIENT_GONE_STATUS: Final = "499"
-GENERATION_ENDS: Final = (*map(str, FinishReason), "cancelled", "timeout", "error")
-STORE_OPERATIONS: Final = ("load", "append", "listing", "erase")
-STORE_OUTCOMES: Final = ("ok", "conflict", "unavailable")
-_OUR_OUTCOMES: Final = tuple(str(outcome) for outcome in Outcome if outcome is not Outcome.UNKNOWN)
-_NOBODYS_OUTCOMES: Final = (Outcome.UNKNOWN, Outcome.LIMIT, Outcome.REPEATED)
-_TOOLS: Final = (*TOOL_NAMES, WebSearchTool.name)
-_STATUSES: Final = (*STATUSES, *SERVER_STATUSES, CLIENT_GONE_STATUS)
-_LABELS: Final[Mapping[str, tuple[str, ...]]] = {
-    "chatbot_auth_requests_total": AUTH_OUTCOMES,
-    "chatbot_queue_requests_total": QUEUE_OUTCOMES,
-    "chatbot_queue_wait_seconds": ("dispatched", "expired", "client_gone"),
-    "chatbot_request_duration_seconds": ROUTES,
-    "chatbot_generations_total": GENERATION_ENDS,
-    "chatbot_tool_seconds": _TOOLS,
-    "chatbot_web_pages_total": PAGE_OUTCOMES,
-    "chatbot_agent_stopped_total": STOP_REASONS,
-    "chatbot_limit_store_seconds": ("ok", "unavailable"),
-}
+from chatbot.server.observe.label_values import ALL_STATUSES, ROUTES, WAITED_OUTCOMES, label_values
 
 
 class Meters:
@@ -124,7 +73,7 @@ class Meters:
     def request_ended(self, service: str, route: str, status: int, outcome: str, seconds: float) -> None:
         """See `HttpTelemetry`."""
         route = route if route in ROUTES else "other"
-        shown = str(status) if str(status) in _STATUSES else "other"
+        shown = str(status) if str(status) in ALL_STATUSES else "other"
         self._count("chatbot_requests_total", 1, service=service, route=route, status=shown, outcome=outcome)
         self._observe("chatbot_request_duration_seconds", seconds, service=service, route=route)
 
@@ -148,7 +97,7 @@ class Meters:
     def queue_left(self, service: str, outcome: str, wait_seconds: float) -> None:
         """See `Telemetry`."""
         self._count("chatbot_queue_requests_total", 1, service=service, outcome=outcome)
-        if outcome in _LABELS["chatbot_queue_wait_seconds"]:
+        if outcome in WAITED_OUTCOMES:
             self._observe("chatbot_queue_wait_seconds", wait_seconds, service=service, outcome=outcome)
 
     def first_token(self, service: str, seconds: float) -> None:
@@ -210,7 +159,7 @@ class Meters:
         """Make every series of a service, at zero."""
         for metric in METRICS:
             if metric.name in self._of:
-                for values in _label_values(metric):
+                for values in label_values(metric):
                     self._of[metric.name].labels(service=service, **dict(zip(metric.labels, values, strict=True)))
 
 
@@ -249,30 +198,6 @@ class Unqueued(ServiceMeters):
 
     def queue_left(self, service: str, outcome: str, wait_seconds: float) -> None:
         """Not counted."""
-
-
-def _label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
-    if metric.name == "chatbot_requests_total":
-        return _request_labels()
-    if metric.name == "chatbot_store_operation_seconds":
-        return product(STORE_OPERATIONS, STORE_OUTCOMES)
-    if metric.name == "chatbot_search_requests_total":
-        return product(PROVIDERS, SEARCH_OUTCOMES)
-    if metric.name == "chatbot_limit_decisions_total":
-        return [("all", "granted"), ("all", "degraded"), *product(map(str, Policy), ("refused",))]
-    if metric.name == "chatbot_tool_calls_total":
-        return [*product(_TOOLS, _OUR_OUTCOMES), *product((UNKNOWN_TOOL,), map(str, _NOBODYS_OUTCOMES))]
-    return product(*(_LABELS[metric.name] for _ in metric.labels))
-
-
-def _request_labels() -> Iterator[tuple[str, str, str]]:
-    """Every route, status and outcome that go together: an alert on a rate must see the first failure too."""
-    for route in ROUTES:
-        yield from ((route, status, "ok") for status in (*STATUSES, "other"))
-        yield from ((route, status, "error") for status in (*SERVER_STATUSES, "other"))
-        yield route, CLIENT_GONE_STATUS, "client_gone"
-    for route in CHAT_ROUTES:  # the body may end otherwise than its status line promised
-        yield from ((route, "200", outcome) for outcome in ("error", "client_gone"))
 
 
 def _made(metric: Metric, registry: CollectorRegistry) -> MetricWrapperBase:

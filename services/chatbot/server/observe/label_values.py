@@ -1,0 +1,86 @@
+"""The values that labels may have: closed sets, so that no request makes a new series."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from typing import Final
+
+from chatbot.adapters.web.search.formats import PROVIDERS
+from chatbot.core.agent.calls import STOP_REASONS
+from chatbot.core.agent.opening import TOOL_NAMES
+from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
+from chatbot.core.web.search_tool import WebSearchTool
+from chatbot.domain.generation import FinishReason
+from chatbot.domain.limits import Policy
+from chatbot.domain.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
+from chatbot.server.metrics import AUTH_OUTCOMES, QUEUE_OUTCOMES, Metric
+
+ROUTES: Final = (
+    "/Llama",
+    "/OpenAI",
+    "/chat",
+    "/chat/{session_id}/history",
+    "/v1/chat/completions",
+    "/v1/models",
+    "/v1/models/{model:path}",
+    "/key",
+    "/performance",
+    "/conversations",
+    "/conversations/{db_id}",
+    "/documents",
+    "/documents/{document_id}",
+    "/documents/{document_id}/events",
+    "/documents/{document_id}/cancel",
+    "/rag/query",
+    "/info",
+    "/healthz",
+    "/readyz",
+    "other",
+)
+CHAT_ROUTES: Final = ("/Llama", "/OpenAI", "/chat", "/v1/chat/completions", "/rag/query")
+WAITED_OUTCOMES: Final = ("dispatched", "expired", "client_gone")
+STATUSES: Final = ("200", "202", "204", "400", "401", "403", "404", "405", "408", "409", "413", "422", "429")
+SERVER_STATUSES: Final = ("500", "503", "504")
+CLIENT_GONE_STATUS: Final = "499"
+GENERATION_ENDS: Final = (*map(str, FinishReason), "cancelled", "timeout", "error")
+STORE_OPERATIONS: Final = ("load", "append", "listing", "erase")
+STORE_OUTCOMES: Final = ("ok", "conflict", "unavailable")
+_OUR_OUTCOMES: Final = tuple(str(outcome) for outcome in Outcome if outcome is not Outcome.UNKNOWN)
+_NOBODYS_OUTCOMES: Final = (Outcome.UNKNOWN, Outcome.LIMIT, Outcome.REPEATED)
+_TOOLS: Final = (*TOOL_NAMES, WebSearchTool.name)
+ALL_STATUSES: Final = (*STATUSES, *SERVER_STATUSES, CLIENT_GONE_STATUS)
+_LABELS: Final[Mapping[str, tuple[str, ...]]] = {
+    "chatbot_auth_requests_total": AUTH_OUTCOMES,
+    "chatbot_queue_requests_total": QUEUE_OUTCOMES,
+    "chatbot_queue_wait_seconds": WAITED_OUTCOMES,
+    "chatbot_request_duration_seconds": ROUTES,
+    "chatbot_generations_total": GENERATION_ENDS,
+    "chatbot_tool_seconds": _TOOLS,
+    "chatbot_web_pages_total": PAGE_OUTCOMES,
+    "chatbot_agent_stopped_total": STOP_REASONS,
+    "chatbot_limit_store_seconds": ("ok", "unavailable"),
+}
+
+
+def label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
+    """What the labels of a metric may be together, in their order and without `service`."""
+    if metric.name == "chatbot_requests_total":
+        return _request_labels()
+    if metric.name == "chatbot_store_operation_seconds":
+        return product(STORE_OPERATIONS, STORE_OUTCOMES)
+    if metric.name == "chatbot_search_requests_total":
+        return product(PROVIDERS, SEARCH_OUTCOMES)
+    if metric.name == "chatbot_limit_decisions_total":
+        return [("all", "granted"), ("all", "degraded"), *product(map(str, Policy), ("refused",))]
+    if metric.name == "chatbot_tool_calls_total":
+        return [*product(_TOOLS, _OUR_OUTCOMES), *product((UNKNOWN_TOOL,), map(str, _NOBODYS_OUTCOMES))]
+    return product(*(_LABELS[metric.name] for _ in metric.labels))
+
+
+def _request_labels() -> Iterator[tuple[str, str, str]]:
+    """Every route, status and outcome that go together: an alert on a rate must see the first failure too."""
+    for route in ROUTES:
+        yield from ((route, status, "ok") for status in (*STATUSES, "other"))
+        yield from ((route, status, "error") for status in (*SERVER_STATUSES, "other"))
+        yield route, CLIENT_GONE_STATUS, "client_gone"
+    for route in CHAT_ROUTES:  # the body may end otherwise than its status line promised
+        yield from ((route, "200", outcome) for outcome in ("error", "client_gone"))
