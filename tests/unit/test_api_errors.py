@@ -24,6 +24,7 @@ SAMPLES: list[domain.ChatError] = [
     domain.ServiceNotAllowed(),
     domain.ModelNotAllowed(),
     domain.AddressNotAllowed(),
+    domain.TenantSuspended(),
     domain.UserMismatch("user_id"),
     domain.NotFound(),
     domain.ConversationNotFound(),

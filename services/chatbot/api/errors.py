@@ -57,6 +57,7 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     domain.ServiceNotAllowed: Row(403, "service_not_allowed", "permission_error"),
     domain.ModelNotAllowed: Row(403, "model_not_allowed", "permission_error"),
     domain.AddressNotAllowed: Row(403, "address_not_allowed", "permission_error"),
+    domain.TenantSuspended: Row(403, "tenant_suspended", "permission_error"),
     domain.UserMismatch: Row(403, "user_mismatch", "permission_error"),
     domain.NotFound: Row(404, "not_found", _INVALID),
     domain.ConversationNotFound: Row(404, "conversation_not_found", _INVALID),

@@ -116,6 +116,12 @@ TEXTS: Final[dict[str, Texts]] = {
         "This API key may be used from certain networks only. Ask the operator.",
         "このAPIキーは決められたネットワークからのみ使えます。運用者にお問い合わせください。",
     ),
+    "title.tenant_suspended": ("이용이 정지되었습니다", "Suspended", "利用が停止されています"),
+    "detail.tenant_suspended": (
+        "운영자가 이 API 키의 테넌트를 정지했습니다. 운영자에게 문의해 주세요.",
+        "The operator has suspended the tenant of this API key. Ask the operator.",
+        "運用者がこのAPIキーのテナントを停止しています。運用者にお問い合わせください。",
+    ),
     "title.user_mismatch": ("다른 사용자의 키입니다", "The key speaks for another user", "別のユーザーのキーです"),
     "detail.user_mismatch": (
         "{field}: 이 API 키는 다른 사용자에게 묶여 있습니다. 빼거나 그 사용자를 적어 주세요.",

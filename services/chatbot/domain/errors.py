@@ -12,6 +12,7 @@ ChatError
 │   ├── ServiceNotAllowed   the key is for another service
 │   ├── ModelNotAllowed     the key is for another backend
 │   ├── AddressNotAllowed   the key is for other networks
+│   ├── TenantSuspended     the operator has suspended the key's tenant
 │   └── UserMismatch        the key speaks for another user
 ├── NotFound                there is nothing at this address
 │   ├── ConversationNotFound
@@ -123,6 +124,10 @@ class ModelNotAllowed(Forbidden):
 
 class AddressNotAllowed(Forbidden):
     """The key may not be used from the caller's address."""
+
+
+class TenantSuspended(Forbidden):
+    """The tenant may do nothing until its operator says otherwise."""
 
 
 class UserMismatch(Forbidden):

@@ -1,0 +1,1 @@
+"""What a tenant may: its policy, and how that is read from plain values."""
