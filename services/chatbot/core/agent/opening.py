@@ -1,7 +1,7 @@
 """Opens the loop of one question: with which tools, for whom, in which language, and what moment counts as now."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -50,15 +50,27 @@ class Agent:
         toolbox: The tools, with what is remembered of them between answers.
         zone: IANA name of the time zone that is meant where nobody names a place.
         now: Aware wall-clock time.
+        others: Tools of tool servers that may be called now.
     """
 
     toolbox: Toolbox
     zone: str
     now: Callable[[], datetime] = partial(datetime.now, UTC)
+    others: Callable[[], Iterable[Tool]] = tuple
 
-    def source(self, question: Question, generator: TextGenerator) -> AgentLoop | TextGenerator:
-        """Where the answer to one question comes from: the loop, or the model alone where it may call nothing."""
+    def source(
+        self, question: Question, generator: TextGenerator, *, may_leave: bool = True
+    ) -> AgentLoop | TextGenerator:
+        """Where the answer to one question comes from: the loop, or the model alone where it may call nothing.
+
+        Args:
+            question: The user's.
+            generator: The model.
+            may_leave: Whether words of the conversation may leave the house.
+        """
         toolbox = self._toolbox_of(question)
+        if not may_leave or question.wishes.wants_web:  # the web's pages are read before the first call
+            toolbox = toolbox.staying()
         return AgentLoop(toolbox, generator, lambda: self._context(question)) if toolbox.definitions else generator
 
     async def alone(self, question: Question) -> Alone | None:
@@ -80,7 +92,7 @@ class Agent:
         return Alone(text, (started, done))
 
     def _toolbox_of(self, question: Question) -> Toolbox:
-        toolbox, wishes = self.toolbox, question.wishes
+        toolbox, wishes = self.toolbox.plus(self.others()), question.wishes
         if wishes.passages:
             toolbox = toolbox.only(LOCAL_TOOLS)
         return toolbox if wishes.tools is None else toolbox.only(wishes.tools)

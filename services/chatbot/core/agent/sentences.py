@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from chatbot.core.agent.toolbox import Outcome, Ran, Toolbox
+from chatbot.core.tools.contract import reach_of
 from chatbot.domain.visible_text import visible
 
 MAX_SUMMARY_CHARACTERS: Final = 200
@@ -47,10 +48,13 @@ def summary_of(toolbox: Toolbox, language: str, ran: Ran) -> str:
 
 
 def answer_without_model(toolbox: Toolbox, language: str, ran: Iterable[Ran]) -> str:
-    """What came out of the calls that went well, as sentences; "" where none did."""
+    """What came out of the calls that went well, as sentences; "" where none did.
+
+    Other people's text is no answer of ours: what a tool brought from outside is left out.
+    """
     said = []
     for each in ran:
         tool = toolbox.named(each.call.name)
-        if each.outcome is Outcome.OK and tool is not None:
+        if each.outcome is Outcome.OK and tool is not None and not reach_of(tool).is_outside:
             said.append(visible(tool.say(each.result, language)))
     return "\n".join(said)

@@ -104,11 +104,20 @@ class Toolbox:
         self.telemetry = telemetry
         self.clock = clock
         self._tools = {tool.name: tool for tool in tools}
-        self._breakers = {name: _Breaker(bounds.breaker_failures, bounds.breaker_seconds) for name in self._tools}
-        self.definitions = tuple(
-            ToolDefinition(tool.name, tool.description, json.dumps(tool.parameters, ensure_ascii=False), is_strict=True)
-            for tool in self._tools.values()
-        )
+        self._breakers = {name: self._breaker() for name in self._tools}
+        self.definitions = tuple(map(definition_of, self._tools.values()))
+
+    def plus(self, tools: Iterable[Tool]) -> "Toolbox":
+        """The same tools and others, with different names; what is remembered of all is shared."""
+        more = {tool.name: tool for tool in tools if tool.name not in self._tools}
+        if not more:
+            return self
+        for name in more:
+            self._breakers.setdefault(name, self._breaker())
+        wider = copy.copy(self)
+        wider._tools = {**self._tools, **more}
+        wider.definitions = (*self.definitions, *map(definition_of, more.values()))
+        return wider
 
     def only(self, names: Collection[str]) -> "Toolbox":
         """The same tools but for those that are not named; what is remembered of them is shared."""
@@ -146,8 +155,12 @@ class Toolbox:
 
     def count(self, ran: Ran) -> None:
         """Tell the telemetry of a call, also of one that was not run."""
-        name = ran.call.name if ran.call.name in self._tools else UNKNOWN_TOOL
+        tool = self._tools.get(ran.call.name)
+        name = UNKNOWN_TOOL if tool is None else reach_of(tool).label or tool.name
         self.telemetry.tool_called(self.service, name, ran.outcome, ran.seconds)
+
+    def _breaker(self) -> _Breaker:
+        return _Breaker(self.bounds.breaker_failures, self.bounds.breaker_seconds)
 
     async def _run(self, tool: Tool, call: ToolCall, context: ToolContext, seconds: float) -> Ran:
         breaker = self._breakers[tool.name]
@@ -165,11 +178,17 @@ class Toolbox:
             breaker.ended(self.clock(), well=False)
             return Ran(call, Outcome.TIMEOUT, {"error": "timeout"})
         except Exception as exc:  # a tool that breaks is a result like others
-            _LOG.error("tool failed", extra={"tool": tool.name, "error": type(exc).__name__})
+            _LOG.error("tool failed", extra={"tool": reach_of(tool).label or tool.name, "error": type(exc).__name__})
             breaker.ended(self.clock(), well=False)
             return Ran(call, Outcome.FAILED, {"error": "failed"})
         breaker.ended(self.clock(), well=True)
         return Ran(call, Outcome.OK, result)
+
+
+def definition_of(tool: Tool) -> ToolDefinition:
+    """A tool as the model is told of it; arguments of a tool server's are checked by the server besides."""
+    parameters = json.dumps(tool.parameters, ensure_ascii=False)
+    return ToolDefinition(tool.name, tool.description, parameters, is_strict=not reach_of(tool).is_outside)
 
 
 def parsed(arguments: str) -> Mapping[str, JsonValue] | None:

@@ -155,10 +155,12 @@ class Answerer:
         route = self._route(backend)
         turns = past.read.turns if past.read else ()
         dialogue = dialogue_of(route.templates, question, turns)
-        source: AnswerSource = route.generator if route.agent is None else route.agent.source(question, route.generator)
+        may_leave = not past.local_only and not past.unknown
+        source: AnswerSource = route.generator
+        if route.agent is not None:
+            source = route.agent.source(question, route.generator, may_leave=may_leave)
         if question.wishes.passages:
             source = CitedSource(source, len(question.wishes.passages))
-        may_leave = not past.local_only and not past.unknown
         source = route.web.answer(question, route.generator, source, may_leave=may_leave)
         request = self._request(question, dialogue, question.wishes.sampling or self._policy.sampling, arrived_at)
 

@@ -34,11 +34,13 @@ class Reach:
         leaves: Its calls go out of the cluster: nothing that others wrote may cause one (ADR 0015).
         is_outside: Its results are other people's text.
         seconds: Longest call; None: that of all tools.
+        label: Its name in metrics; "" for its own.
     """
 
     leaves: bool = False
     is_outside: bool = False
     seconds: float | None = None
+    label: str = ""
 
 
 _HERE: Final = Reach()
