@@ -1,11 +1,13 @@
 """Documents for tests: owners, passages made by hand, and a store that has them."""
 
+import math
+import struct
 from collections.abc import Sequence
 
 from chatbot.core.retrieval.terms import terms
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentStore
-from chatbot.domain.documents import Chunk, Document, IndexedChunk, Job, Upload
+from chatbot.domain.documents import Chunk, Document, IndexedChunk, Job, Upload, VectorJob, VectorSpace
 
 ALICE = Caller("acme", "alice")
 BOB = Caller("acme", "bob")
@@ -38,3 +40,23 @@ async def completed(store: DocumentStore, owner: Caller, upload: Upload, texts: 
     found = await store.read(owner, added.document_id)
     assert found is not None
     return found
+
+
+async def claimed_for_vectors(store: DocumentStore, space: VectorSpace) -> VectorJob:
+    """The next document without vectors; there must be one."""
+    job = await store.claim_vectors(space)
+    assert job is not None
+    return job
+
+
+async def embedded(store: DocumentStore, space: VectorSpace, vectors: Sequence[Sequence[float]]) -> None:
+    """Give the next document without vectors these, by number of passage."""
+    job = await claimed_for_vectors(store, space)
+    await store.store_vectors(job, {number: unit(*vector) for number, vector in enumerate(vectors)})
+    await store.finish_vectors(job)
+
+
+def unit(*numbers: float) -> bytes:
+    """A vector of that direction, packed as the port wants it."""
+    length = math.hypot(*numbers)
+    return struct.pack(f"<{len(numbers)}f", *(number / length for number in numbers))

@@ -8,10 +8,10 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,11 +45,13 @@ class Layout:
             never written to.
         version: Of the tables (`PRAGMA user_version`).
         statements: Make the tables.
+        upgrades: What makes this version of an older one, by its number; all of it in one transaction.
     """
 
     application_id: int
     version: int
     statements: tuple[str, ...]
+    upgrades: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 def connect(path: Path, layout: Layout) -> sqlite3.Connection:
@@ -75,6 +77,8 @@ def connect(path: Path, layout: Layout) -> sqlite3.Connection:
             connection.execute(f"PRAGMA {pragma}").fetchall()
         if is_empty:
             create(connection, layout)
+        else:
+            _upgrade(connection, layout)
     except BaseException:
         connection.close()
         raise
@@ -102,8 +106,19 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
 def _check(connection: sqlite3.Connection, layout: Layout) -> None:
     owner = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if (owner, version) != (layout.application_id, layout.version):
+    if owner != layout.application_id or version not in (layout.version, *layout.upgrades):
         raise ForeignFile("not a file of this version of the program")
+
+
+def _upgrade(connection: sqlite3.Connection, layout: Layout) -> None:
+    """Bring an older file of ours to this version, unless another process was faster."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] == layout.version:
+        return
+    with transaction(connection):
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        for statement in layout.upgrades[version] if version != layout.version else ():
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {layout.version}")
 
 
 def create(connection: sqlite3.Connection, layout: Layout) -> None:

@@ -48,6 +48,11 @@ DOCUMENT_TEXTS: Final[dict[str, Texts]] = {
         "The document is too large, or grows too large when it is unpacked. Split it.",
         "文書が大きすぎます。分割して送ってください。",
     ),
+    "reason.embedding_unavailable": (
+        "의미 검색을 준비하는 모델이 응답하지 않아 기다리고 있습니다. 단어로는 이미 찾을 수 있고, 할 일은 없습니다.",
+        "The model that searches by meaning does not answer, so this waits for it. Words are found already; do nothing.",
+        "意味で探すためのモデルが応答しないため、待機中です。言葉ではすでに見つかります。何もする必要はありません。",
+    ),
     "reason.encrypted": (
         "암호가 걸려 있습니다. 암호를 푼 파일을 올려 주세요.",
         "It is protected by a password. Upload it without one.",

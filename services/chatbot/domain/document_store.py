@@ -5,7 +5,18 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chatbot.domain.chat import Caller
-from chatbot.domain.documents import Document, FailureReason, Found, IndexedChunk, Job, Upload
+from chatbot.domain.documents import (
+    Chunk,
+    Coverage,
+    Document,
+    FailureReason,
+    Found,
+    IndexedChunk,
+    Job,
+    Upload,
+    VectorJob,
+    VectorSpace,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,54 @@ class Lookup:
     ids: Sequence[str] = ()
 
 
-class DocumentStore(Protocol):
+class VectorStore(Protocol):
+    """Vectors of passages. A document has those of one space completely or is not found by them.
+
+    Where the space changes, the vectors of the old one stay until every document of the owner has new ones; a search
+    names one space, so they are never mixed. A vector is `dimensions` little-endian float32 numbers of length 1.
+    Every call raises `StoreUnavailable` where the store does not answer in time.
+    """
+
+    async def claim_vectors(self, space: VectorSpace) -> VectorJob | None:
+        """Take a read document that lacks vectors of the space: new ones first, owners in turn. None: no such."""
+
+    async def without_vector(self, job: VectorJob, limit: int) -> tuple[Chunk, ...]:
+        """The next passages that have no vector of the space yet, in order.
+
+        Raises:
+            LeaseLost: See there.
+        """
+
+    async def store_vectors(self, job: VectorJob, stored: Mapping[int, bytes | None]) -> None:
+        """Store vectors by number of passage, all or none, and renew the claim. None: the passage can have none.
+
+        Raises:
+            LeaseLost: See there.
+        """
+
+    async def finish_vectors(self, job: VectorJob) -> None:
+        """Find the document by its vectors from now on; it is `COMPLETED`.
+
+        Raises:
+            LeaseLost: See there.
+        """
+
+    async def release_vectors(self, job: VectorJob, reason: FailureReason | None) -> None:
+        """Give the document back with what it has; a new one shows the reason. Nothing happens where it was lost."""
+
+    async def forgo_vectors(self) -> None:
+        """No model is set: documents that wait for vectors are `COMPLETED` without."""
+
+    async def coverage(self, owner: Caller) -> Coverage:
+        """How much of what this owner keeps has vectors, by space."""
+
+    async def search_vectors(
+        self, owner: Caller, space: VectorSpace, vector: bytes, lookup: Lookup
+    ) -> tuple[Found, ...]:
+        """This owner's nearest passages by cosine, nearest first; `lookup.terms` are not looked at."""
+
+
+class DocumentStore(VectorStore, Protocol):
     """Documents with their index and their jobs; everything of an owner is reached by the owner alone.
 
     Every call raises `StoreUnavailable` where the store does not answer in time.
@@ -81,7 +139,7 @@ class DocumentStore(Protocol):
         """Remove everything of an owner."""
 
     async def search(self, owner: Caller, lookup: Lookup) -> tuple[Found, ...]:
-        """The best passages of this owner's completed documents, best first."""
+        """The best passages of this owner's documents that are `COMPLETED` or `EMBEDDING`, best first."""
 
     async def claim(self, pipeline: int) -> Job | None:
         """Take the next document: owners in turn, oldest first inside one. None where nothing waits.
@@ -90,7 +148,7 @@ class DocumentStore(Protocol):
             pipeline: Number of the code that reads and cuts. Passages of another one are thrown away.
         """
 
-    async def beat(self, job: Job) -> None:
+    async def beat(self, job: Job | VectorJob) -> None:
         """Say that the worker lives.
 
         Raises:
@@ -105,8 +163,12 @@ class DocumentStore(Protocol):
             Unreadable: `quota`, or `too_large` where the document has too many.
         """
 
-    async def complete(self, job: Job) -> None:
+    async def complete(self, job: Job, *, awaits_vectors: bool = False) -> None:
         """Make the document visible to searches, and let go of its bytes.
+
+        Args:
+            job: The claim, which ends.
+            awaits_vectors: It is `EMBEDDING` until `finish_vectors`.
 
         Raises:
             LeaseLost: See there.

@@ -8,18 +8,19 @@ from chatbot.domain.chat import Caller
 
 
 class DocumentState(StrEnum):
-    """Where a document's job stands. The first three are on the way, the last three are ends."""
+    """Where a document's job stands. The last three are ends; one that is `EMBEDDING` is found by its words already."""
 
     QUEUED = "queued"
     PARSING = "parsing"
     INDEXING = "indexing"
+    EMBEDDING = "embedding"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
 
 class FailureReason(StrEnum):
-    """Why a document cannot be searched. Closed: each has a remedy of its own."""
+    """Why a document cannot be searched, or not by its meaning yet. Closed: each has a remedy of its own."""
 
     TOO_LARGE = "too_large"
     ENCRYPTED = "encrypted"
@@ -30,6 +31,7 @@ class FailureReason(StrEnum):
     PARSER_MEMORY = "parser_memory"
     INTERRUPTED = "interrupted"
     QUOTA = "quota"
+    EMBEDDING_UNAVAILABLE = "embedding_unavailable"
 
 
 class Unreadable(Exception):
@@ -108,7 +110,7 @@ class Document:
 
     Attributes:
         sha256: Of its bytes; the same bytes in the same collection of the same owner are the same document.
-        reason: Why it failed, None in every other state.
+        reason: Why it failed, or what a document that is `EMBEDDING` waits for; None where all is well.
         chunks_done: Chunks that are stored.
         chunks_total: Chunks that there are; None until the file was read to its end.
         tries: How often its job was begun.
@@ -129,13 +131,21 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One passage of a search. `score` is the index's own, larger is better, comparable inside one search."""
+    """One passage of a search.
+
+    Attributes:
+        score: The index's own, larger is better, comparable inside one search.
+        lexical_rank: Place among those that were found by their words, from 1; None where it was not.
+        dense_rank: The same for those that were found by their meaning.
+    """
 
     document_id: str
     name: str
     metadata: Mapping[str, str]
     chunk: Chunk
     score: float
+    lexical_rank: int | None = None
+    dense_rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +162,43 @@ class Job:
     name: str
     content: bytes
     chunks_done: int
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSpace:
+    """What makes vectors comparable: those of two spaces never are, even where their lengths are the same.
+
+    Attributes:
+        model: Identity of the model that makes them.
+        dimensions: Numbers of a vector.
+        recipe: Number of the rules by which a passage or a question becomes the text that the model is given.
+    """
+
+    model: str
+    dimensions: int
+    recipe: int
+
+
+@dataclass(frozen=True, slots=True)
+class VectorJob:
+    """A document that was claimed to get vectors. `lease` is as in `Job`."""
+
+    document_id: str
+    lease: str
+    space: VectorSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many of an owner's passages have vectors; documents that are not `COMPLETED` are not counted.
+
+    Attributes:
+        passages: All of them.
+        by_space: Passages of documents that have all their vectors in that space.
+    """
+
+    passages: int
+    by_space: Mapping[VectorSpace, int]
 
 
 class LeaseLost(Exception):

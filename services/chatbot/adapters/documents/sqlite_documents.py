@@ -4,19 +4,23 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from uuid import uuid4
 
+from chatbot.adapters.documents import dense, sqlite_vectors
 from chatbot.adapters.documents import sqlite_index as index
 from chatbot.adapters.sqlite_file import Layout, flush, transaction
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds, Lookup
-from chatbot.domain.documents import Chunk, Document, DocumentState, FailureReason, Found, Unreadable, Upload
+from chatbot.domain.documents import Document, DocumentState, FailureReason, Found, Unreadable, Upload, VectorSpace
 
 UNFINISHED = "('queued', 'parsing', 'indexing')"
+_STOPPABLE = "('queued', 'parsing', 'indexing', 'embedding')"
 
 LAYOUT = Layout(
     application_id=0x43684244,
-    version=1,
+    version=2,
+    upgrades={1: sqlite_vectors.TABLES},
     statements=(
         # AUTOINCREMENT: the number of an erased owner never comes back, it names a table.
         """CREATE TABLE owners (
@@ -37,6 +41,7 @@ LAYOUT = Layout(
             number INTEGER NOT NULL, heading TEXT NOT NULL, text TEXT NOT NULL, page INTEGER,
             first INTEGER NOT NULL, beyond INTEGER NOT NULL,
             UNIQUE (document, number))""",
+        *sqlite_vectors.TABLES,
     ),
 )
 _DOCUMENT = "SELECT d.*, o.tenant, o.user FROM documents AS d JOIN owners AS o ON o.id = d.owner"
@@ -103,7 +108,7 @@ def cancel(connection: sqlite3.Connection, owner: Caller, document_id: str) -> D
     """Stop a job and throw away what it made."""
     with transaction(connection):
         row = connection.execute(
-            f"{_DOCUMENT} WHERE d.document_id = ? AND o.tenant = ? AND o.user = ? AND d.state IN {UNFINISHED}",
+            f"{_DOCUMENT} WHERE d.document_id = ? AND o.tenant = ? AND o.user = ? AND d.state IN {_STOPPABLE}",
             (document_id, owner.tenant, owner.user),
         ).fetchone()
         if row is not None:
@@ -126,6 +131,7 @@ def forget_chunks(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
     if not row["chunks_done"]:
         return
     index.remove(connection, row["owner"], row["id"])
+    sqlite_vectors.forget(connection, row["id"])
     connection.execute("DELETE FROM chunks WHERE document = ?", (row["id"],))
     connection.execute("UPDATE documents SET chunks_done = 0, text_bytes = 0 WHERE id = ?", (row["id"],))
     connection.execute("UPDATE owners SET is_untidy = 1 WHERE id = ?", (row["owner"],))
@@ -186,6 +192,52 @@ def search(connection: sqlite3.Connection, owner: Caller, lookup: Lookup) -> tup
         connection.execute("ROLLBACK")
 
 
+def search_vectors(
+    connection: sqlite3.Connection,
+    owner: Caller,
+    question: tuple[VectorSpace, bytes],
+    lookup: Lookup,
+    kept: dense.Blocks,
+) -> tuple[Found, ...]:
+    """The nearest passages of an owner.
+
+    Args:
+        connection: The file.
+        owner: Whose.
+        question: Its vector, and the space of that.
+        lookup: Where, and how many.
+        kept: Vectors that were read before.
+    """
+    space, vector = question
+    connection.execute("BEGIN")  # what is near is still there when its text is read
+    try:
+        number = sqlite_vectors.space_number(connection, space)
+        conditions, values = _conditions(lookup)
+        rows = connection.execute(
+            f"""{_DOCUMENT.replace("d.*", "d.*, e.id AS embedded")} JOIN embedded AS e ON e.document = d.id
+            WHERE o.tenant = ? AND o.user = ? AND e.space = ? AND d.state = 'completed'{conditions} ORDER BY d.id""",
+            (owner.tenant, owner.user, number, *values),
+        ).fetchall()
+
+        def block(row: sqlite3.Row) -> dense.Block:
+            read = partial(sqlite_vectors.read_block, connection, row["id"], number or 0, space.dimensions)
+            return kept.get(owner, row["embedded"], read)
+
+        near = dense.nearest(((row, block(row)) for row in rows), vector, lookup.limit)
+        return tuple(_to_near(connection, one) for one in near)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _to_near(connection: sqlite3.Connection, one: dense.Nearest) -> Found:
+    row = one.document
+    chunk = connection.execute(
+        "SELECT * FROM chunks WHERE document = ? AND number = ?", (row["id"], one.number)
+    ).fetchone()
+    metadata = json.loads(row["metadata"])
+    return Found(row["document_id"], row["name"], metadata, sqlite_vectors.to_chunk(chunk), one.score)
+
+
 def _conditions(lookup: Lookup) -> tuple[str, Sequence[str]]:
     """SQL and values. Keys of metadata go in as values, too."""
     text, values = "", [*lookup.collections, *lookup.ids]
@@ -230,5 +282,5 @@ def _to_document(row: sqlite3.Row) -> Document:
 
 
 def _to_found(row: sqlite3.Row) -> Found:
-    chunk = Chunk(row["number"], row["heading"], row["text"], row["page"], row["first"], row["beyond"])
-    return Found(row["document_id"], row["name"], json.loads(row["metadata"]), chunk, row["score"])
+    metadata = json.loads(row["metadata"])
+    return Found(row["document_id"], row["name"], metadata, sqlite_vectors.to_chunk(row), row["score"])

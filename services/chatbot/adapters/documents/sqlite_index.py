@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 _LOOKUP = """
 SELECT d.document_id, d.name, d.metadata, c.number, c.heading, c.text, c.page, c.first, c.beyond, -f.rank AS score
 FROM {table} AS f JOIN chunks AS c ON c.id = f.rowid JOIN documents AS d ON d.id = c.document
-WHERE f.terms MATCH ? AND d.owner = ? AND d.state = 'completed'{conditions}
+WHERE f.terms MATCH ? AND d.owner = ? AND d.state IN ('embedding', 'completed'){conditions}
 ORDER BY f.rank, f.rowid LIMIT ?"""
 
 

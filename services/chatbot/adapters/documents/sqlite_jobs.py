@@ -101,14 +101,15 @@ def _check_bounds(
         raise Unreadable(FailureReason.QUOTA)
 
 
-def complete(connection: sqlite3.Connection, job: Job) -> None:
+def complete(connection: sqlite3.Connection, job: Job, *, awaits_vectors: bool) -> None:
     """Show the document to searches."""
+    state = DocumentState.EMBEDDING if awaits_vectors else DocumentState.COMPLETED
     with transaction(connection):
         row = _held(connection, job)
         connection.execute(
-            """UPDATE documents SET state = 'completed', content = NULL, chunks_total = chunks_done,
+            """UPDATE documents SET state = ?, content = NULL, chunks_total = chunks_done,
             lease = '', lease_until = 0 WHERE id = ?""",
-            (row["id"],),
+            (state, row["id"]),
         )
 
 

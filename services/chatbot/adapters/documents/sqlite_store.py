@@ -2,15 +2,28 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from chatbot.adapters.documents import sqlite_documents as documents
 from chatbot.adapters.documents import sqlite_jobs as jobs
+from chatbot.adapters.documents import sqlite_vectors as vectors
+from chatbot.adapters.documents.dense import Blocks
 from chatbot.adapters.sqlite_file import SqliteFile, connect
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds, Lookup
-from chatbot.domain.documents import Document, FailureReason, Found, IndexedChunk, Job, Upload
+from chatbot.domain.documents import (
+    Chunk,
+    Coverage,
+    Document,
+    FailureReason,
+    Found,
+    IndexedChunk,
+    Job,
+    Upload,
+    VectorJob,
+    VectorSpace,
+)
 from chatbot.domain.errors import DocumentsUnavailable
 
 CALL_SECONDS = 30.0
@@ -37,6 +50,7 @@ class SqliteDocuments:
         self._searched = SqliteFile(path, _SETTING, _open, CALL_SECONDS, DocumentsUnavailable)
         self._bounds = bounds
         self._clock = clock
+        self._blocks = Blocks()
 
     async def add(self, owner: Caller, upload: Upload) -> Document:
         """Keep a file and queue its job."""
@@ -56,11 +70,14 @@ class SqliteDocuments:
 
     async def erase(self, owner: Caller, document_id: str) -> bool:
         """Remove a document."""
-        return await self._written.call(lambda c: documents.erase(c, owner, document_id))
+        was_there = await self._written.call(lambda c: documents.erase(c, owner, document_id))
+        self._blocks.forget(owner)
+        return was_there
 
     async def erase_owner(self, owner: Caller) -> None:
         """Remove an owner."""
         await self._written.call(lambda c: documents.erase_owner(c, owner))
+        self._blocks.forget(owner)
 
     async def search(self, owner: Caller, lookup: Lookup) -> tuple[Found, ...]:
         """The best passages of this owner."""
@@ -70,17 +87,20 @@ class SqliteDocuments:
         """Take the next document."""
         return await self._written.call(lambda c: jobs.claim(c, pipeline, self._bounds, self._now()))
 
-    async def beat(self, job: Job) -> None:
+    async def beat(self, job: Job | VectorJob) -> None:
         """Renew a claim."""
-        await self._written.call(lambda c: jobs.beat(c, job, self._bounds, self._now()))
+        if isinstance(job, VectorJob):
+            await self._written.call(lambda c: vectors.beat(c, job, self._bounds, self._now()))
+        else:
+            await self._written.call(lambda c: jobs.beat(c, job, self._bounds, self._now()))
 
     async def store_chunks(self, job: Job, chunks: Sequence[IndexedChunk]) -> None:
         """Store the next passages."""
         await self._written.call(lambda c: jobs.store(c, job, chunks, self._bounds, self._now()))
 
-    async def complete(self, job: Job) -> None:
+    async def complete(self, job: Job, *, awaits_vectors: bool = False) -> None:
         """Show a document to searches."""
-        await self._written.call(lambda c: jobs.complete(c, job))
+        await self._written.call(lambda c: jobs.complete(c, job, awaits_vectors=awaits_vectors))
 
     async def fail(self, job: Job, reason: FailureReason) -> None:
         """Give a document up."""
@@ -89,6 +109,42 @@ class SqliteDocuments:
     async def release(self, job: Job, *, counts_try: bool) -> None:
         """Give a claim back."""
         await self._written.call(lambda c: jobs.release(c, job, counts_try=counts_try))
+
+    async def claim_vectors(self, space: VectorSpace) -> VectorJob | None:
+        """Take the next document that lacks vectors."""
+        return await self._written.call(lambda c: vectors.claim(c, space, self._bounds, self._now()))
+
+    async def without_vector(self, job: VectorJob, limit: int) -> tuple[Chunk, ...]:
+        """The next passages that have none."""
+        return await self._written.call(lambda c: vectors.missing(c, job, limit))
+
+    async def store_vectors(self, job: VectorJob, stored: Mapping[int, bytes | None]) -> None:
+        """Store vectors by number of passage."""
+        await self._written.call(lambda c: vectors.store(c, job, stored, self._bounds, self._now()))
+
+    async def finish_vectors(self, job: VectorJob) -> None:
+        """Find a document by its vectors."""
+        await self._written.call(lambda c: vectors.finish(c, job))
+
+    async def release_vectors(self, job: VectorJob, reason: FailureReason | None) -> None:
+        """Give a claim back."""
+        await self._written.call(lambda c: vectors.release(c, job, reason))
+
+    async def forgo_vectors(self) -> None:
+        """Complete documents that wait for vectors."""
+        await self._written.call(vectors.forgo)
+
+    async def coverage(self, owner: Caller) -> Coverage:
+        """How much of this owner's passages has vectors."""
+        return await self._searched.call(lambda c: vectors.coverage(c, owner))
+
+    async def search_vectors(
+        self, owner: Caller, space: VectorSpace, vector: bytes, lookup: Lookup
+    ) -> tuple[Found, ...]:
+        """The nearest passages of this owner."""
+        return await self._searched.call(
+            lambda c: documents.search_vectors(c, owner, (space, vector), lookup, self._blocks)
+        )
 
     async def tidy(self) -> None:
         """Remove the last traces of erased text."""
