@@ -187,7 +187,7 @@ def test_no_answer_within_the_bound_costs_more_and_all_are_exact(
     assert bound is not None
     assert bound >= cost
     rates = (long_low, long_low, long_high) if prompt > 1000 else (low, cached, high)
-    exact = sum(Fraction(rate) * n for rate, n in zip(rates, (prompt - hit, hit, answer), strict=True))
+    exact = sum((Fraction(rate) * n for rate, n in zip(rates, (prompt - hit, hit, answer), strict=True)), Fraction())
     assert abs(exact - cost) <= Fraction(1, 2)
 
 

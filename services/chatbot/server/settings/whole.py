@@ -14,6 +14,7 @@ from chatbot.server.settings.remote import FallbackSettings, OpenAISettings
 from chatbot.server.settings.search import SearchSettings
 from chatbot.server.settings.serving import HttpSettings, LogSettings, MetricsSettings, QueueSettings
 from chatbot.server.settings.tools import ToolSettings
+from chatbot.server.settings.usage import UsageSettings
 
 
 class Settings(BaseSettings):
@@ -26,6 +27,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     auth: AuthSettings = AuthSettings()
     limits: LimitSettings = LimitSettings()
+    usage: UsageSettings = UsageSettings()
     queue: QueueSettings = QueueSettings()
     generation: GenerationSettings = GenerationSettings()
     model: ModelSettings = ModelSettings()

@@ -1,0 +1,1 @@
+"""Use and prices: rows in SQLite or MongoDB, the price table from its file."""
