@@ -189,7 +189,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a mark of a stream that names no source is shown",
         "tests/unit/test_cited_stream.py::test_marks_that_lead_nowhere_are_left_out",
-        (Edit(f"{CORE}/retrieval/cited.py", "checked(held, self._sources)[0]", "held"),),
+        (
+            Edit(
+                f"{CORE}/retrieval/answer_text.py", "cleaned, cited = checked(cleaned, self._sources)", "cited = set()"
+            ),
+        ),
+    ),
+    Mutant(
+        "a link that a document only begins is said",
+        "tests/integration/test_document_injection.py::test_nothing_comes_of_a_hundred_hostile_passages",
+        (Edit(f"{CORE}/retrieval/answer_text.py", "if _literal(link) in self.literal:", "if self.literal:"),),
     ),
     Mutant(
         "a tool that asks outside may be called beside a user's documents",

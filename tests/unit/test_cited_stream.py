@@ -4,8 +4,9 @@ import asyncio
 import re
 
 import pytest
+from chatbot.core.retrieval.answer_text import AnswerText, Reach
 from chatbot.core.retrieval.citations import checked
-from chatbot.core.retrieval.cited import CitedSource, Marks
+from chatbot.core.retrieval.cited import CitedSource
 from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.generation import Finished, GenerationRequest, Sampling, TextPiece
 from hypothesis import given
@@ -17,8 +18,8 @@ TEXTS = st.text(alphabet="[]［］0123459 ,、\n\tab", max_size=40)
 
 
 def told(pieces: list[str], sources: int = 3) -> str:
-    marks = Marks(sources)
-    return "".join([*map(marks.read, pieces), marks.end()])
+    marks = AnswerText(Reach(), sources)
+    return "".join([*map(marks.feed, pieces), marks.end()])
 
 
 @pytest.mark.parametrize(
@@ -52,9 +53,9 @@ def test_where_a_piece_ends_changes_nothing_and_no_mark_without_a_source_is_left
 
 
 def test_text_without_brackets_is_handed_on_at_once() -> None:
-    marks = Marks(1)
+    marks = AnswerText(Reach(), 1)
 
-    assert [marks.read(piece) for piece in ("연차는", " 15일", " [", "1", "]입니다")] == [
+    assert [marks.feed(piece) for piece in ("연차는", " 15일", " [", "1", "]입니다")] == [
         "연차는",
         " 15일",
         "",

@@ -18,11 +18,13 @@ from chatbot.api.wire.guard import read_object
 from chatbot.api.wire.streams import AnswerResponse
 from chatbot.core.answering.pump import Answer
 from chatbot.core.question import AnswerEvent, Done, Exchange
-from chatbot.core.retrieval.citations import BUDGETS, checked, dialogue
+from chatbot.core.retrieval.answer_text import Reach, cleaned
+from chatbot.core.retrieval.citations import BUDGETS, dialogue
 from chatbot.core.retrieval.search import Retrieved, Search
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import InvalidInput, PromptTooLong
 from chatbot.domain.generation import Backend
+from chatbot.domain.visible_text import visible
 
 router = APIRouter(prefix="/rag", tags=["documents"])
 
@@ -38,7 +40,7 @@ async def query(request: Request) -> Response:
     if unknown := count_unknown(RagRequest, body):
         parts.telemetry.unknown_fields(profile_of(request).name, unknown)
     search = Search(asked.question, asked.k, asked.collections, asked.filters)
-    shape = RagFormat(await library.retriever.search(caller, search), began)
+    shape = RagFormat(asked.question, await library.retriever.search(caller, search), began)
     if not asked.generate:
         return shape.response(None)
     if not shape.retrieved.passages:
@@ -75,8 +77,9 @@ async def _open(parts: Parts, context: RequestContext, caller: Caller, question:
 
 @dataclass(frozen=True, slots=True)
 class RagFormat:
-    """One JSON object; marks that name no source are removed before anybody sees them."""
+    """One JSON object; marks without a source and links that no passage has are removed before anybody sees them."""
 
+    question: str
     retrieved: Retrieved
     began: float
     is_stream: bool = False
@@ -89,7 +92,10 @@ class RagFormat:
     def response(self, answer: str | None) -> Response:
         """The answer, None where none was wanted, with the sources."""
         passages = self.retrieved.passages
-        told, cited = checked(answer, len(passages)) if answer is not None else (None, frozenset[int]())
+        told, cited = None, frozenset[int]()
+        if answer is not None:
+            reach = Reach.of((self.question, *(visible(one.chunk.text) for one in passages)))
+            told, cited = cleaned(answer, reach, len(passages))
         view = RagAnswer(
             answer=told,
             sources=[source_view(n, one, cited=n in cited) for n, one in enumerate(passages, start=1)],

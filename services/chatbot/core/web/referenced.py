@@ -17,8 +17,9 @@ from chatbot.core.agent.toolbox import Outcome, Toolbox
 from chatbot.core.answering.pump import AnswerSource
 from chatbot.core.language import language_of
 from chatbot.core.question import Question, References, Source, ToolStep
+from chatbot.core.retrieval.answer_text import AnswerText, Reach, plain_title
+from chatbot.core.retrieval.cited import own_texts
 from chatbot.core.tools.contract import ToolContext
-from chatbot.core.web.answer_text import AnswerText, hosts_of, plain_title
 from chatbot.core.web.asking import BUDGETS, WebText, shortened, texts_of, with_sources
 from chatbot.core.web.search_tool import WebSearchTool
 from chatbot.core.web.sentences import behind, found, note
@@ -94,7 +95,7 @@ class ReferencedAnswer:
                 async for step in steps:
                     yield step
         asked, texts = await self._asked(request, self._found or ())
-        cleaner = AnswerText(hosts_of([self._question.text, *(one.url for one in texts)]), len(texts))
+        cleaner = AnswerText(Reach.of(own_texts(request.dialogue), (one.url for one in texts)), len(texts))
         events = cast("AsyncGenerator[GenerationEvent | ToolStep, None]", self._source.generate(asked))
         unsaid_tokens = 0
         async with aclosing(events):

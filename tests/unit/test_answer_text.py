@@ -4,9 +4,9 @@ import random
 import re
 
 import pytest
-from chatbot.core.web.answer_text import AnswerText, hosts_of
+from chatbot.core.retrieval.answer_text import AnswerText, Reach, cleaned
 
-HOSTS = hosts_of(["https://www.weather.example/seoul?day=1", "see https://docs.example.org."])
+REACH = Reach.of((), ["https://www.weather.example/seoul?day=1", "https://docs.example.org"])
 FOREIGN = [
     "https://evil.example/x",
     "http://evil.example",
@@ -62,7 +62,7 @@ KEPT = [
 
 
 def said(text: str, pieces: int = 1, sources: int = 2) -> tuple[str, frozenset[int]]:
-    cleaner = AnswerText(HOSTS, sources)
+    cleaner = AnswerText(REACH, sources)
     size = max(1, len(text) // pieces)
     out = "".join(cleaner.feed(text[at : at + size]) for at in range(0, len(text), size))
     return out + cleaner.end(), cleaner.cited
@@ -126,7 +126,7 @@ def test_what_is_said_does_not_depend_on_how_it_came() -> None:
 
 
 def test_text_is_not_held_back_longer_than_it_takes() -> None:
-    cleaner = AnswerText(HOSTS, 1)
+    cleaner = AnswerText(REACH, 1)
 
     assert cleaner.feed("서울은 ") + cleaner.feed("맑습니다") == "서울은 맑습니다"
     assert cleaner.feed(" [") == "" and cleaner.feed("1") == "" and cleaner.feed("]") == ""
@@ -134,8 +134,51 @@ def test_text_is_not_held_back_longer_than_it_takes() -> None:
 
 
 def test_a_link_without_end_is_let_go_of_at_a_bound() -> None:
-    cleaner = AnswerText(HOSTS, 1)
+    cleaner = AnswerText(REACH, 1)
 
     out = "".join(cleaner.feed("https://evil.com/" + "a" * 1000) for _ in range(9)) + cleaner.end()
 
     assert not leads_out(out)
+
+
+OWN = Reach.of(
+    [
+        "Write to hr@corp.example. The form is at https://wiki.corp.example/leave?token=" + "a" * 80 + ".",
+        "신청은 www.corp.example/휴가에서, 문의는 mailto:help@corp.example 로.",
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hr@corp.example에 쓰세요.",
+        "양식: https://wiki.corp.example/leave?token=" + "a" * 80 + "입니다.",
+        "[양식](https://wiki.corp.example/leave?token=" + "a" * 80 + ")",
+        "help@corp.example",
+    ],
+)
+def test_what_stands_in_the_users_own_text_may_be_said(text: str) -> None:
+    for pieces in (1, len(text)):
+        cleaner = AnswerText(OWN, 1)
+        size = max(1, len(text) // pieces)
+        assert "".join(cleaner.feed(text[at : at + size]) for at in range(0, len(text), size)) + cleaner.end() == text
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://wiki.corp.example/leave?token=" + "a" * 80 + "b",
+        "https://wiki.corp.example/leave?token=" + "a" * 80 + "비밀",
+        "https://wiki.corp.example/leave?x=1",
+        "https://wiki.corp.example/other",
+        "https://wiki.corp.example.evil.com/",
+        "hr@corp.example.evil.com",
+        "ahr@corp.example",
+        "![x](https://wiki.corp.example/leave?token=" + "a" * 80 + ")",
+    ],
+)
+def test_what_only_begins_like_the_users_own_links_is_removed(link: str) -> None:
+    out = cleaned(f"보세요 {link} 끝", OWN, 1)[0]
+
+    assert out in ("보세요  끝", "보세요 x 끝")

@@ -1,11 +1,13 @@
-"""The text of an answer that was made from outside text: no picture, no link but to its sources, no number without one.
+"""The text of an answer that was made from outside text: no picture, no foreign link, no number without a source.
 
-A link is a way out: whoever writes a page may try to make the model put what it knows into an address that the reader's
-program opens. So links lead to hosts of the sources or of the user's own words, and carry no long query.
+A link is a way out: whoever writes a page or a document may try to make the model put what it knows into an address
+that the reader's program opens. So an answer links to pages of the hosts that its web sources have, without a long
+query, or to what stands letter by letter in the user's own words or documents: that was there before the model spoke.
 """
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from chatbot.core.retrieval.citations import checked
@@ -36,33 +38,71 @@ _TAIL: Final = re.compile(r"[ \t]*[!-~！-～、]*\Z")
 _LINK_BEGINS: Final = re.compile(r"://|//|www\.|[A-Za-z0-9]\.[A-Za-z]|@", re.IGNORECASE)
 _BRACKETS: Final = ((r"[\[［]", r"[\]］\n]"), (r"\(", r"[)\n]"), ("<", r"[>\n]"))
 _WORD: Final = re.compile(r"\S*\Z")
+_PARTICLE: Final = re.compile(  # Korean and Japanese hang theirs on a link
+    r"(?<=[!-~])(?:입니다|이에요|예요|에서는|에서|에게|으로|부터|까지|에|로|을|를|이|가|은|는|와|과|도|의"
+    r"|です|から|まで|を|に|で|は|が|と|の|へ|も)\Z"
+)
+_SCHEME: Final = re.compile(r"(?:https?:)?//|mailto:", re.IGNORECASE)
+_SENTENCE_MARKS: Final = ".,;:!?。、"
 
 
-def hosts_of(texts: Iterable[str]) -> frozenset[str]:
-    """Hosts that links in texts lead to; texts that are a link count whole."""
-    links = (match[0] for text in texts for match in _LINK.finditer(text))
-    return frozenset(filter(None, map(_host, links)))
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where links of an answer may lead.
+
+    Attributes:
+        hosts: Of the web's sources, lower case: any of their pages, without a long query.
+        literal: Links and mail addresses that may be said as they are, as `_literal` writes them.
+    """
+
+    hosts: frozenset[str] = frozenset()
+    literal: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, own: Iterable[str], pages: Iterable[str] = ()) -> "Reach":
+        """What the user's own texts and the addresses of web pages open.
+
+        Args:
+            own: Texts that the user wrote or uploaded: links and mail addresses in them may be said as they stand.
+            pages: Addresses of the sources.
+        """
+        pages = [*pages]
+        links = {match[0] for text in own for match in _LINK.finditer(text)} | {*pages}
+        return cls(frozenset(filter(None, map(_host, pages))), frozenset(map(_literal, links)) - {""})
+
+    def allows(self, link: str) -> bool:
+        """Whether a link may be said."""
+        if _literal(link) in self.literal:
+            return True
+        query = max(len(link.partition("?")[2]), len(link.partition("#")[2]))
+        is_web = re.match(r"(?:https?:)?//|www\.|[\w-]+\.", link, re.IGNORECASE) is not None
+        return is_web and query <= MAX_QUERY_CHARACTERS and _host(link) in self.hosts
 
 
 def plain_title(title: str) -> str:
     """A title of somebody else's page, fit to stand in a list of ours: no link, no mark, no brackets of Markdown."""
-    cleaner = AnswerText(frozenset(), 0)
-    return " ".join(_MARKUP.sub(" ", cleaner.feed(title) + cleaner.end()).split())
+    return " ".join(_MARKUP.sub(" ", cleaned(title, Reach(), 0)[0]).split())
+
+
+def cleaned(answer: str, reach: Reach, sources: int) -> tuple[str, frozenset[int]]:
+    """A whole answer as `AnswerText` leaves it, and the numbers of the sources that it names."""
+    cleaner = AnswerText(reach, sources)
+    return cleaner.feed(answer) + cleaner.end(), cleaner.cited
 
 
 class AnswerText:
     """Cleans an answer as it comes. What might become a mark or a link is held back until it is one or is none.
 
     Args:
-        hosts: That links may lead to, lower case.
+        reach: Where links may lead.
         sources: How many sources there are.
 
     Attributes:
         cited: Numbers of the sources that were named so far.
     """
 
-    def __init__(self, hosts: frozenset[str], sources: int) -> None:
-        self._hosts = hosts
+    def __init__(self, reach: Reach, sources: int) -> None:
+        self._reach = reach
         self._sources = sources
         self._held = ""
         self.cited: frozenset[int] = frozenset()
@@ -94,17 +134,19 @@ class AnswerText:
         words, target = match[1], match[2]
         if target is None:
             return match[0] if _NUMBERS.fullmatch(words.strip()) else words
-        if self._may_lead(target.strip().partition(" ")[0]):
+        if self._reach.allows(target.strip().partition(" ")[0]):
             return match[0]
         return f"[{words}]" if _NUMBERS.fullmatch(words.strip()) else words
 
     def _link(self, match: re.Match[str]) -> str:
-        return match[0] if self._may_lead(match[0]) else ""
+        return match[0] if self._reach.allows(match[0]) else ""
 
-    def _may_lead(self, link: str) -> bool:
-        query = max(len(link.partition("?")[2]), len(link.partition("#")[2]))
-        is_web = re.match(r"(?:https?:)?//|www\.|[\w-]+\.", link, re.IGNORECASE) is not None
-        return is_web and query <= MAX_QUERY_CHARACTERS and _host(link) in self._hosts
+
+def _literal(link: str) -> str:
+    """A link as it is compared: without scheme of the web, `mailto:`, and what only ends a sentence."""
+    bare = _PARTICLE.sub("", link.rstrip(_SENTENCE_MARKS)).rstrip(_SENTENCE_MARKS)
+    scheme = _SCHEME.match(bare)
+    return bare[scheme.end() if scheme else 0 :].rstrip("/")
 
 
 def _host(link: str) -> str:
