@@ -18,9 +18,12 @@ ChatError
 │   ├── ConversationNotFound
 │   ├── ModelNotFound
 │   ├── DocumentNotFound
-│   └── DocumentsOff        this service keeps no documents
+│   ├── DocumentsOff        this service keeps no documents
+│   ├── CharacterNotFound
+│   └── CharactersOff       this service keeps no characters
 ├── ConversationErased      it was erased while the answer was made
 ├── DocumentQuota           erase documents first
+├── CharacterQuota          erase characters first
 ├── Busy                    come back after `retry_after_seconds`
 ├── RateLimited             a limit of the key: come back after `retry_after_seconds`
 │   └── QuotaSpent          of a day or a month: trying again soon is in vain
@@ -29,7 +32,8 @@ ChatError
     ├── ModelUnavailable
     ├── BackendUnavailable  the second backend, or none configured
     ├── StoreUnavailable
-    │   └── DocumentsUnavailable
+    │   ├── DocumentsUnavailable
+    │   └── CharactersUnavailable
     ├── KeysUnavailable     whether the key is valid cannot be found out now
     ├── Draining            this process is shutting down
     └── EngineLost          the engine process died under this generation
@@ -158,6 +162,18 @@ class DocumentsOff(NotFound):
     """This service keeps no documents."""
 
 
+class CharacterNotFound(NotFound):
+    """This tenant has no character of that name."""
+
+
+class CharactersOff(NotFound):
+    """This service keeps no characters."""
+
+
+class CharacterQuota(ChatError):
+    """This tenant keeps as many characters as it may."""
+
+
 class DocumentQuota(ChatError):
     """This user keeps as many documents as they may."""
 
@@ -241,6 +257,10 @@ class KeysUnavailable(Unavailable):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message, retry_after_seconds=5)
+
+
+class CharactersUnavailable(StoreUnavailable):
+    """The store of characters does not answer."""
 
 
 class DocumentsUnavailable(StoreUnavailable):

@@ -1,0 +1,1 @@
+"""`/characters`: cards to import, to keep, to try and to take away again."""
