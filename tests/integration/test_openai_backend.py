@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from chatbot.domain.errors import BackendUnavailable, ChatError, InvalidInput, PromptTooLong, TimedOut
 from chatbot.domain.generation import AnswerFormat, Finished, FinishReason, TextPiece, Usage
+from chatbot.domain.outside.breaker import BreakerPolicy, CircuitBreaker
 from chatbot.llm.openai import OpenAIGenerator, OpenAIOptions
-from chatbot.llm.resilience import BreakerPolicy, CircuitBreaker
 from parts import openai_stub as stub_server
 from parts.openai_dialogue import CANARY, KEY, answer, request
 from parts.openai_stub import OpenAIStub, openai_stub

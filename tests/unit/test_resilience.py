@@ -1,6 +1,6 @@
 import pytest
-from chatbot.domain.errors import BackendUnavailable
-from chatbot.llm.resilience import BreakerPolicy, BreakerState, CircuitBreaker, RetryBudget
+from chatbot.domain.outside.breaker import BreakerOpen, BreakerPolicy, BreakerState, CircuitBreaker
+from chatbot.llm.resilience import RetryBudget
 
 
 class Clock:
@@ -33,7 +33,7 @@ def test_opens_after_failures_in_a_row(breaker: CircuitBreaker) -> None:
     fail(breaker, 1)
 
     assert breaker.state is BreakerState.OPEN
-    with pytest.raises(BackendUnavailable) as refused:
+    with pytest.raises(BreakerOpen) as refused:
         breaker.attempt()
     assert refused.value.retry_after_seconds == 10
 
@@ -52,7 +52,7 @@ def test_lets_one_call_through_when_half_open(breaker: CircuitBreaker, clock: Cl
 
     probe = breaker.attempt()
 
-    with pytest.raises(BackendUnavailable):
+    with pytest.raises(BreakerOpen):
         breaker.attempt()
     probe.succeeded()
     assert breaker.state is BreakerState.CLOSED
@@ -91,7 +91,7 @@ def test_release_after_a_verdict_gives_no_second_probe(breaker: CircuitBreaker, 
 
     first.release()
 
-    with pytest.raises(BackendUnavailable):
+    with pytest.raises(BreakerOpen):
         breaker.attempt()
 
 
@@ -111,7 +111,7 @@ def test_calls_from_before_neither_close_nor_lengthen_the_pause(breaker: Circuit
 def test_pause_that_the_server_asked_for_is_kept(breaker: CircuitBreaker, clock: Clock) -> None:
     breaker.attempt().refused(42.5)
 
-    with pytest.raises(BackendUnavailable) as refused:
+    with pytest.raises(BreakerOpen) as refused:
         breaker.check()
     assert refused.value.retry_after_seconds == 43
     clock.now += 42.5

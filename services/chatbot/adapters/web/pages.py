@@ -9,7 +9,7 @@ from chatbot.adapters.web.guard import WebRefused
 from chatbot.adapters.web.outbound import Outbound
 from chatbot.domain.document_store import ReaderLost
 from chatbot.domain.documents import IndexedChunk, Job, Unreadable
-from chatbot.domain.web import WebTelemetry
+from chatbot.domain.outside.web import WebTelemetry
 
 PAGE_LIMITS: Final = ReaderLimits(memory_bytes=256 * 2**20, cpu_seconds=3, silence_seconds=5.0)
 MAX_PASSAGES: Final = 200

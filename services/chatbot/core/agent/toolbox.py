@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from chatbot.core.agent.bounds import AgentBounds
 from chatbot.core.tools.contract import JsonValue, Tool, ToolContext, ToolRefused, ToolResult, reach_of
+from chatbot.domain.outside.breaker import BreakerOpen, BreakerPolicy, CircuitBreaker
 from chatbot.domain.tools import ToolCall, ToolDefinition
 
 _LOG = logging.getLogger(__name__)
@@ -60,24 +61,6 @@ class ToolTelemetry(Protocol):
 
     def agent_ended(self, service: str, rounds: int, stopped: str) -> None:
         """An answer with tools ended after so many generations; `stopped` says what turned tools off, "" nothing."""
-
-
-class _Breaker:
-    """Failures of one tool in a row."""
-
-    def __init__(self, failures: int, open_seconds: float) -> None:
-        self._failures = failures
-        self._open_seconds = open_seconds
-        self._in_a_row = 0
-        self._closed_from = 0.0
-
-    def is_open(self, now: float) -> bool:
-        return self._in_a_row >= self._failures and now < self._closed_from
-
-    def ended(self, now: float, *, well: bool) -> None:
-        self._in_a_row = 0 if well else self._in_a_row + 1
-        if self._in_a_row >= self._failures:
-            self._closed_from = now + self._open_seconds
 
 
 class Toolbox:
@@ -159,29 +142,33 @@ class Toolbox:
         name = UNKNOWN_TOOL if tool is None else reach_of(tool).label or tool.name
         self.telemetry.tool_called(self.service, name, ran.outcome, ran.seconds)
 
-    def _breaker(self) -> _Breaker:
-        return _Breaker(self.bounds.breaker_failures, self.bounds.breaker_seconds)
+    def _breaker(self) -> CircuitBreaker:
+        policy = BreakerPolicy(self.bounds.breaker_failures, self.bounds.breaker_seconds)
+        return CircuitBreaker(policy, clock=self.clock)
 
     async def _run(self, tool: Tool, call: ToolCall, context: ToolContext, seconds: float) -> Ran:
-        breaker = self._breakers[tool.name]
-        if breaker.is_open(self.clock()):
-            return Ran(call, Outcome.UNAVAILABLE, {"error": "unavailable"})
-        arguments = parsed(call.arguments)
-        if arguments is None:
-            return Ran(call, Outcome.REFUSED, {"error": "bad_arguments"})
         try:
+            attempt = self._breakers[tool.name].attempt()
+        except BreakerOpen:
+            return Ran(call, Outcome.UNAVAILABLE, {"error": "unavailable"})
+        try:
+            arguments = parsed(call.arguments)
+            if arguments is None:
+                return Ran(call, Outcome.REFUSED, {"error": "bad_arguments"})
             async with asyncio.timeout(max(0.0, seconds)):
                 result = await tool.run(arguments, context)
+            attempt.succeeded()
         except ToolRefused as exc:
             return Ran(call, Outcome.REFUSED, {"error": exc.problem, **exc.details})
         except TimeoutError:
-            breaker.ended(self.clock(), well=False)
+            attempt.failed()
             return Ran(call, Outcome.TIMEOUT, {"error": "timeout"})
         except Exception as exc:  # a tool that breaks is a result like others
             _LOG.error("tool failed", extra={"tool": reach_of(tool).label or tool.name, "error": type(exc).__name__})
-            breaker.ended(self.clock(), well=False)
+            attempt.failed()
             return Ran(call, Outcome.FAILED, {"error": "failed"})
-        breaker.ended(self.clock(), well=True)
+        finally:
+            attempt.release()
         return Ran(call, Outcome.OK, result)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from chatbot.core.retrieval.terms import query_terms
 from chatbot.core.tools.contract import JsonValue, ToolContext, ToolRefused, ToolResult, text_argument
 from chatbot.domain.documents import IndexedChunk
-from chatbot.domain.web import PageReader, SearchFailed, WebResult, WebSearch
+from chatbot.domain.outside.web import PageReader, SearchFailed, WebResult, WebSearch
 
 MAX_QUERY_CHARACTERS: Final = 500
 RESULTS: Final = 5

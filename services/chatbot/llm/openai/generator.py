@@ -8,8 +8,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from chatbot.domain.chat import Dialogue
 from chatbot.domain.errors import BackendUnavailable, ChatError, InvalidInput, PromptTooLong, TimedOut
 from chatbot.domain.generation import Backend, GenerationEvent, GenerationRequest
 from chatbot.domain.model import ModelInfo
+from chatbot.domain.outside.breaker import Attempt, BreakerOpen, BreakerPolicy, CircuitBreaker
 from chatbot.llm.openai.call import Call
 from chatbot.llm.openai.connection import KeyFile, connect
 from chatbot.llm.openai.fault import Fault, FaultKind, fault_of
 from chatbot.llm.openai.request import Dialect, messages, shortened
 from chatbot.llm.openai.tools import MAX_CALLS as MAX_TOOL_CALLS
-from chatbot.llm.resilience import Attempt, BreakerPolicy, CircuitBreaker, RetryBudget
+from chatbot.llm.resilience import RetryBudget
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,8 @@ class OpenAIGenerator:
             BackendUnavailable: With the seconds until the next try, where they are known.
         """
         self._current_key()
-        self._breaker.check()
+        with _told_when_open():
+            self._breaker.check()
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """Generate; see `TextGenerator.generate`.
@@ -124,7 +126,8 @@ class OpenAIGenerator:
         self._budget.earn()
         for _ in range(MAX_CALLS):
             key = self._current_key()
-            attempt = self._breaker.attempt()
+            with _told_when_open():
+                attempt = self._breaker.attempt()
             started = False
             try:
                 async with aclosing(self._events(request, answer, key)) as events:
@@ -220,6 +223,14 @@ class OpenAIGenerator:
         if answer.retried:
             delay_seconds = self._rng.uniform(*RETRY_DELAY_SECONDS)
             await asyncio.sleep(max(0.0, min(delay_seconds, answer.deadline - time.monotonic())))
+
+
+@contextmanager
+def _told_when_open() -> Iterator[None]:
+    try:
+        yield
+    except BreakerOpen as exc:
+        raise BackendUnavailable("the OpenAI-compatible backend failed; paused", exc.retry_after_seconds) from None
 
 
 def _told(fault: Fault, started: bool) -> ChatError:

@@ -11,7 +11,7 @@ from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
 from chatbot.core.web.search_tool import WebSearchTool
 from chatbot.domain.generation import FinishReason
 from chatbot.domain.limits import Policy
-from chatbot.domain.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
+from chatbot.domain.outside.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
 from chatbot.server.metrics import AUTH_OUTCOMES, QUEUE_OUTCOMES, Metric
 
 ROUTES: Final = (

@@ -9,7 +9,8 @@ from typing import Final
 from chatbot.adapters.web.guard import WebRefused
 from chatbot.adapters.web.outbound import Fetched, Outbound
 from chatbot.adapters.web.search.formats import FORMATS, found
-from chatbot.domain.web import SearchFailed, WebResult
+from chatbot.domain.outside.breaker import Attempt, BreakerOpen, BreakerPolicy, CircuitBreaker
+from chatbot.domain.outside.web import SearchFailed, WebResult
 
 REST_SECONDS: Final = 30.0
 LIMITED_REST_SECONDS: Final = 60.0
@@ -66,42 +67,41 @@ class Provider:
         self.outbound = outbound
         self._place = place
         self._format = FORMATS[place.name]
-        self._clock = clock
-        self._failures = 0
-        self._rests_until = 0.0
-
-    @property
-    def is_resting(self) -> bool:
-        """Whether it failed shortly before."""
-        return self._clock() < self._rests_until
+        self._breaker = CircuitBreaker(BreakerPolicy(FAILURES, REST_SECONDS), clock=clock)
 
     async def search(self, query: str, language: str, limit: int) -> tuple[WebResult, ...]:
         """Ask it.
 
         Raises:
-            SearchFailed: It gave no results; what becomes of it is noted.
+            SearchFailed: It gave no results; what becomes of it is noted. `resting`: it was not asked.
         """
+        try:
+            attempt = self._breaker.attempt()
+        except BreakerOpen:
+            raise SearchFailed("resting") from None
         try:
             asked = self._format.ask(self._place.base_url, self._place.key(), query, language, limit)
             answer = await self.outbound.fetch(asked.url, headers=asked.headers, body=asked.body)
-            results = self._results(answer, limit)
+            results = self._results(answer, limit, attempt)
+            attempt.succeeded()
         except TimeoutError:
-            raise self._failed("timeout") from None
+            raise _failed(attempt, "timeout") from None
         except WebRefused:
-            raise self._failed("garbage") from None
+            raise _failed(attempt, "garbage") from None
         except OSError:
-            raise self._failed("unreachable") from None
+            raise _failed(attempt, "unreachable") from None
         except SearchFailed as exc:
-            raise self._failed(exc.reason) from None
-        self._failures = 0
+            raise _failed(attempt, exc.reason) from None
+        finally:
+            attempt.release()
         return results
 
-    def _results(self, answer: Fetched, limit: int) -> tuple[WebResult, ...]:
+    def _results(self, answer: Fetched, limit: int, attempt: Attempt) -> tuple[WebResult, ...]:
         if answer.status in _LIMITED:
-            self._rest(_seconds(answer.headers.get("retry-after", "")))
+            attempt.refused(_seconds(answer.headers.get("retry-after", "")))
             raise SearchFailed("limited")
         if answer.status in (400, 401, 402, 403, 404, 422):  # a wrong key, or JSON that is switched off
-            self._rest(REST_SECONDS)
+            attempt.refused(REST_SECONDS)
             raise SearchFailed("refused")
         if answer.status != 200:
             raise SearchFailed("unreachable")
@@ -110,14 +110,10 @@ class Provider:
         except ValueError:
             raise SearchFailed("garbage") from None
 
-    def _failed(self, reason: str) -> SearchFailed:
-        self._failures += 1
-        if self._failures >= FAILURES:
-            self._rest(REST_SECONDS)
-        return SearchFailed(reason)
 
-    def _rest(self, seconds: float) -> None:
-        self._rests_until = max(self._rests_until, self._clock() + seconds)
+def _failed(attempt: Attempt, reason: str) -> SearchFailed:
+    attempt.failed()  # where it was refused or limited it rests already
+    return SearchFailed(reason)
 
 
 def _seconds(retry_after: str) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chatbot.adapters.web.search.provider import Provider
-from chatbot.domain.web import SearchFailed, WebResult, WebTelemetry
+from chatbot.domain.outside.web import SearchFailed, WebResult, WebTelemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,6 @@ class Providers:
         """See `WebSearch`. One that finds nothing has answered."""
         reason = "resting"
         for provider in self.providers:
-            if provider.is_resting:
-                self.telemetry.provider_asked(self.service, provider.name, "resting")
-                continue
             try:
                 results = await provider.search(query, language, limit)
             except SearchFailed as exc:
