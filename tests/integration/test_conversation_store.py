@@ -68,6 +68,14 @@ async def test_text_comes_back_unchanged(store: ConversationStore, text: str) ->
     assert (await store.load(KEY)).turns == (Turn("t", text, text, START),)
 
 
+async def test_who_answered_is_kept_with_the_turn_and_the_repeat_of_it(store: ConversationStore) -> None:
+    played = replace(turn(1), character="나비@0123456789abcdef")
+    await store.append(KEY, played, epoch=0)
+
+    assert await store.append(KEY, turn(1), epoch=0) == played
+    assert (await store.load(KEY)).turns == (played,)
+
+
 async def test_microseconds_are_cut_alike(store: ConversationStore) -> None:
     finer = replace(turn(1), at=START + timedelta(microseconds=123_456))
 

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -103,3 +104,28 @@ def test_another_ones_switch_to_the_write_ahead_log_is_waited_for(
             assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
     assert len(waits) == 1
+
+
+def test_a_file_of_an_older_version_is_completed_and_both_versions_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    older = tuple(one.replace(" character TEXT NOT NULL DEFAULT '',", "") for one in tables.LAYOUT.statements)
+    assert older != tables.LAYOUT.statements
+    turn = "INSERT INTO turns (conversation, turn_id, question, answer, at, bytes) VALUES (1, ?, 'q', 'a', 0, 2)"
+    with closing(sqlite_file.connect(path, replace(tables.LAYOUT, statements=older))) as connection:
+        connection.row_factory = sqlite3.Row
+        tables.erase(connection, KEY, START)
+        connection.execute(turn, ("before",))
+
+    with closing(tables.connect(path)) as connection, closing(tables.connect(path)) as another:
+        connection.row_factory = another.row_factory = sqlite3.Row
+        epoch = tables.load(connection, KEY, START).epoch
+        asked = Conversation(KEY, epoch)
+        tables.append(connection, asked, Turn("new", "q", "a", START, "nabi@0123"), HistoryBounds(), START)
+        another.execute(turn, ("by the older one",))
+        found = tables.load(another, KEY, START).turns
+
+    assert [(one.turn_id, one.character) for one in found] == [
+        ("before", ""),
+        ("new", "nabi@0123"),
+        ("by the older one", ""),
+    ]

@@ -1,7 +1,7 @@
 """How long and how large a conversation may get: what every store keeps alike."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from chatbot.domain.chat import Turn
@@ -70,7 +70,7 @@ def stored_time(at: datetime) -> datetime:
 
 def stored_turn(turn: Turn) -> Turn:
     """The turn as it will be read again."""
-    return Turn(turn.turn_id, turn.question, turn.answer, stored_time(turn.at))
+    return replace(turn, at=stored_time(turn.at))
 
 
 def turn_bytes(turn: Turn) -> int:

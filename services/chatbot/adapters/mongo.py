@@ -251,11 +251,13 @@ def _to_document(turn: Turn) -> dict[str, Any]:
         "answer": turn.answer,
         "at": turn.at,
         "bytes": turn_bytes(turn),
+        "character": turn.character,
     }
 
 
 def _to_turn(document: Document) -> Turn:
-    return Turn(document["turn_id"], document["question"], document["answer"], _to_time(document["at"]))
+    played = document.get("character", "")  # an older version kept none
+    return Turn(document["turn_id"], document["question"], document["answer"], _to_time(document["at"]), played)
 
 
 def _to_time(at: datetime) -> datetime:

@@ -24,7 +24,7 @@ _SCHEMA = (
         id INTEGER PRIMARY KEY,
         conversation INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
         turn_id TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL,
-        at INTEGER NOT NULL, bytes INTEGER NOT NULL,
+        at INTEGER NOT NULL, bytes INTEGER NOT NULL, character TEXT NOT NULL DEFAULT '',
         UNIQUE (conversation, turn_id))""",
 )
 LAYOUT = Layout(0x43684254, 1, _SCHEMA)
@@ -38,7 +38,25 @@ def connect(path: Path) -> sqlite3.Connection:
         OSError: The folder or the file cannot be made.
         sqlite3.Error: It cannot be opened, or is no database of ours.
     """
-    return sqlite_file.connect(path, LAYOUT)
+    connection = sqlite_file.connect(path, LAYOUT)
+    try:
+        _complete(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _complete(connection: sqlite3.Connection) -> None:
+    """Add what a file of an older version lacks; that version goes on using the file, too."""
+    if not _has_characters(connection):
+        with transaction(connection):
+            if not _has_characters(connection):  # another process was faster
+                connection.execute("ALTER TABLE turns ADD COLUMN character TEXT NOT NULL DEFAULT ''")
+
+
+def _has_characters(connection: sqlite3.Connection) -> bool:
+    return any(row[1] == "character" for row in connection.execute("PRAGMA table_info(turns)"))
 
 
 def create(connection: sqlite3.Connection) -> None:
@@ -115,8 +133,17 @@ def _touch(connection: sqlite3.Connection, conversation: Conversation, now: date
 
 def _insert(connection: sqlite3.Connection, conversation_id: int, turn: Turn, bounds: HistoryBounds) -> None:
     connection.execute(
-        "INSERT INTO turns (conversation, turn_id, question, answer, at, bytes) VALUES (?, ?, ?, ?, ?, ?)",
-        (conversation_id, turn.turn_id, turn.question, turn.answer, _to_milliseconds(turn.at), turn_bytes(turn)),
+        """INSERT INTO turns (conversation, turn_id, question, answer, at, bytes, character)
+        VALUES (?, ?, ?, ?, ?, ?, ?)""",
+        (
+            conversation_id,
+            turn.turn_id,
+            turn.question,
+            turn.answer,
+            _to_milliseconds(turn.at),
+            turn_bytes(turn),
+            turn.character,
+        ),
     )
     kept = connection.execute("SELECT id, bytes FROM turns WHERE conversation = ? ORDER BY id", (conversation_id,))
     rows = kept.fetchall()
@@ -188,7 +215,7 @@ def _to_parameters(key: ConversationKey) -> tuple[str, str, str, str]:
 
 
 def _to_turn(row: sqlite3.Row) -> Turn:
-    return Turn(row["turn_id"], row["question"], row["answer"], _to_time(row["at"]))
+    return Turn(row["turn_id"], row["question"], row["answer"], _to_time(row["at"]), row["character"])
 
 
 def _to_milliseconds(at: datetime) -> int:

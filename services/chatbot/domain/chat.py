@@ -59,12 +59,14 @@ class Turn:
     Attributes:
         turn_id: The caller's `Idempotency-Key`, or an id made here; unique in its conversation.
         at: When the answer was complete, UTC.
+        character: Which stored character answered, `name@revision`; "" where none did.
     """
 
     turn_id: str
     question: str
     answer: str
     at: datetime
+    character: str = ""
 
 
 @dataclass(frozen=True, slots=True)
