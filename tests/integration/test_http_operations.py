@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from chatbot.adapters.history_bounds import HistoryBounds
 from chatbot.adapters.sqlite import SqliteConversations
+from chatbot.adapters.tenants.file import PolicyFile
 from chatbot.api.operations import internal_app
 from chatbot.core.performance import Machine, Share
 from chatbot.llm.supervision.status_board import StatusBoard
@@ -194,7 +195,7 @@ async def test_performance_counts(tmp_path: Path) -> None:
 
 async def test_the_internal_port_has_metrics_and_the_model_and_nothing_else(tmp_path: Path) -> None:
     app, service = build(tmp_path, ServiceOptions())
-    internal = internal_app(service.meters.render, lambda: StatusBoard(False).status)
+    internal = internal_app(service.meters.render, lambda: StatusBoard(False).status, lambda: PolicyFile(None).status)
     async with serving(app, service.gate, internal) as (port, internal_port), service.client() as client:
         await client.post(f"http://127.0.0.1:{port}/Llama", json=QUESTION)
         plain = await client.get(f"http://127.0.0.1:{internal_port}/metrics")
@@ -203,7 +204,8 @@ async def test_the_internal_port_has_metrics_and_the_model_and_nothing_else(tmp_
             headers={"accept": "application/openmetrics-text; version=1.0.0"},
         )
         model = await client.get(f"http://127.0.0.1:{internal_port}/model")
-        outside = [await client.get(f"http://127.0.0.1:{port}{path}") for path in ("/metrics", "/model")]
+        policy = await client.get(f"http://127.0.0.1:{internal_port}/policy")
+        outside = [await client.get(f"http://127.0.0.1:{port}{path}") for path in ("/metrics", "/model", "/policy")]
 
     assert 'chatbot_requests_total{outcome="ok",route="/Llama",service="office",status="200"} 1.0' in plain.text
     assert 'chatbot_queue_requests_total{outcome="dispatched",service="office"} 1.0' in plain.text
@@ -219,7 +221,8 @@ async def test_the_internal_port_has_metrics_and_the_model_and_nothing_else(tmp_
         "tokens_per_second",
         "engine_restarts",
     }
-    assert [answer.status_code for answer in outside] == [404, 404]
+    assert set(policy.json()) == {"state", "digest", "since", "message", "tenants"}
+    assert [answer.status_code for answer in outside] == [404, 404, 404]
 
 
 async def test_docs_know_their_prefix(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.limits import AccountStore
 from chatbot.domain.model import Capacity
 from chatbot.domain.ports import ConversationStore
+from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
 from chatbot.server.app import HttpOptions, create_app
 from chatbot.server.observe.telemetry import Meters, Unqueued
 from chatbot.server.serving.gate import Gate
@@ -60,6 +61,7 @@ class ServiceOptions:
     machine: Callable[[], Awaitable[Machine | None]] | None = None
     web: Callable[[Meters], Web] | None = None
     accounts: AccountStore | None = None
+    tenants: Tenants = NO_POLICIES
     limiter: LimiterPolicy = LimiterPolicy(call_seconds=60.0)  # a busy machine is no outage
     limiter_now: Callable[[], float] = time.time
 
@@ -113,7 +115,9 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         history=history,
         generators={backend: route.generator for backend, route in routes.items()},
         gate=gate,
-        keys=options.keys or KeyCheck(MountedKeys(options.keys_file) if options.keys_file else None),
+        keys=options.keys
+        or KeyCheck(MountedKeys(options.keys_file) if options.keys_file else None, tenants=options.tenants),
+        tenants=options.tenants,
         telemetry=meters,
         limits=options.limits,
         documents=options.documents,

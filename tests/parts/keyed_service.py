@@ -63,7 +63,8 @@ async def keyed_service(
     peppers = Peppers.load(pepper_file(folder))
     commands = SqliteKeys(folder / "keys.sqlite3")
     stored = StoredKeys(store or SqliteKeys(folder / "keys.sqlite3"), peppers)
-    options = replace(options or ServiceOptions(), keys=KeyCheck(stored=stored, peppers=peppers))
+    options = options or ServiceOptions()
+    options = replace(options, keys=KeyCheck(stored=stored, peppers=peppers, tenants=options.tenants))
     following = asyncio.create_task(stored.follow())
     try:
         async with running_service(folder, options) as service:

@@ -193,3 +193,23 @@ def test_a_pseudonym_can_be_computed_for_the_logs(place: Path, capsys: pytest.Ca
     names = [typed(capsys, f"pseudonym --tenant {tenant} 사용자")[0].strip() for tenant in ("a", "a", "b")]
 
     assert names[0] == names[1] != names[2] and all(name.startswith("u_") for name in names)
+
+
+def test_a_key_lives_no_longer_than_its_tenant_allows(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "tenants.yaml").write_text("tenants: [{name: a, keys: {maxLifetime: 30d}}]")
+    monkeypatch.setenv("CHATBOT_TENANTS_FILE", str(place / "tenants.yaml"))
+    for tenant in ("a", "b"):
+        typed(capsys, f"create --tenant {tenant}")
+    typed(capsys, f"rotate {listed(capsys, '--tenant a')[0]['id']}")
+    with pytest.raises(SystemExit) as told:
+        main(["create", "--tenant", "a", "--lifetime", "31d"])
+
+    ends = [
+        datetime.fromisoformat(str(row["expires_at"])).timestamp()
+        for tenant in ("a", "b")
+        for row in listed(capsys, f"--tenant {tenant}")
+    ]
+    assert told.value.code == 2
+    assert sorted(round((end - time.time()) / 86400) for end in ends) == [1, 30, 90]  # rotated, its sibling, b's

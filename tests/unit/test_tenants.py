@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from chatbot.domain.access import ANYBODY, KeyRecord, Rights
 from chatbot.domain.errors import ServiceNotAllowed, TenantSuspended
-from chatbot.domain.generation import Backend
 from chatbot.domain.limits import Limits
 from chatbot.domain.tenants.policy import NO_POLICIES, Policies, Tenant
 from chatbot.domain.tenants.reading import PolicyError, limit_names, read_policies, read_policy
@@ -159,13 +158,24 @@ def test_a_backend_must_be_allowed_by_key_and_tenant(
     assert {name for name in ("llama", "openai") if rights.allows_backend(name)} == both
 
 
-def test_models_are_those_of_the_second_backend_alone() -> None:
-    tenant = Tenant(remote_models=frozenset({"gpt-small", "o*-mini"}))
+@pytest.mark.parametrize(
+    ("model", "backends", "both"),
+    [
+        ("gpt-small", (), {"llama", "openai"}),
+        ("o4-mini", ("openai",), {"openai"}),
+        ("gpt-large", (), {"llama"}),
+        ("gpt-large", ("openai",), set()),
+        ("", ("openai",), {"openai"}),
+    ],
+)
+def test_the_second_backend_answers_only_with_models_of_the_tenant(
+    model: str, backends: tuple[str, ...], both: set[str]
+) -> None:
+    tenant = Tenant(remote_models=frozenset({"gpt-small", "o*-mini"}), backends=frozenset(backends))
 
-    assert tenant.allows_model(Backend.LLAMA, "anything")
-    assert tenant.allows_model(Backend.OPENAI, "gpt-small")
-    assert tenant.allows_model(Backend.OPENAI, "o4-mini")
-    assert not tenant.allows_model(Backend.OPENAI, "gpt-large")
+    rights = tenant.admit(ANYBODY, "office", model).rights
+
+    assert {name for name in ("llama", "openai") if rights.allows_backend(name)} == both
 
 
 @pytest.mark.parametrize(

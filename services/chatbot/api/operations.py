@@ -16,6 +16,7 @@ from chatbot.api.accounts.decisions import is_known
 from chatbot.domain.errors import Draining, ModelUnavailable
 from chatbot.domain.generation import Backend
 from chatbot.domain.model import ModelStatus
+from chatbot.domain.tenants.policy import PolicyStatus
 
 router = APIRouter(tags=["operations"])
 
@@ -172,12 +173,17 @@ async def _system(request: Request) -> SystemView | None:
     return SystemView(cpu=cpu, memory=memory, disk=disk, gpus=[GpuView(name=name) for name in machine.gpus])
 
 
-def internal_app(render_metrics: Callable[[str], tuple[bytes, str]], model: Callable[[], ModelStatus]) -> Starlette:
+def internal_app(
+    render_metrics: Callable[[str], tuple[bytes, str]],
+    model: Callable[[], ModelStatus],
+    policy: Callable[[], PolicyStatus],
+) -> Starlette:
     """The app of the internal port.
 
     Args:
         render_metrics: From an `Accept` header to a body and its media type.
         model: State of the served model; `/model` is always 200.
+        policy: The policies of tenants that hold; `/policy` is always 200.
     """
 
     async def metrics(request: Request) -> Response:
@@ -187,7 +193,11 @@ def internal_app(render_metrics: Callable[[str], tuple[bytes, str]], model: Call
     async def model_status(_request: Request) -> Response:
         return JSONResponse(model_fields(model()))
 
-    return Starlette(routes=[Route("/metrics", metrics), Route("/model", model_status)])
+    async def policy_status(_request: Request) -> Response:
+        return JSONResponse(policy_fields(policy()))
+
+    routes = [Route("/metrics", metrics), Route("/model", model_status), Route("/policy", policy_status)]
+    return Starlette(routes=routes)
 
 
 def model_fields(status: ModelStatus) -> dict[str, object]:
@@ -201,6 +211,18 @@ def model_fields(status: ModelStatus) -> dict[str, object]:
         "message": status.message,
         "tokens_per_second": status.tokens_per_second,
         "engine_restarts": status.engine_restarts,
+    }
+
+
+def policy_fields(status: PolicyStatus) -> dict[str, object]:
+    """The body of `GET :9090/policy`: which generation of which policy holds here, and why not a newer one."""
+    tenants = {tenant.name: {"generation": tenant.generation, "uid": tenant.uid} for tenant in status.policies.all()}
+    return {
+        "state": str(status.state),
+        "digest": status.digest,
+        "since": status.since.isoformat(),
+        "message": status.message,
+        "tenants": tenants,
     }
 
 

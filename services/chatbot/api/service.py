@@ -15,6 +15,7 @@ from chatbot.core.performance import Machine, Statistics
 from chatbot.core.retrieval.library import Library
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.ports import TextGenerator
+from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
 
 
 class HttpTelemetry(Protocol):
@@ -65,6 +66,7 @@ class Parts:
         sampling: Defaults where a caller gives none.
         documents: None where they are switched off.
         limiter: Limits of keys; None where there are no keys.
+        tenants: Their policies.
         has_search: Whether web search is configured.
         machine: What the process runs on; None where nobody reads it.
         tools: Names of the tools that the local model may call; the demo model is offered none.
@@ -81,6 +83,7 @@ class Parts:
     sampling: Sampling = Sampling()
     documents: Library | None = None
     limiter: Limiter | None = None
+    tenants: Tenants = NO_POLICIES
     tools: tuple[str, ...] = ()
     has_search: bool = False
     machine: Callable[[], Awaitable[Machine | None]] | None = None

@@ -24,7 +24,7 @@ from chatbot.domain.ports import KeyStore
 from chatbot.keys.arguments import limits_of, parse
 from chatbot.server.environment import WrongEnvironment, load_settings
 from chatbot.server.settings.whole import Settings
-from chatbot.server.wiring.stores import open_key_store
+from chatbot.server.wiring.stores import open_key_store, open_tenants
 
 FAILED: Final = 1
 WRONG_SETTINGS: Final = 2
@@ -73,7 +73,7 @@ async def _change_or_list(asked: argparse.Namespace, settings: Settings, store: 
         case "create":
             _show(*await issuer.create(_wish(asked, settings)))
         case "rotate":
-            life = _life_seconds(asked, settings)
+            life = await _next_life(asked, settings, store)
             _show(*await issuer.rotate(asked.id, overlap_seconds=asked.overlap, life_seconds=life))
             _say(f"{asked.id} ends within {asked.overlap / 3600:g} h")
         case "limit":
@@ -96,16 +96,27 @@ def _wish(asked: argparse.Namespace, settings: Settings) -> Wish:
         user=asked.user,
         limits=limits_of(asked),
     )
-    expires_at = time.time() + _life_seconds(asked, settings)
+    expires_at = time.time() + _life_seconds(asked, settings, asked.tenant)
     return Wish(asked.tenant, expires_at, asked.label, rights, asked.not_before)
 
 
-def _life_seconds(asked: argparse.Namespace, settings: Settings) -> float:
-    auth = settings.auth
+def _life_seconds(asked: argparse.Namespace, settings: Settings, tenant: str) -> float:
+    """How long the key lives: as asked for, else as is usual; never longer than its tenant's policy allows."""
+    auth, longest = settings.auth, open_tenants(settings).of(tenant).longest_key_seconds
     life = auth.key_days * DAY_SECONDS if asked.lifetime is None else asked.lifetime
     if life > auth.max_key_days * DAY_SECONDS:
         raise ValueError(f"--lifetime: at most {auth.max_key_days}d (CHATBOT_AUTH_MAX_KEY_DAYS)")
-    return float(life)
+    if longest is None or life <= longest:
+        return float(life)
+    if asked.lifetime is not None:
+        raise ValueError(f"--lifetime: at most {longest / 3600:g}h (keys.maxLifetime of the tenant's policy)")
+    return longest
+
+
+async def _next_life(asked: argparse.Namespace, settings: Settings, store: KeyStore) -> float:
+    """As above, for the sibling of a key whose tenant the store knows."""
+    old = (await store.find([asked.id])).get(asked.id)
+    return _life_seconds(asked, settings, old.tenant if old else "")
 
 
 def _show(record: KeyRecord, key: KeyText, *, line: bool = False) -> None:

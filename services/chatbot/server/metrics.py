@@ -95,6 +95,12 @@ METRICS: tuple[Metric, ...] = (
         STEP_SECONDS,
     ),
     Metric("chatbot_limits_degraded", _GAUGE, "1 while the store of limits is away and each replica counts alone."),
+    Metric("chatbot_tenant_policies", _GAUGE, "Policies of tenants that hold."),
+    Metric(
+        "chatbot_tenant_policies_stale",
+        _GAUGE,
+        "1 while the file of policies is broken or gone and older policies hold; :9090/policy says why.",
+    ),
     Metric("chatbot_unknown_fields_total", _COUNTER, "Fields of requests that were ignored because nobody knows them."),
     Metric("chatbot_generations_total", _COUNTER, "Generations that ended.", ("finish_reason",)),
     Metric(

@@ -104,6 +104,7 @@ async def decide(request: Request) -> None:
     try:
         context.principal = await parts.keys.principal(presented(request.headers))
         outcome = "forbidden"
+        context.principal = _admitted(context.principal, service, parts)
         _check(decision, service, parts, context)
         outcome = "anonymous" if parts.keys.is_open else "accepted"
     except Unauthorized:
@@ -142,9 +143,9 @@ async def is_known(request: Request) -> bool:
         return is_loopback(context.client)
     try:
         principal = await parts.keys.principal(presented(request.headers))
-    except (Unauthorized, KeysUnavailable):
+        rights = _admitted(principal, profile_of(request).name, parts).rights
+    except (Unauthorized, Forbidden, KeysUnavailable):
         return False
-    rights = principal.rights
     return rights.allows_service(profile_of(request).name) and rights.allows_address(context.client)
 
 
@@ -175,6 +176,13 @@ def _decision_of(route: object) -> Decision:
     if decision is None:
         raise RuntimeError(f"{path}: no line in chatbot.api.accounts.decisions says who may")
     return decision
+
+
+def _admitted(principal: Principal, service: str, parts: Parts) -> Principal:
+    """The principal with what its tenant's policy leaves of its rights. Raises as `Tenant.admit`."""
+    remote = parts.generators.get(Backend.OPENAI)
+    model = remote.model() if remote is not None else None
+    return parts.tenants.of(principal.tenant).admit(principal, service, model.name if model else "")
 
 
 def _check(decision: Decision, service: str, parts: Parts, context: RequestContext) -> None:

@@ -10,6 +10,7 @@ from chatbot.core.accounts.stored import StoredKeys
 from chatbot.domain.access import ANYBODY, KeyRecord, Principal
 from chatbot.domain.errors import Unauthorized
 from chatbot.domain.ports import TokenCheck
+from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
 
 MAX_TOKEN_CHARACTERS = 8192
 _JSON_BEGINS = "eyJ"  # base64url of {" (RFC 7519): tokens do, no key of ours does
@@ -23,6 +24,7 @@ class KeyCheck:
         stored: Keys of a store.
         peppers: For pseudonyms; None where there is no store.
         tokens: Of an issuer.
+        tenants: Whose policies say how long a key may live.
         now: Unix seconds.
     """
 
@@ -33,8 +35,10 @@ class KeyCheck:
         peppers: Peppers | None = None,
         tokens: TokenCheck | None = None,
         *,
+        tenants: Tenants = NO_POLICIES,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._tenants = tenants
         self._mounted = mounted
         self._stored = stored
         self._peppers = peppers
@@ -53,7 +57,8 @@ class KeyCheck:
             presented: The key or token, None where there is none.
 
         Raises:
-            Unauthorized: It is missing, unknown, expired, revoked or not valid yet: nobody is told which.
+            Unauthorized: It is missing, unknown, expired, revoked, not valid yet, or older than its tenant allows:
+                nobody is told which.
             KeysUnavailable: The store does not answer, and the key is not known here.
         """
         if self.is_open:
@@ -65,7 +70,8 @@ class KeyCheck:
         if presented is None or len(presented) > MAX_CHARACTERS:
             raise Unauthorized
         record = await self._find(presented)
-        if record is None or not record.is_valid_at(self._now()):
+        now = self._now()
+        if record is None or not record.is_valid_at(now) or not self._tenants.of(record.tenant).allows_key(record, now):
             raise Unauthorized
         return Principal(record.tenant, record.id, record.rights, record)
 

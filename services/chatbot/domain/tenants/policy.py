@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final, Protocol
@@ -74,8 +75,13 @@ class Tenant:
     limits: TenantLimits = NO_TENANT_LIMITS
     longest_key_seconds: float | None = None
 
-    def admit(self, principal: Principal, service: str) -> Principal:
+    def admit(self, principal: Principal, service: str, remote_model: str = "") -> Principal:
         """The principal with what key and tenant both allow.
+
+        Args:
+            principal: As the key says.
+            service: Name of the service that is asked.
+            remote_model: What the second backend serves; "" where there is none.
 
         Raises:
             TenantSuspended: As it says.
@@ -85,17 +91,11 @@ class Tenant:
             raise TenantSuspended
         if self.services and service not in self.services:
             raise ServiceNotAllowed
-        if not self.backends:
+        ours, theirs = self._backends(remote_model), principal.rights.backends
+        if not ours:
             return principal
-        backends = principal.rights.backends
-        both = backends & self.backends if backends else self.backends
+        both = theirs & ours if theirs else ours
         return replace(principal, rights=replace(principal.rights, backends=both or frozenset({NONE})))
-
-    def allows_model(self, backend: Backend, model: str) -> bool:
-        """Whether a model of a backend may answer."""
-        if backend is not Backend.OPENAI or not self.remote_models:
-            return True
-        return any(fnmatchcase(model, pattern) for pattern in self.remote_models)
 
     def allows_key(self, key: KeyRecord, now: float) -> bool:
         """Whether a key has not been valid for too long.
@@ -110,6 +110,16 @@ class Tenant:
         if made_at:
             return now < made_at + longest
         return key.expires_at is not None and key.expires_at <= now + longest
+
+    def _backends(self, remote_model: str) -> frozenset[str]:
+        """Those that may answer; empty: all."""
+        if not remote_model or self._allows_model(remote_model):
+            return self.backends
+        local = frozenset({str(Backend.LLAMA)})
+        return (self.backends & local or frozenset({NONE})) if self.backends else local
+
+    def _allows_model(self, model: str) -> bool:
+        return not self.remote_models or any(fnmatchcase(model, pattern) for pattern in self.remote_models)
 
 
 UNRESTRICTED: Final = Tenant()
@@ -143,3 +153,29 @@ class Policies:
 
 
 NO_POLICIES: Final = Policies()
+
+
+class PolicyState(StrEnum):
+    """What the policies that hold are."""
+
+    NONE = "none"
+    SERVING = "serving"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStatus:
+    """What `GET :9090/policy` answers.
+
+    Attributes:
+        state: Nothing was ever configured; what the file says; or what it said before it broke or vanished.
+        digest: First 16 hex digits of the SHA-256 of the file that holds; "" where none does.
+        since: When it began to hold, UTC.
+        message: Why the file as it is now does not hold, with the remedy; "" where it does.
+    """
+
+    state: PolicyState
+    digest: str
+    since: datetime
+    message: str = ""
+    policies: Policies = NO_POLICIES

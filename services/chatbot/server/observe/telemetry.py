@@ -13,6 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from chatbot.core.admission import Line
 from chatbot.core.agent.toolbox import NOT_RUN
 from chatbot.domain.generation import FinishReason
+from chatbot.domain.tenants.policy import PolicyStatus
 from chatbot.server.metrics import METRICS, Kind, Metric
 from chatbot.server.observe.engine_metrics import ENGINE_METRICS, EngineCollector, EngineSource
 from chatbot.server.observe.label_values import ALL_STATUSES, ROUTES, WAITED_OUTCOMES, label_values
@@ -57,10 +58,19 @@ class Meters:
 
     def watch_limits(self, is_degraded: Callable[[], bool]) -> None:
         """Let the gauge of the limits read them."""
-        gauge = self._of["chatbot_limits_degraded"]
+        self._watch("chatbot_limits_degraded", is_degraded)
+
+    def watch_policies(self, status: Callable[[], PolicyStatus]) -> None:
+        """Let the gauges of tenants' policies read them."""
+        self._watch("chatbot_tenant_policies", lambda: len(status().policies.all()))
+        self._watch("chatbot_tenant_policies_stale", lambda: bool(status().message))
+
+    def _watch(self, name: str, read: Callable[[], float]) -> None:
+        """Let a gauge, the same for all services of the process, be read when somebody scrapes."""
+        gauge = self._of[name]
         for service in self._services:
             if isinstance(gauge, Gauge):
-                gauge.labels(service=service).set_function(is_degraded)
+                gauge.labels(service=service).set_function(read)
 
     def watch_engine(self, services: Sequence[str], engine: EngineSource) -> None:
         """Let the engine's metrics and the served model be read when somebody scrapes."""

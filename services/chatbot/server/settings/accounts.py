@@ -50,6 +50,14 @@ class AuthSettings(Section):
     """Scopes of a token that has no such claim, as a JSON list."""
 
 
+class TenantSettings(Section):
+    """What tenants may: policies in a file, `tenants.yaml`."""
+
+    file: Path | None = None
+    """Policies of tenants, YAML or JSON; read again when it changes. None: `tenants.yaml` beside the SQLite file, where
+    `CHATBOT_HISTORY_STORE=sqlite`. Without the file nothing is forbidden."""
+
+
 class LimitSettings(Section):
     """How limits of keys are counted; the limits themselves are each key's (`chatbot-keys`)."""
 

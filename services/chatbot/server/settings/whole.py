@@ -6,7 +6,7 @@ Secrets come as files (`*_FILE`), so that they are in no environment and no proc
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from chatbot.server.settings.accounts import AuthSettings, LimitSettings
+from chatbot.server.settings.accounts import AuthSettings, LimitSettings, TenantSettings
 from chatbot.server.settings.documents import DocumentSettings
 from chatbot.server.settings.engine import EngineSettings, GenerationSettings, ModelSettings, PromptSettings
 from chatbot.server.settings.history import HistorySettings, MongoSettings
@@ -26,6 +26,7 @@ class Settings(BaseSettings):
 
     http: HttpSettings = HttpSettings()
     auth: AuthSettings = AuthSettings()
+    tenants: TenantSettings = TenantSettings()
     limits: LimitSettings = LimitSettings()
     usage: UsageSettings = UsageSettings()
     queue: QueueSettings = QueueSettings()

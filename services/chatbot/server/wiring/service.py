@@ -53,6 +53,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         gate=shared.gate,
         keys=shared.keys,
         limiter=shared.limiter,
+        tenants=shared.tenants,
         telemetry=shared.meters,
         limits=_limits(settings),
         sampling=sampling,

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from chatbot.adapters.tenants.file import PolicyFile
 from chatbot.api.profiles import Profile
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.admission import Admission
@@ -17,7 +18,7 @@ from chatbot.server.serving.gate import Gate
 from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.engine import Engine, ModelSource, open_engine
 from chatbot.server.wiring.remote import open_remote
-from chatbot.server.wiring.stores import Documents, open_documents, open_keys, open_limiter, open_store
+from chatbot.server.wiring.stores import Documents, open_documents, open_keys, open_limiter, open_store, open_tenants
 
 _CLOSE_SECONDS = 5.0
 
@@ -34,6 +35,7 @@ class Shared:
     settings: Settings
     meters: Meters
     gate: Gate
+    tenants: PolicyFile
     keys: KeyCheck
     limiter: Limiter
     store: ConversationStore
@@ -54,6 +56,8 @@ def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
     """
     meters = Meters([profile.name for profile in profiles])
     engine = open_engine(settings, profiles[0].name, meters)
+    tenants = open_tenants(settings)
+    meters.watch_policies(lambda: tenants.status)
     limiter = open_limiter(settings, meters)
     meters.watch_limits(lambda: limiter.is_degraded)
     for profile in profiles:
@@ -63,7 +67,8 @@ def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
         settings=settings,
         meters=meters,
         gate=Gate(engine.host.ready, lame_duck_seconds=settings.http.lame_duck_seconds),
-        keys=open_keys(settings),
+        tenants=tenants,
+        keys=open_keys(settings, tenants),
         limiter=limiter,
         store=open_store(settings),
         engine=engine,
@@ -78,14 +83,15 @@ async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
     following = asyncio.create_task(source.follow(shared.engine.host))
     draining = asyncio.create_task(_drain(shared))
     keys = asyncio.create_task(shared.keys.follow())
+    tenants = asyncio.create_task(shared.tenants.follow())
     limits = asyncio.create_task(shared.limiter.follow())
     reading = asyncio.create_task(shared.documents.ingestor.run() if shared.documents else asyncio.sleep(0))
     try:
         yield
     finally:
-        for task in (following, draining, keys, limits, reading):
+        for task in (following, draining, keys, tenants, limits, reading):
             task.cancel()
-        await asyncio.gather(following, draining, keys, limits, reading, return_exceptions=True)
+        await asyncio.gather(following, draining, keys, tenants, limits, reading, return_exceptions=True)
         await shared.engine.host.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):

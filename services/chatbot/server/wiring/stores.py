@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 from chatbot.adapters.history_bounds import HistoryBounds
 from chatbot.adapters.sqlite import SqliteConversations
+from chatbot.adapters.tenants.file import PolicyFile
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.accounts.peppers import Peppers
@@ -17,6 +18,7 @@ from chatbot.core.retrieval.search import Retriever
 from chatbot.domain.document_store import DocumentBounds
 from chatbot.domain.limits import AccountStore, LimitTelemetry
 from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck
+from chatbot.domain.tenants.policy import Tenants
 from chatbot.server.settings.accounts import AuthSettings
 from chatbot.server.settings.whole import Settings
 
@@ -36,7 +38,21 @@ def open_store(settings: Settings) -> ConversationStore:
     return MongoConversations.open(_mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver, bounds)
 
 
-def open_keys(settings: Settings) -> KeyCheck:
+def open_tenants(settings: Settings) -> PolicyFile:
+    """Policies of tenants.
+
+    Raises:
+        ValueError: The file cannot be used, or is named in a folder that is not there.
+    """
+    path = settings.tenants.file
+    if path is not None and not path.parent.is_dir():
+        raise ValueError("CHATBOT_TENANTS_FILE: there is no such folder; the file itself may come later")
+    if path is None and settings.history.store == "sqlite":
+        path = settings.history.sqlite_path.with_name("tenants.yaml")
+    return PolicyFile(path)
+
+
+def open_keys(settings: Settings, tenants: Tenants) -> KeyCheck:
     """The keys that callers are asked for, of the mounted file, of the store, of both or of none.
 
     Raises:
@@ -46,9 +62,9 @@ def open_keys(settings: Settings) -> KeyCheck:
     mounted = MountedKeys(auth.keys_file) if auth.keys_file is not None else None
     tokens = _open_tokens(auth)
     if auth.pepper_file is None:
-        return KeyCheck(mounted, tokens=tokens)
+        return KeyCheck(mounted, tokens=tokens, tenants=tenants)
     peppers = Peppers.load(auth.pepper_file)
-    return KeyCheck(mounted, StoredKeys(open_key_store(settings), peppers), peppers, tokens)
+    return KeyCheck(mounted, StoredKeys(open_key_store(settings), peppers), peppers, tokens, tenants=tenants)
 
 
 def open_key_store(settings: Settings) -> KeyStore:

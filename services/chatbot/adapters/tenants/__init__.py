@@ -1,0 +1,1 @@
+"""Where policies of tenants come from."""
