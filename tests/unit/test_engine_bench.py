@@ -279,7 +279,7 @@ def test_both_sides_get_the_same_pool_threads_and_slots() -> None:
     assert ours.environment["CHATBOT_ENGINE_THREADS"] == words[words.index("-t") + 1]
     assert ours.environment["LLAMA_CPP_LIB_PATH"] == str(Path(words[0]).parent)
     assert "--no-cache-idle-slots" in words
-    assert words[words.index("-ub") + 1] == "160"
+    assert words[words.index("-ub") + 1] == "256"
 
 
 def test_a_setting_is_a_contestant_of_its_own() -> None:

@@ -41,7 +41,7 @@ def shared(**wanted: int) -> Sizes:
 
 
 @pytest.mark.parametrize(
-    ("has_gpu", "slots", "kv_tokens", "step_tokens"), [(False, 4, 32_768, 160), (True, 8, 32_768, 512)]
+    ("has_gpu", "slots", "kv_tokens", "step_tokens"), [(False, 4, 32_768, 256), (True, 8, 32_768, 512)]
 )
 def test_defaults_of_a_machine(has_gpu: bool, slots: int, kv_tokens: int, step_tokens: int) -> None:
     chosen = sizes(has_gpu=has_gpu)

@@ -15,7 +15,7 @@ OURS: Final = "ours"
 OURS_AGAIN: Final = "ours again"
 SERIAL: Final = "serial"
 EXAMPLE: Final = "example server"
-STEP_TOKENS: Final = 160
+STEP_TOKENS: Final = 256
 """Our default budget of a step on a CPU; the tuned llama-server gets the same (`-b`, `-ub`)."""
 LLAMA_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
     "llama-server a": ("--no-kv-unified",),

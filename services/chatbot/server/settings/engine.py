@@ -48,7 +48,7 @@ class EngineSettings(Section):
     context + 1,024."""
 
     step_tokens: int = Field(0, ge=0, le=4096)
-    """Most tokens of one step (`n_batch` = `n_ubatch`). 0: 512 with a GPU, else 160."""
+    """Most tokens of one step (`n_batch` = `n_ubatch`). 0: 512 with a GPU, else 256."""
 
     step_seconds: float = Field(0.25, ge=0.005, le=10)
     """Prompts are computed in pieces, so that a step beside running answers takes about this long, seconds: the pause

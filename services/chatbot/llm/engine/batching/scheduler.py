@@ -7,6 +7,7 @@ It knows no socket and no thread; the process around it feeds it and carries its
 import time
 from collections.abc import Callable
 
+from chatbot.llm.engine.batching.chunks import chunks
 from chatbot.llm.engine.batching.counters import Counters
 from chatbot.llm.engine.batching.generation import Generation, Order
 from chatbot.llm.engine.batching.seating import Seating, open_pool
@@ -28,9 +29,6 @@ from chatbot.llm.engine.sampling.chooser import Chooser
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
 from chatbot.llm.engine.text.vocabulary import Vocabulary
 
-_MAX_READING = 3
-_SHORT_TOKENS = 64
-_SHORT_SHARE = 4
 _WORTH_ABORTING_SECONDS = 0.2
 _DEFAULT_TUNING = Tuning()
 
@@ -162,16 +160,10 @@ class Scheduler:
     def _fill(self) -> list[Run]:
         self._batch.clear()
         seated = [generation for generation in self._seating.active if generation.sequence is not None]
-        picked = [(generation, 1) for generation in seated if len(generation.pending) == 1]
-        room = self._context.n_rows_max - len(picked)
-        room = self._step_model.chunk(len(picked), self.residents.n_scanned, room)
-        reading = [generation for generation in seated if len(generation.pending) > 1][:_MAX_READING]
-        short = [generation for generation in reading if len(generation.pending) <= _SHORT_TOKENS]
-        long = [generation for generation in reading if generation not in short]
-        # A second turn never waits behind a document, but cannot starve it either.
-        chunks = _chunks(short, room // _SHORT_SHARE if long else room)
-        chunks += _chunks(long, room - sum(count for _generation, count in chunks))
-        picked += chunks
+        answering = [(generation, 1) for generation in seated if len(generation.pending) == 1]
+        room = self._context.n_rows_max - len(answering)
+        room = self._step_model.chunk(len(answering), self.residents.n_scanned, room)
+        picked = answering + chunks([generation for generation in seated if len(generation.pending) > 1], room)
         order = self.residents.order([(_sequence_of(generation), count) for generation, count in picked])
         return [self._add(*picked[place]) for place in order]
 
@@ -276,17 +268,6 @@ class Scheduler:
         answer = generation.answer()
         if answer is not None:
             self._memory.keep(*answer)
-
-
-def _chunks(readers: list[Generation], room: int) -> list[tuple[Generation, int]]:
-    """How many tokens of each prompt are read, the first ones first."""
-    chunks = []
-    for generation in readers:
-        count = min(room, len(generation.pending))
-        if count > 0:
-            chunks.append((generation, count))
-            room -= count
-    return chunks
 
 
 def _sequence_of(generation: Generation) -> Sequence:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 _FORGETTING = 0.99
 _OUTLIER = 4.0
 _OUTLIERS_IN_A_ROW = 5
-_GOOD_CHUNK = 64  # below it a row costs a CPU up to 1.6 times as much
+GOOD_CHUNK = 64  # below it a row costs a CPU up to 1.6 times as much
 _LEAST_CHUNK = 32
 _FEATURES = 4
 # A first prompt shows the constant and the cost of its rows; what outputs and cells cost, only many steps show.
@@ -58,7 +58,7 @@ class StepModel:
         if outputs == 0 or row_seconds <= 0:
             return most
         rows = (self._target_seconds - self.predict(outputs, 0, used_cells)) / row_seconds
-        least = _GOOD_CHUNK if _GOOD_CHUNK * row_seconds <= 2 * self._target_seconds else _LEAST_CHUNK
+        least = GOOD_CHUNK if GOOD_CHUNK * row_seconds <= 2 * self._target_seconds else _LEAST_CHUNK
         return min(most, max(least, int(rows)))
 
 

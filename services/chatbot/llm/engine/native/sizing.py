@@ -125,7 +125,7 @@ def choose_sizes(wanted: Wanted, header: GgufHeader, *, has_gpu: bool, cpus: int
     own = slots * _round_up(context)
     kv_tokens = _round_up(wanted.kv_tokens or (own if may_split else max(slots * context // 2, context + 1024)))
     has_streams = may_split and kv_tokens >= own
-    step_tokens = max(wanted.step_tokens or (512 if has_gpu else 160), slots)
+    step_tokens = max(wanted.step_tokens or (512 if has_gpu else 256), slots)
     idle_share, idle_limit = (2, 16_384) if has_gpu else (4, 4096)
     idle_tokens = min(kv_tokens // idle_share, idle_limit) if wanted.idle_tokens < 0 else wanted.idle_tokens
     is_free = has_gpu or wanted.idle_tokens >= 0
