@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from chatbot.core.characters.casting import Wanted
+from chatbot.core.characters.role import Role
 from chatbot.domain.chat import Caller, Dialogue, Message
 from chatbot.domain.documents import Found
 from chatbot.domain.generation import Backend, FinishReason, Sampling, TextPiece, Timings, Usage
@@ -54,6 +56,8 @@ class Question:
         language: Of the texts for people; the answer's language is the model's affair.
         traceparent: W3C trace context, passed on to backends that are asked over HTTP.
         text_field: The caller's name of `text`, for errors.
+        wanted: The stored character that answers, if there is one of that name.
+        role: It, once it was found.
     """
 
     request_id: str
@@ -68,6 +72,8 @@ class Question:
     traceparent: str = ""
     text_field: str = "input_data"
     wishes: Wishes = field(default_factory=Wishes)
+    wanted: Wanted | None = None
+    role: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ class Exchange:
 
     Attributes:
         tools: The caller's own: calls of them are returned, never run.
+        role: The stored character that answers; None: the model itself.
     """
 
     request_id: str
@@ -85,6 +92,7 @@ class Exchange:
     backend: Backend
     traceparent: str = ""
     tools: ToolUse | None = None
+    role: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ MAX_GREETINGS: Final = 50
 MAX_LORE_ENTRIES: Final = 1_000
 MAX_LORE_KEYS: Final = 20
 MAX_LORE_KEY_CHARACTERS: Final = 200
-MAX_LORE_PATTERNS: Final = 200
+MAX_LORE_PATTERNS: Final = 50
 """Keys of one lorebook that are regular expressions; each holds memory while its character is played."""
 
 REVISION_CHARACTERS: Final = 16

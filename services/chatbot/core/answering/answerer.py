@@ -10,6 +10,7 @@ from chatbot.core.answering.delivery import Outbox
 from chatbot.core.answering.past import Past, Pasts
 from chatbot.core.answering.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words
 from chatbot.core.answering.ready import ready, replayed
+from chatbot.core.answering.roles import brought_dialogue, played, sampling_of, with_role
 from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.answering.wished import dialogue_of, field_names
 from chatbot.core.history import History
@@ -75,8 +76,9 @@ class Answerer:
 
         Raises:
             StoreUnavailable: History is down and must be kept, or might forbid this backend.
+            CharactersUnavailable: It is not known whether a stored character of that name answers.
             TurnReused: The `Idempotency-Key` came before with another question.
-            InvalidInput: The conversation is for the local model alone.
+            InvalidInput: The conversation is for the local model alone, or its character has no such greeting.
             PromptTooLong: It does not fit, even without history.
             Busy, ModelUnavailable, BackendUnavailable, Draining: No place, or nobody to answer.
             RateLimited, QuotaSpent: A limit of the key is reached.
@@ -87,6 +89,7 @@ class Answerer:
         stored = replayed(past.read.turns if past.read else (), question)
         if stored is not None:
             return stored
+        question = await with_role(self._policy.casting, question, past)
         backends = self._backends(question, past)
         try:
             return await self._ask(question, past, backends[0], arrived_at)
@@ -125,8 +128,10 @@ class Answerer:
             return Stored(answer, None)
 
         arrived_at = self._clock()
-        request = self._request(exchange, exchange.dialogue, exchange.sampling, arrived_at)
+        dialogue = brought_dialogue(self._route(exchange.backend).templates, exchange)
+        request = self._request(exchange, dialogue, exchange.sampling, arrived_at)
         plan = _Plan(exchange.backend, self._route(exchange.backend).generator, _EXCHANGE_FIELDS, nothing)
+        plan = replace(plan, source=played(plan.source, exchange.role))
         return await self._begin(plan, replace(request, tools=exchange.tools), exchange.caller, arrived_at)
 
     async def idle(self) -> None:
@@ -162,7 +167,8 @@ class Answerer:
         if question.wishes.passages:
             source = CitedSource(source, len(question.wishes.passages))
         source = route.web.answer(question, route.generator, source, may_leave=may_leave)
-        request = self._request(question, dialogue, question.wishes.sampling or self._policy.sampling, arrived_at)
+        source = played(source, question.role)
+        request = self._request(question, dialogue, sampling_of(question, self._policy.sampling), arrived_at)
 
         async def store(answer: str) -> Stored:
             return await self._pasts.join(question, past, answer)

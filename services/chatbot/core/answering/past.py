@@ -58,7 +58,8 @@ class Pasts:
             return Stored(answer, None)
         if past.read is None:
             return Stored(answer, saved=False)
-        turn = Turn(question.turn_id or uuid4().hex, question.text, answer, datetime.now(UTC))
+        character = question.role.persona.played if question.role is not None else ""
+        turn = Turn(question.turn_id or uuid4().hex, question.text, answer, datetime.now(UTC), character)
         append = self._task(self._history.append(past.read, turn, local_only=past.local_only))
         stored = await asyncio.shield(append)  # a client that leaves now does not tear the write
         if stored is None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from chatbot.core.admission import Admission
 from chatbot.core.agent.opening import Agent
+from chatbot.core.characters.casting import Casting
 from chatbot.core.limits.limiter import Limiter
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.web.referenced import Web
@@ -38,6 +39,7 @@ class AnswerPolicy:
         may_fall_back: Whether a question to the local model may be answered by the OpenAI-compatible backend while
             no local model serves.
         limiter: Of keys; None where nobody has limits.
+        casting: Of stored characters; None where there are none.
     """
 
     queue_seconds: float
@@ -45,3 +47,4 @@ class AnswerPolicy:
     sampling: Sampling
     may_fall_back: bool = False
     limiter: Limiter | None = None
+    casting: Casting | None = None

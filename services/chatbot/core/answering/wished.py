@@ -7,6 +7,7 @@ from typing import Final
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.question import Question, Wishes
 from chatbot.core.retrieval.citations import INSTRUCTION, quoted
+from chatbot.domain.characters import MAX_TEXTS_BYTES
 from chatbot.domain.chat import Dialogue, Message, Turn
 from chatbot.domain.visible_text import visible
 
@@ -25,14 +26,18 @@ def dialogue_of(templates: PromptTemplates, question: Question, turns: Sequence[
     wishes = question.wishes
     if wishes.recalled_turns is not None:
         turns = turns[max(0, len(turns) - wishes.recalled_turns) :]
-    made = templates.dialogue(question.fields, turns, question.text)
+    role = question.role
+    if role is None:
+        made = templates.dialogue(question.fields, turns, question.text)
+    else:
+        made = role.dialogue(templates, turns, question.text)
     made = replace(made, system="\n\n".join(filter(None, (made.system, *_instructions(wishes)))))
     if wishes.history is not None:
         made = replace(made, history=wishes.history)
     if wishes.passages:
         asked = quoted(question.text, wishes.passages, wishes.passage_characters)
         made = replace(made, question=Message("user", asked))
-    return made
+    return made if role is None else role.directed(made)
 
 
 def field_names(question: Question) -> Mapping[str, str]:
@@ -40,6 +45,7 @@ def field_names(question: Question) -> Mapping[str, str]:
     wishes, asked = question.wishes, question.text_field
     sizes = {
         "context": sum(map(len, question.fields.values())) if "context" in question.fields else -1,
+        "character_name": MAX_TEXTS_BYTES if question.role is not None else -1,  # of our own, for the most part
         "role": len(wishes.role) or -1,
         "memory_context": sum(map(len, wishes.notes)) or -1,
         asked: -1,

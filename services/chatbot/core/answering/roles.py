@@ -1,0 +1,45 @@
+"""Where a stored character answers: who it is, the prompt that it makes of a dialogue, how it is sampled."""
+
+from dataclasses import replace
+
+from chatbot.core.answering.past import Past
+from chatbot.core.answering.pump import AnswerSource
+from chatbot.core.characters.casting import Casting
+from chatbot.core.characters.fitting import FittedSource
+from chatbot.core.characters.role import Role
+from chatbot.core.prompt import PromptTemplates
+from chatbot.core.question import Exchange, Question
+from chatbot.domain.chat import Dialogue
+from chatbot.domain.generation import Sampling
+
+
+async def with_role(casting: Casting | None, question: Question, past: Past) -> Question:
+    """The question with the stored character that it names, where there is one.
+
+    Raises:
+        CharactersUnavailable: It is not known whether there is one.
+        InvalidInput: The character has no such greeting.
+    """
+    if casting is None or question.wanted is None:
+        return question
+    turns = past.read.turns if past.read else ()
+    role = await casting.role(question.caller.tenant, question.wanted, turns, question.request_id)
+    return replace(question, role=role)
+
+
+def played(source: AnswerSource, role: Role | None) -> AnswerSource:
+    """The source of an answer as a character needs it."""
+    return source if role is None else FittedSource(source, role)
+
+
+def brought_dialogue(templates: PromptTemplates, exchange: Exchange) -> Dialogue:
+    """The dialogue of an exchange, with the character that plays in it."""
+    role = exchange.role
+    return exchange.dialogue if role is None else role.directed(role.exchange(templates, exchange.dialogue))
+
+
+def sampling_of(question: Question, defaults: Sampling) -> Sampling:
+    """The caller's sampling, else the character's over the service's."""
+    if question.wishes.sampling is not None:
+        return question.wishes.sampling
+    return defaults if question.role is None else question.role.sampling(defaults)

@@ -1,0 +1,1 @@
+"""Cards: from what strangers write to a character, and back again."""
