@@ -101,6 +101,20 @@ METRICS: tuple[Metric, ...] = (
         _GAUGE,
         "1 while the file of policies is broken or gone and older policies hold; :9090/policy says why.",
     ),
+    Metric("chatbot_usage_requests_total", _COUNTER, "Requests by how they ended, as they are recorded.", ("outcome",)),
+    Metric(
+        "chatbot_usage_tokens_total",
+        _COUNTER,
+        "Tokens of all generations by who made them; those that were cached are part of the prompt's.",
+        ("backend", "kind"),
+    ),
+    Metric("chatbot_cost_usd_total", _COUNTER, "Cost by the price table, US dollars.", ("model",)),
+    Metric("chatbot_usage_unrecorded_total", _COUNTER, "Requests whose record was lost.", ("reason",)),
+    Metric(
+        "chatbot_price_age_seconds",
+        _GAUGE,
+        "Time since the newest row of the price table holds, seconds; 0 where there is no table.",
+    ),
     Metric("chatbot_unknown_fields_total", _COUNTER, "Fields of requests that were ignored because nobody knows them."),
     Metric("chatbot_generations_total", _COUNTER, "Generations that ended.", ("finish_reason",)),
     Metric(

@@ -80,6 +80,14 @@ class PriceTable:
         """Names of the models, each once: a closed set, fit for labels of metrics."""
         return tuple(sorted({row.model for row in self._rows}))
 
+    def age_seconds(self) -> float:
+        """Time since the newest row that holds began to hold; 0 where none does."""
+        now = datetime.now(UTC)
+        held = [row.since for row in self._rows if row.since <= now.date()]
+        if not held:
+            return 0.0
+        return (now - datetime(held[-1].year, held[-1].month, held[-1].day, tzinfo=UTC)).total_seconds()
+
     def row(self, model: str, day: date) -> PriceRow | None:
         """What prices a model on a day, UTC; None: nothing does."""
         rows = self._found.get(model)

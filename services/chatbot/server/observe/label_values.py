@@ -9,9 +9,10 @@ from chatbot.core.agent.calls import STOP_REASONS
 from chatbot.core.agent.opening import TOOL_NAMES
 from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
 from chatbot.core.web.search_tool import WebSearchTool
-from chatbot.domain.generation import FinishReason
+from chatbot.domain.generation import Backend, FinishReason
 from chatbot.domain.limits import Policy
 from chatbot.domain.outside.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
+from chatbot.domain.usage.rows import UseOutcome
 from chatbot.server.metrics import AUTH_OUTCOMES, QUEUE_OUTCOMES, Metric
 
 ROUTES: Final = (
@@ -23,6 +24,7 @@ ROUTES: Final = (
     "/v1/models",
     "/v1/models/{model:path}",
     "/key",
+    "/usage",
     "/performance",
     "/conversations",
     "/conversations/{db_id}",
@@ -44,6 +46,8 @@ CLIENT_GONE_STATUS: Final = "499"
 GENERATION_ENDS: Final = (*map(str, FinishReason), "cancelled", "timeout", "error")
 STORE_OPERATIONS: Final = ("load", "append", "listing", "erase")
 STORE_OUTCOMES: Final = ("ok", "conflict", "unavailable")
+TOKEN_KINDS: Final = ("prompt", "cached", "completion")
+LOST_REASONS: Final = ("full", "store", "shutdown")
 _OUR_OUTCOMES: Final = tuple(str(outcome) for outcome in Outcome if outcome is not Outcome.UNKNOWN)
 _NOBODYS_OUTCOMES: Final = (Outcome.UNKNOWN, Outcome.LIMIT, Outcome.REPEATED)
 _TOOLS: Final = (*TOOL_NAMES, WebSearchTool.name)
@@ -58,6 +62,9 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_web_pages_total": PAGE_OUTCOMES,
     "chatbot_agent_stopped_total": STOP_REASONS,
     "chatbot_limit_store_seconds": ("ok", "unavailable"),
+    "chatbot_usage_requests_total": tuple(map(str, UseOutcome)),
+    "chatbot_usage_unrecorded_total": LOST_REASONS,
+    "chatbot_cost_usd_total": (),  # the models of the price table, which nobody knows before it was read
 }
 
 
@@ -71,6 +78,8 @@ def label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
         return product(PROVIDERS, SEARCH_OUTCOMES)
     if metric.name == "chatbot_limit_decisions_total":
         return [("all", "granted"), ("all", "degraded"), *product(map(str, Policy), ("refused",))]
+    if metric.name == "chatbot_usage_tokens_total":
+        return product(map(str, Backend), TOKEN_KINDS)
     if metric.name == "chatbot_tool_calls_total":
         return [*product(_TOOLS, _OUR_OUTCOMES), *product((UNKNOWN_TOOL,), map(str, _NOBODYS_OUTCOMES))]
     return product(*(_LABELS[metric.name] for _ in metric.labels))

@@ -14,16 +14,18 @@ from chatbot.core.admission import Line
 from chatbot.core.agent.toolbox import NOT_RUN
 from chatbot.domain.generation import FinishReason
 from chatbot.domain.tenants.policy import PolicyStatus
+from chatbot.domain.usage.prices import MICRO_USD, PriceTable
+from chatbot.domain.usage.rows import UsageRow
 from chatbot.server.metrics import METRICS, Kind, Metric
 from chatbot.server.observe.engine_metrics import ENGINE_METRICS, EngineCollector, EngineSource
-from chatbot.server.observe.label_values import ALL_STATUSES, ROUTES, WAITED_OUTCOMES, label_values
+from chatbot.server.observe.label_values import ALL_STATUSES, ROUTES, TOKEN_KINDS, WAITED_OUTCOMES, label_values
 
 
 class Meters:
     """All metrics of one process, in a registry of their own.
 
-    Implements `Telemetry`, `HttpTelemetry`, `ToolTelemetry`, `WebTelemetry` and
-    `LimitTelemetry`.
+    Implements `Telemetry`, `HttpTelemetry`, `ToolTelemetry`, `WebTelemetry`,
+    `LimitTelemetry` and `UsageTelemetry`.
     """
 
     def __init__(self, services: Iterable[str]) -> None:
@@ -103,6 +105,29 @@ class Meters:
         """See `LimitTelemetry`; the store is shared by all services of the process."""
         for service in self._services:
             self._observe("chatbot_limit_store_seconds", seconds, service=service, outcome=outcome)
+
+    def watch_prices(self, prices: PriceTable) -> None:
+        """Make a series for each model that has a price, and let the gauge read how old the table is."""
+        gauge = self._of["chatbot_price_age_seconds"]
+        for service in self._services:
+            for model in prices.models:
+                self._of["chatbot_cost_usd_total"].labels(service=service, model=model)
+            if isinstance(gauge, Gauge):
+                gauge.labels(service=service).set_function(prices.age_seconds)
+
+    def use_recorded(self, row: UsageRow, model: str) -> None:
+        """See `UsageTelemetry`."""
+        service, backend = row.service, row.backend
+        self._count("chatbot_usage_requests_total", 1, service=service, outcome=str(row.outcome))
+        tokens = (row.prompt_tokens, row.cached_tokens, row.completion_tokens)
+        for kind, count in zip(TOKEN_KINDS, tokens, strict=True):
+            self._count("chatbot_usage_tokens_total", count, service=service, backend=backend, kind=kind)
+        if model:
+            self._count("chatbot_cost_usd_total", row.micro_usd / MICRO_USD, service=service, model=model)
+
+    def use_lost(self, service: str, reason: str, count: int) -> None:
+        """See `UsageTelemetry`."""
+        self._count("chatbot_usage_unrecorded_total", count, service=service, reason=reason)
 
     def queue_left(self, service: str, outcome: str, wait_seconds: float) -> None:
         """See `Telemetry`."""

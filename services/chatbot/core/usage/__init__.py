@@ -1,0 +1,1 @@
+"""What answers took: metered while they are made, priced, recorded without making anybody wait, and told."""

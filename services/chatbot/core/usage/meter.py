@@ -1,0 +1,78 @@
+"""What one answer takes, while it is made: every generation for it, whoever asked for that, and what it costs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from chatbot.domain.generation import Backend, Usage
+from chatbot.domain.model import ModelInfo
+from chatbot.domain.usage.prices import NO_PRICES, PriceTable, priced_name, today
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """By what a service's answers are priced."""
+
+    service: str
+    prices: PriceTable = NO_PRICES
+    day: Callable[[], date] = today
+
+    def meter(self, backend: Backend, model: ModelInfo | None) -> "Meter":
+        """For one answer of a model."""
+        return Meter(self, backend, model)
+
+
+class Meter:
+    """What one answer took so far.
+
+    A generation is priced by itself, as whoever bills it does: a long prompt makes that one dear, not the others.
+
+    Attributes:
+        model: Name of the model; "" where there was none.
+        usage: Of all its generations together.
+        price: Version of the row that priced the last of them; "": nothing does.
+        priced_as: The table's name of the model; "": none.
+        is_estimated: Whether nobody told all counts.
+        queue_seconds: In the waiting line; `first_seconds`: from arrival to the first text, 0 where there was none.
+        tools: Names of our tools that ran.
+    """
+
+    def __init__(self, priced: Priced, backend: Backend, model: ModelInfo | None = None) -> None:
+        self._priced = priced
+        self._backend = backend
+        self.model = model.name if model is not None else ""
+        self.revision = model.revision if model is not None else ""
+        self.usage = Usage(0, 0)
+        self.micro_usd = 0
+        self.price = ""
+        self.priced_as = ""
+        self.is_estimated = False
+        self.queue_seconds = 0.0
+        self.first_seconds = 0.0
+        self.tools: tuple[str, ...] = ()
+
+    @property
+    def cost_usd(self) -> str | None:
+        """Dollars, with all six decimals of whole micro-dollars; None where nothing prices it."""
+        return f"{self.micro_usd // 1_000_000}.{self.micro_usd % 1_000_000:06d}" if self.price else None
+
+    def spent(self, usage: Usage, *, is_estimated: bool = False) -> None:
+        """A generation is over."""
+        before = self.usage
+        self.usage = Usage(
+            before.prompt_tokens + usage.prompt_tokens,
+            before.completion_tokens + usage.completion_tokens,
+            before.cached_tokens + usage.cached_tokens,
+        )
+        self.is_estimated = self.is_estimated or is_estimated
+        name, day = priced_name(self._backend, self._priced.service, self.model), self._priced.day()
+        cost = self._priced.prices.cost(name, usage, day)
+        row = self._priced.prices.row(name, day)
+        if cost is not None and row is not None:
+            self.micro_usd += cost.micro_usd
+            self.price, self.priced_as = cost.version, row.model
+
+    def failed(self) -> None:
+        """The answer failed. What our own model made before is free; what others bill is not."""
+        if self._backend is Backend.LLAMA:
+            self.usage, self.micro_usd = Usage(0, 0), 0
