@@ -132,7 +132,8 @@ async def test_a_spent_quota_cuts_the_answer_then_refuses_in_each_language(tmp_p
     async with keyed_service(tmp_path, frozen()) as keyed, asking(keyed, limited(tokens_per_day=400)) as ask:
         first = await ask()
         cut = keyed.service.generator.requests[0].sampling.most_tokens
-        await keyed.service.limiter._shared.charge(Limits(tokens_per_day=400, account=keyed.keys[0].id), 380)
+        limits = Limits(tokens_per_day=400, account=f"key/{keyed.keys[0].id}")
+        await keyed.service.limiter.counters.shared.charge(limits, 380)
         refused = [await ask(**{"accept-language": language}) for language in ("ko", "en", "ja")]
 
     assert first.status_code == 200 and cut is not None and 16 <= cut < 400
@@ -239,7 +240,7 @@ async def test_keys_do_not_slow_each_other_and_one_without_limits_has_none(tmp_p
 
 
 async def test_hammering_a_spent_key_costs_the_store_and_the_models_nothing(tmp_path: Path) -> None:
-    accounts, remote = FlakyAccounts(), StubGenerator()
+    accounts, remote = FlakyAccounts(), StubGenerator(backend=Backend.OPENAI)
     options = frozen(accounts=accounts, remote=remote)
     async with keyed_service(tmp_path, options) as keyed, asking(keyed, limited(requests_per_minute=1)) as ask:
         await ask()
@@ -285,7 +286,7 @@ async def test_without_the_store_each_replica_grants_its_share(tmp_path: Path, t
         answers = [await ask() for _ in range(8)]
         degraded = keyed.service.metric("chatbot_limits_degraded")
         setattr(accounts, trouble, False)
-        await until(lambda: keyed.service.limiter._clock() >= keyed.service.limiter._probe_at)
+        await until(lambda: keyed.service.limiter.counters._clock() >= keyed.service.limiter.counters._probe_at)
         after = await ask()
 
     granted = [answer for answer in answers if answer.status_code == 200]
@@ -307,7 +308,7 @@ async def test_what_the_store_missed_is_paid_when_it_is_back(tmp_path: Path) -> 
         await keyed.service.answerer.idle()
         accounts.is_away = False
         assert await used(keyed, headers) > STUB_TOKENS, "still reserved"
-        await keyed.service.limiter._pay()
+        await keyed.service.limiter.counters.pay()
 
         assert await used(keyed, headers) == STUB_TOKENS
 
@@ -326,8 +327,8 @@ async def test_an_account_that_somebody_spoilt_keeps_nobody_else_from_being_sett
         assert {answer.status_code for answer in await asyncio.gather(*asking)} == {200}
         await keyed.service.answerer.idle()
         accounts.is_away = False
-        await accounts.update(keyed.keys[0].id, lambda _: ({"windows": "nonsense"}, None))
-        await keyed.service.limiter._pay()
+        await accounts.update(f"key/{keyed.keys[0].id}", lambda _: ({"windows": "nonsense"}, None))
+        await keyed.service.limiter.counters.pay()
 
         assert await used(keyed, whole) == STUB_TOKENS
         assert (await client.post("/Llama", json=ASKED, headers=whole)).status_code == 200
@@ -360,9 +361,9 @@ async def test_how_often_the_openai_client_comes_back(tmp_path: Path, rights: Ri
 
     async with keyed_service(tmp_path, frozen()) as keyed:
         key = await keyed.key(rights)
-        limits = Limits.parse(rights.limits.fields() | {"account": key.id})
+        limits = Limits.parse(rights.limits.fields() | {"account": f"key/{key.id}"})
 
-        await keyed.service.limiter._shared.charge(limits, charged)
+        await keyed.service.limiter.counters.shared.charge(limits, charged)
 
         async def note(request: httpx.Request) -> None:
             seen.append(request.url.path)

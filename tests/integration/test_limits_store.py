@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from chatbot.core.limits.account import Ask, Granted, Refused
+from chatbot.core.limits.asks import Ask, Granted, Refused
 from chatbot.core.limits.ledger import Ledger
 from chatbot.core.limits.windows import Calendar
 from chatbot.domain.errors import StoreUnavailable
@@ -147,7 +147,7 @@ async def test_a_process_killed_between_reserve_and_settle_leaks_nothing(place: 
 
 KILLED = f"""
 import asyncio, os, sys
-from chatbot.core.limits.account import Ask
+from chatbot.core.limits.asks import Ask
 from chatbot.core.limits.ledger import Ledger
 from chatbot.core.limits.windows import Calendar
 from parts.limit_racer import LIMITS, NOON, open_accounts

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from chatbot.adapters.limits.mongo import MongoAccounts
 from chatbot.adapters.limits.sqlite import SqliteAccounts
-from chatbot.core.limits.account import Ask, Granted
+from chatbot.core.limits.asks import Ask, Granted
 from chatbot.core.limits.ledger import Ledger
 from chatbot.core.limits.windows import Calendar
 from chatbot.domain.errors import StoreUnavailable

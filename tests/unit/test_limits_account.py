@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from chatbot.core.limits.account import Account, Ask, Book, Granted, Refused
+from chatbot.core.limits.account import Account, Book
+from chatbot.core.limits.asks import Ask, Granted, Refused
 from chatbot.core.limits.windows import Calendar
 from chatbot.domain.limits import Limits, Policy, State
 

@@ -121,7 +121,7 @@ def describe(error: Exception, language: str, request_id: str) -> dict[str, Any]
     if isinstance(error, domain.Busy):
         body |= {"retry_after": error.retry_after_seconds, "queue_size": error.queue_size}
     if isinstance(error, domain.RateLimited):
-        body |= {"retry_after": error.retry_after_seconds, "queue_size": 0, "violated-policies": [str(error.policy)]}
+        body |= {"retry_after": error.retry_after_seconds, "queue_size": 0, "violated-policies": list(error.violated)}
     return body
 
 
@@ -208,8 +208,8 @@ def _values(error: Exception, language: str) -> dict[str, object]:
         case domain.Busy():
             values = {"retry_after": error.retry_after_seconds, "queue_size": error.queue_size}
         case domain.RateLimited():
-            limit = texts.text(f"limit.{error.policy}", language)
-            values = {"limit": limit, "wait": duration(error.retry_after_seconds, language)}
+            limit, whose = (texts.text(name, language) for name in (f"limit.{error.policy}", f"whose.{error.subject}"))
+            values = {"limit": limit, "whose": whose, "wait": duration(error.retry_after_seconds, language)}
         case domain.ScopeMissing():
             values = {"scope": error.scope}
         case domain.UserMismatch():

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from chatbot.domain.limits import NO_LIMITS, Limits
+from chatbot.domain.limits import Limited
 from chatbot.domain.tools import ToolCall
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -34,13 +34,15 @@ class Caller:
         tenant: Whose key it is, or "" where no keys are asked for.
         user: `user_id` of the request, 1-128 printable characters.
         key_id: Which key; no part of the identity, so that a key can be rotated.
-        limits: Of the key.
+        limited: Whose use is counted for it, from narrow to wide.
+        may_go_local: Whether the local model may answer where the money for another one is spent.
     """
 
     tenant: str
     user: str
     key_id: str = field(default="", compare=False)
-    limits: Limits = field(default=NO_LIMITS, compare=False)
+    limited: tuple[Limited, ...] = field(default=(), compare=False)
+    may_go_local: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ ChatError
 No error carries text of a user. HTTP statuses live in `chatbot.api.errors` alone.
 """
 
-from chatbot.domain.limits import Policy, Quota
+from chatbot.domain.limits import Policy, Quota, Subject, limit_name
 
 
 class ChatError(Exception):
@@ -197,27 +197,43 @@ class Busy(ChatError):
 
 
 class RateLimited(ChatError):
-    """A limit of the key is reached; the request consumed nothing.
+    """A limit is reached; the request consumed nothing.
 
     Args:
         policy: Which limit.
         retry_after_seconds: Whole seconds, >= 1, after which the same request is worth asking again.
-        quota: What is left of the key's limits.
+        quota: What is left of the limits.
+        subject: Whose limit.
+        violated: Names of all limits of that subject that are reached.
+        is_quiet: One of a great many; not worth a line in the log.
     """
 
-    def __init__(self, policy: Policy, retry_after_seconds: int, quota: Quota) -> None:
-        super().__init__(str(policy))
+    def __init__(
+        self,
+        policy: Policy,
+        retry_after_seconds: int,
+        quota: Quota,
+        subject: Subject = Subject.KEY,
+        violated: tuple[str, ...] = (),
+        *,
+        is_quiet: bool = False,
+    ) -> None:
+        super().__init__(limit_name(subject, policy))
         self.policy = policy
         self.retry_after_seconds = retry_after_seconds
         self.quota = quota
 
-    def again(self) -> "RateLimited":
+        self.subject = subject
+        self.violated = violated or (limit_name(subject, policy),)
+        self.is_quiet = is_quiet
+    def again(self, *, is_quiet: bool = False) -> "RateLimited":
         """The same refusal, for another request."""
-        return type(self)(self.policy, self.retry_after_seconds, self.quota)
+        told = (self.policy, self.retry_after_seconds, self.quota, self.subject, self.violated)
+        return type(self)(*told, is_quiet=is_quiet)
 
 
 class QuotaSpent(RateLimited):
-    """The day's or the month's tokens are spent."""
+    """The day's or the month's tokens, or the day's money, are spent."""
 
 
 class TimedOut(ChatError):

@@ -106,13 +106,30 @@ NO_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
+class Limited:
+    """Somebody whose use is counted; `limits` name the account."""
+
+    subject: Subject
+    limits: Limits
+
+
+def limit_name(subject: Subject, policy: Policy) -> str:
+    """What answers and metrics call a limit: those of keys by the policy alone, others with the subject before it."""
+    return str(policy) if subject is Subject.KEY else f"{subject}-{policy}"
+
+
+LIMIT_NAMES: Final = tuple(limit_name(subject, policy) for subject in Subject for policy in Policy)
+"""All that there are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What is left of one limit.
 
     Attributes:
         quota: The limit.
-        window_seconds: That it is counted over; a month is told as 30 days.
-        used: Of the window, or not come back yet.
+        window_seconds: That it is counted over; a month is told as 30 days, what is of the moment as 0.
+        used: Of the window, not come back yet, or under way.
         remaining: May be asked for now; never below 0.
         resets_seconds: Until there is more: until the next request or token comes back, or the window is over.
     """
@@ -123,11 +140,17 @@ class Standing:
     used: int
     remaining: int
     resets_seconds: float
+    subject: Subject = Subject.KEY
+
+    @property
+    def name(self) -> str:
+        """What answers call the limit."""
+        return limit_name(self.subject, self.policy)
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What an answer tells of its key's limits; `is_degraded`: counted by one replica alone, the store is away."""
+    """What an answer tells of its caller's limits; `is_degraded`: counted by one replica alone, the store is away."""
 
     standings: tuple[Standing, ...] = ()
     is_degraded: bool = False

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from chatbot.api.accounts.users import limits_of
+from chatbot.api.accounts.users import limited_of
 from chatbot.api.service import parts_of
 from chatbot.api.wire.context import context_of
 from chatbot.domain.access import KeyRecord
@@ -16,9 +16,13 @@ router = APIRouter(tags=["operations"])
 
 
 class LimitView(BaseModel):
-    """One limit of a key. `resets_in` is seconds until there is more, or until the window is new."""
+    """One limit of a key, its tenant or its user; `subject` says whose, and other than a key's begin with it.
+
+    `resets_in` is seconds until there is more, or until the window is new. Money is in micro-dollars.
+    """
 
     policy: str
+    subject: str
     quota: int
     used: int
     remaining: int
@@ -47,8 +51,10 @@ async def own_key(request: Request) -> Response:
     """What the key of this request is and may. `id` is null where no keys are asked for."""
     principal = context_of(request.scope).principal
     key = principal.key or KeyRecord("", "", b"")
-    limiter, limits = parts_of(request).limiter, limits_of(principal)
-    quota = await limiter.quota(limits) if limiter is not None else NO_QUOTA
+    parts, user = parts_of(request), principal.rights.user
+    pseudonym = "" if user is None else parts.keys.pseudonym(principal.tenant, user)
+    limited = limited_of(principal, parts.tenants.of(principal.tenant).limits, user, pseudonym)
+    quota = await parts.limiter.quota(limited) if parts.limiter is not None else NO_QUOTA
     view = KeyView(
         id=principal.key_id or None,
         tenant=principal.tenant,
@@ -63,7 +69,8 @@ async def own_key(request: Request) -> Response:
 
 def _limit(standing: Standing) -> LimitView:
     return LimitView(
-        policy=str(standing.policy),
+        policy=standing.name,
+        subject=str(standing.subject),
         quota=standing.quota,
         used=standing.used,
         remaining=standing.remaining,

@@ -1,6 +1,7 @@
 """For which user a request is: the one whom it names, or the one whom its key is bound to."""
 
 from dataclasses import replace
+from hashlib import sha256
 
 from fastapi import Request
 
@@ -9,7 +10,9 @@ from chatbot.api.wire.context import context_of
 from chatbot.domain.access import Principal
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import UserMismatch
-from chatbot.domain.limits import NO_LIMITS, Limits
+from chatbot.domain.generation import Backend
+from chatbot.domain.limits import Limited, Subject
+from chatbot.domain.tenants.policy import TenantLimits, WhenBudgetSpent
 
 
 def bound_user(request: Request) -> str | None:
@@ -31,11 +34,40 @@ def check_claim(request: Request, claimed: str | None, field: str) -> None:
 def caller_of(request: Request, user: str) -> Caller:
     """Tenant, key and user of a request; from here on its log line has the user's pseudonym."""
     context = context_of(request.scope)
-    context.pseudonym = parts_of(request).keys.pseudonym(context.principal.tenant, user)
-    return Caller(context.principal.tenant, user, context.principal.key_id, limits_of(context.principal))
+    principal, parts = context.principal, parts_of(request)
+    context.pseudonym = parts.keys.pseudonym(principal.tenant, user)
+    tenant = parts.tenants.of(principal.tenant)
+    goes_local = tenant.when_budget_spent is WhenBudgetSpent.LOCAL and principal.rights.allows_backend(Backend.LLAMA)
+    limited = limited_of(principal, tenant.limits, user, context.pseudonym)
+    return Caller(principal.tenant, user, principal.key_id, limited, goes_local)
 
 
-def limits_of(principal: Principal) -> Limits:
-    """The limits of a key, with the account that they are counted on: its own, unless a rotation made it."""
-    limits = principal.rights.limits
-    return replace(limits, account=limits.account or principal.key_id) if limits else NO_LIMITS
+def limited_of(
+    principal: Principal, policy: TenantLimits, user: str | None, pseudonym: str = ""
+) -> tuple[Limited, ...]:
+    """Whose use is counted for a request, from narrow to wide, with the accounts that it is counted on.
+
+    A key's own limits take the place of those that its tenant gives to each. Tokens of an issuer are no keys that
+    anybody made: those of one user are one. Who needs no key has none.
+
+    Args:
+        principal: Who asks.
+        policy: What the tenant says.
+        user: None where it is not known.
+        pseudonym: What stands for the user, "" where no secret makes one: then a digest does.
+    """
+    tenant, key = principal.tenant, principal.key
+    name = f"{tenant}/{pseudonym or sha256(f'{tenant}/{user}'.encode()).hexdigest()[:32]}"
+    rights = principal.rights.limits
+    account = rights.account or principal.key_id
+    if key is not None and not key.digest:
+        account = name
+    found = [(Subject.KEY, rights or policy.per_key, account)] if principal.key_id else []
+    if user is not None:
+        found.insert(0, (Subject.USER, policy.per_user, name))
+    found.append((Subject.TENANT, policy.tenant, tenant))
+    return tuple(
+        Limited(subject, replace(limits, account=f"{subject}/{account}"))
+        for subject, limits, account in found
+        if limits
+    )

@@ -1,7 +1,7 @@
-"""What is left of a key's limits, as headers: the IETF's fields, and under `/v1` those that clients of OpenAI's read.
+"""What is left of limits, as headers: the IETF's fields, and under `/v1` those that clients of OpenAI's read.
 
 `RateLimit-Policy` and `RateLimit` follow draft-ietf-httpapi-ratelimit-headers-10; it knows no unit for tokens, so those
-policies name theirs in a parameter of our own.
+policies name theirs in a parameter of our own. Names of a tenant's and a user's limits begin with whose they are.
 """
 
 import math
@@ -11,7 +11,12 @@ from typing import Final
 from chatbot.domain.limits import Policy, Quota, Standing
 
 DEGRADED_HEADER: Final = "X-Chatbot-Degraded"
-_UNIT: Final = ';chatbot-unit="tokens"'
+_UNITS: Final = {
+    Policy.REQUESTS_MINUTE: "",
+    Policy.USD_DAY: ';chatbot-unit="micro-usd"',
+    Policy.CONCURRENT: ';qu="concurrent-requests"',
+}
+_TOKENS: Final = ';chatbot-unit="tokens"'
 _OPENAI: Final = {
     "requests": (Policy.REQUESTS_MINUTE,),
     "tokens": (Policy.TOKENS_MINUTE, Policy.TOKENS_DAY, Policy.TOKENS_MONTH),
@@ -19,25 +24,26 @@ _OPENAI: Final = {
 
 
 def rate_headers(quota: Quota, *, v1: bool) -> Iterator[tuple[str, str]]:
-    """The headers of an answer or a refusal; none for a key without limits."""
+    """The headers of an answer or a refusal; none where nothing is limited."""
     if quota.is_degraded:
         yield DEGRADED_HEADER, "limits"
     if not quota.standings:
         return
     yield "RateLimit-Policy", ", ".join(map(_policy, quota.standings))
-    yield "RateLimit", ", ".join(f'"{one.policy}";r={one.remaining};t={_whole(one)}' for one in quota.standings)
+    yield "RateLimit", ", ".join(f'"{one.name}";r={one.remaining};t={_whole(one)}' for one in quota.standings)
     if v1:
         for unit, policies in _OPENAI.items():
             found = [one for policy in policies for one in quota.standings if one.policy is policy]
-            if found:  # the one that ends first in the order of their windows
-                yield f"x-ratelimit-limit-{unit}", str(found[0].quota)
-                yield f"x-ratelimit-remaining-{unit}", str(found[0].remaining)
-                yield f"x-ratelimit-reset-{unit}", _go_duration(_whole(found[0]))
+            if found:  # of the window that ends first, whoever has least left
+                least = min((one for one in found if one.policy is found[0].policy), key=lambda one: one.remaining)
+                yield f"x-ratelimit-limit-{unit}", str(least.quota)
+                yield f"x-ratelimit-remaining-{unit}", str(least.remaining)
+                yield f"x-ratelimit-reset-{unit}", _go_duration(_whole(least))
 
 
 def _policy(one: Standing) -> str:
-    unit = "" if one.policy is Policy.REQUESTS_MINUTE else _UNIT
-    return f'"{one.policy}";q={one.quota};w={one.window_seconds}{unit}'
+    window = f";w={one.window_seconds}" if one.window_seconds else ""
+    return f'"{one.name}";q={one.quota}{window}{_UNITS.get(one.policy, _TOKENS)}'
 
 
 def _whole(one: Standing) -> int:

@@ -15,7 +15,7 @@ from chatbot.core.agent.sentences import answer_without_model
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.question import ToolStep
 from chatbot.core.tools.contract import ToolContext
-from chatbot.domain.errors import EngineLost, PromptTooLong, TimedOut, Unavailable
+from chatbot.domain.errors import EngineLost, PromptTooLong, RateLimited, TimedOut, Unavailable
 from chatbot.domain.generation import (
     Finished,
     FinishReason,
@@ -77,8 +77,8 @@ class AgentLoop:
         """Steps of tools, then the answer. Closing it cancels what runs.
 
         Raises:
-            ChatError: As `TextGenerator.generate`; where the model failed behind results that can be said without it,
-                they are the answer.
+            ChatError: As `TextGenerator.generate`; where the model failed, or a limit has no room for one more
+                generation, behind results that can be said without it, they are the answer.
         """
         has_text = False
         try:
@@ -86,7 +86,7 @@ class AgentLoop:
                 async for event in events:
                     has_text = has_text or isinstance(event, TextPiece)
                     yield event
-        except (Unavailable, TimedOut, PromptTooLong) as exc:
+        except (Unavailable, TimedOut, PromptTooLong, RateLimited) as exc:
             said = self._results()
             if self._may_try_again(exc) or has_text or not said:
                 raise

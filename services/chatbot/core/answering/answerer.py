@@ -12,7 +12,7 @@ from chatbot.core.answering.pump import Answer, AnswerSource, Pump, Stored, Work
 from chatbot.core.answering.ready import ready, replayed
 from chatbot.core.answering.roles import brought_dialogue, played, sampling_of, with_role
 from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
-from chatbot.core.answering.wished import dialogue_of, field_names
+from chatbot.core.answering.wished import dialogue_of, field_names, in_house
 from chatbot.core.history import History
 from chatbot.core.limits.entrance import Entrance
 from chatbot.core.question import Exchange, Question
@@ -25,9 +25,11 @@ from chatbot.domain.errors import (
     ModelUnavailable,
     PromptTooLong,
     StoreUnavailable,
+    QuotaSpent,
 )
 from chatbot.domain.generation import Backend, GenerationRequest, Sampling
-from chatbot.domain.ports import Telemetry
+from chatbot.domain.limits import Policy
+from chatbot.domain.ports import Telemetry, TextGenerator
 
 T = TypeVar("T")
 
@@ -40,6 +42,7 @@ class _Plan:
 
     backend: Backend
     source: AnswerSource
+    generator: TextGenerator
     field_names: Mapping[str, str]
     store: Callable[[str], Awaitable[Stored]]
 
@@ -83,7 +86,15 @@ class Answerer:
             Busy, ModelUnavailable, BackendUnavailable, Draining: No place, or nobody to answer.
             RateLimited, QuotaSpent: A limit of the key is reached.
         """
-        self._entrance.check(question.caller)
+        try:
+            return await self._open(question)
+        except QuotaSpent as exc:
+            if exc.policy is not Policy.USD_DAY or not question.caller.may_go_local:
+                raise
+        return await self._open(in_house(question))
+
+    async def _open(self, question: Question) -> Answer:
+        self._entrance.check(question.caller, question.backend)
         arrived_at = self._clock()
         past = await self._pasts.of(question)
         stored = replayed(past.read.turns if past.read else (), question)
@@ -99,7 +110,7 @@ class Answerer:
             if len(backends) == 1 or (isinstance(refusal, Busy) and self._is_serving(backends[0])):
                 raise refusal
             return await self._ask(question, past, backends[1], arrived_at)
-        except (ModelUnavailable, BackendUnavailable, Busy):
+        except (ModelUnavailable, BackendUnavailable, Busy, QuotaSpent):
             return await self._without_model(question, past, refusal)
 
     async def _without_model(self, question: Question, past: Past, refusal: Exception) -> Answer:
@@ -122,7 +133,7 @@ class Answerer:
             InvalidInput: Answers or calls cannot be held to the schema that was asked for.
             PromptTooLong, Busy, ModelUnavailable, BackendUnavailable, Draining, RateLimited, QuotaSpent: As `open`.
         """
-        self._entrance.check(exchange.caller)
+        self._entrance.check(exchange.caller, exchange.backend)
 
         async def nothing(answer: str) -> Stored:
             return Stored(answer, None)
@@ -130,7 +141,9 @@ class Answerer:
         arrived_at = self._clock()
         dialogue = brought_dialogue(self._route(exchange.backend).templates, exchange)
         request = self._request(exchange, dialogue, exchange.sampling, arrived_at)
-        plan = _Plan(exchange.backend, self._route(exchange.backend).generator, _EXCHANGE_FIELDS, nothing)
+        generator = self._entrance.metered(exchange.caller, self._route(exchange.backend).generator)
+        plan = _Plan(exchange.backend, generator, generator, _EXCHANGE_FIELDS, nothing)
+        plan = replace(plan, source=played(plan.source, exchange.role))
         plan = replace(plan, source=played(plan.source, exchange.role))
         return await self._begin(plan, replace(request, tools=exchange.tools), exchange.caller, arrived_at)
 
@@ -161,19 +174,20 @@ class Answerer:
         turns = past.read.turns if past.read else ()
         dialogue = dialogue_of(route.templates, question, turns)
         may_leave = not past.local_only and not past.unknown
-        source: AnswerSource = route.generator
+        generator = self._entrance.metered(question.caller, route.generator)
+        source: AnswerSource = generator
         if route.agent is not None:
-            source = route.agent.source(question, route.generator, may_leave=may_leave)
+            source = route.agent.source(question, generator, may_leave=may_leave)
         if question.wishes.passages:
             source = CitedSource(source, len(question.wishes.passages))
-        source = route.web.answer(question, route.generator, source, may_leave=may_leave)
+        source = route.web.answer(question, generator, source, may_leave=may_leave)
         source = played(source, question.role)
         request = self._request(question, dialogue, sampling_of(question, self._policy.sampling), arrived_at)
 
         async def store(answer: str) -> Stored:
             return await self._pasts.join(question, past, answer)
 
-        plan = _Plan(backend, source, field_names(question), store)
+        plan = _Plan(backend, generator, source, field_names(question), store)
         return await self._begin(plan, request, question.caller, arrived_at)
 
     def _request(
@@ -194,7 +208,7 @@ class Answerer:
             await plan.source.check(request)
         except PromptTooLong as exc:
             raise in_callers_words(exc, plan.field_names) from None
-        hold = await self._entrance.reserve(caller, request, route.generator, plan.field_names)
+        hold = await self._entrance.reserve(caller, request, plan.generator, plan.field_names)
         # Nothing is awaited from here on: a place that was taken always reaches whoever gives it back.
         try:
             ticket = route.admission.enter(self._service, caller, arrived_at + self._policy.queue_seconds)

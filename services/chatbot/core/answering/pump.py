@@ -11,7 +11,7 @@ from chatbot.core.limits.hold import NO_HOLD, Hold
 from chatbot.core.question import AnswerEvent, Done, Queued, References, ToolStep
 from chatbot.core.waiting.ticket import Phase, Ticket
 from chatbot.domain.errors import Draining, EngineLost, PromptTooLong, TimedOut
-from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, TextPiece, Usage
+from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, TextPiece
 from chatbot.domain.limits import NO_QUOTA, Quota
 from chatbot.domain.ports import Telemetry
 from chatbot.domain.tools import ToolCall
@@ -131,7 +131,8 @@ class Pump:
             raise
         finally:
             self._work.telemetry.generation_ended(self._work.service, finish, *usage)
-            self._work.hold.generated(finish, Usage(*usage))
+            if finish in ("error", "timeout"):
+                self._work.hold.failed()
         return finished
 
     async def _generate(self, request: GenerationRequest) -> Finished:

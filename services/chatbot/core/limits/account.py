@@ -1,65 +1,34 @@
 """The counters of one account, as functions from state to state. No clock, no store: exact and replayable.
 
 Requests and tokens a minute are leaky buckets (ITU-T I.371, annex A: the same as the generic cell rate algorithm, and
-units instead of times stay true where a limit is changed); tokens a day and a month are counters of calendar windows.
-What is reserved counts as used until it is settled or lapses.
+units instead of times stay true where a limit is changed); tokens and money of a day or month are counters of calendar
+windows. What is reserved counts as used until it is settled or lapses. What is reserved and leased is under way.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from chatbot.core.limits.asks import Ask, Granted, Held, Refused
 from chatbot.core.limits.windows import WINDOW_SECONDS, WINDOWS, Calendar
 from chatbot.domain.limits import Limits, Policy, Standing, State
-
-LEAST_ANSWER_TOKENS: Final = 16
-"""A quota that leaves less for the answer refuses the request."""
 
 MOST_LAPSED: Final = 1000
 """Reservations that lapsed and are remembered, so that an answer that ends late is charged all the same."""
 
+LEASE_SECONDS: Final = 30.0
+"""A request whose process died is no longer under way after this."""
+
+CONCURRENT_SECONDS: Final = 1.0
+"""Nobody knows when an answer ends; asking again after this costs little."""
+
 _RATES: Final = (Policy.REQUESTS_MINUTE, Policy.TOKENS_MINUTE)
+_MONEY: Final = WINDOWS.index(Policy.USD_DAY)
 _HEAL_SECONDS: Final = 60.0
 _LAPSED_SECONDS: Final = 86_400.0
 _ROUNDING: Final = 1e-6
 _EMPTY: Final = (0.0, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What a request wants to reserve.
-
-    Attributes:
-        id: Of the reservation; asking again for the same gives the same.
-        prompt_tokens: An upper bound.
-        answer_tokens: Most tokens of the answer.
-        lapses_at: Unix seconds, when it is given back if nobody settled it.
-    """
-
-    id: str
-    prompt_tokens: int
-    answer_tokens: int
-    lapses_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """A reservation; the answer may have so many tokens."""
-
-    answer_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """No reservation, and nothing consumed.
-
-    Attributes:
-        seconds: Until it can be asked for again; infinity: never, the request is larger than the limit.
-    """
-
-    policy: Policy
-    seconds: float
 
 
 @dataclass(slots=True)
@@ -68,30 +37,34 @@ class Account:
 
     Attributes:
         rates: Policy -> [units that had not come back, at Unix seconds].
-        windows: Policy -> [number of the window, tokens used in it].
-        held: Id of a reservation -> [prompt tokens, answer tokens, lapses at, window numbers in the order of WINDOWS].
-        lapsed: Id of a reservation that nobody settled in time -> Unix seconds when it lapsed.
+        windows: Policy -> [number of the window, used in it].
+        held: By id.
+        lapsed: Id of a reservation that nobody settled in time -> [Unix seconds when it lapsed, micro-dollars that
+            stayed spent, number of their day].
     """
 
     rates: dict[str, list[float]] = field(default_factory=dict)
     windows: dict[str, list[int]] = field(default_factory=dict)
-    held: dict[str, list[Any]] = field(default_factory=dict)
-    lapsed: dict[str, float] = field(default_factory=dict)
+    held: dict[str, Held] = field(default_factory=dict)
+    lapsed: dict[str, list[Any]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, state: State | None) -> Self:
         """From what a store keeps; a copy, so that a change that is tried again begins where it began."""
         state = state or {}
+        lapsed = state.get("lapsed", {}).items()
         return cls(
             {name: list(rate) for name, rate in state.get("rates", {}).items()},
             {name: list(window) for name, window in state.get("windows", {}).items()},
-            {name: list(held) for name, held in state.get("held", {}).items()},
-            dict(state.get("lapsed", {})),
+            {name: Held(*held) for name, held in state.get("held", {}).items()},
+            # Before money was counted only the moment was kept.
+            {name: list(one) if isinstance(one, list) else [one, 0, 0] for name, one in lapsed},
         )
 
     def state(self) -> State:
-        """What a store keeps."""
-        return asdict(self)
+        """What a store keeps; nothing of it is changed later."""
+        held = {name: one.plain() for name, one in self.held.items()}
+        return {"rates": self.rates, "windows": self.windows, "held": held, "lapsed": self.lapsed}
 
 
 @dataclass(slots=True)
@@ -115,62 +88,57 @@ class Book:
         book = cls(Account.of(state), limits, calendar, now)
         book._turn_pages()
         book._heal_rates()
-        for name in [name for name, held in book.account.held.items() if held[2] <= now]:
-            book._end(name, 0)
-            book.account.lapsed[name] = now
-        recent = [(name, at) for name, at in book.account.lapsed.items() if at > now - _LAPSED_SECONDS]
+        for name in [name for name, held in book.account.held.items() if held.lapses_at <= now]:
+            held = book._end(name, 0, book.account.held[name].kept_micro_usd)
+            book.account.lapsed[name] = [now, held.kept_micro_usd, held.windows[_MONEY] if held.kept_micro_usd else 0]
+        recent = [(name, lapsed) for name, lapsed in book.account.lapsed.items() if lapsed[0] > now - _LAPSED_SECONDS]
         book.account.lapsed = dict(recent[-MOST_LAPSED:])
         return book
 
     def reserve(self, ask: Ask) -> Granted | Refused:
-        """Reserve one request with its tokens, or consume nothing."""
-        held = self.account.held.get(ask.id)
-        if held is not None:
-            return Granted(held[1])
-        least = ask.prompt_tokens + min(LEAST_ANSWER_TOKENS, ask.answer_tokens)
-        room = ask.prompt_tokens + ask.answer_tokens
-        for policy, limit in self._limited(WINDOWS):
-            left = limit - self.account.windows[policy][1]
-            if left < least:
-                seconds = self.calendar.seconds_left(policy, self.now)
-                return Refused(policy, float("inf") if limit < least else seconds)
-            room = min(room, left)
-        costs = {Policy.REQUESTS_MINUTE: 1, Policy.TOKENS_MINUTE: min(room, self.limits.tokens_per_minute or room)}
-        for policy, _ in self._limited(_RATES):
-            wait = self._wait(policy, costs[policy])
-            if wait > 0:
-                return Refused(policy, wait)
-        for policy, _ in self._limited(_RATES):
-            self._push(policy, costs[policy])
-        for policy, _ in self._limited(WINDOWS):
-            self.account.windows[policy][1] += room
-        answer_tokens = room - ask.prompt_tokens
-        self.account.lapsed.pop(ask.id, None)
-        numbers = [self.account.windows[policy][0] for policy in WINDOWS]
-        self.account.held[ask.id] = [ask.prompt_tokens, answer_tokens, ask.lapses_at, numbers]
+        """Reserve one request with its tokens, or widen its reservation; or consume nothing."""
+        before = self.account.held.get(ask.id)
+        if before is not None and not ask.extends:
+            return Granted(before.answer_tokens)
+        answer_tokens, reached = self._window_room(ask, before)
+        if before is None:
+            reached |= self._entry_reached(ask, answer_tokens)
+        if reached:
+            policy = max(reached, key=lambda one: reached[one])
+            return Refused(policy, reached[policy], tuple(one for one in reached if one is not policy))
+        self._hold(ask, answer_tokens, before)
         return Granted(answer_tokens)
 
-    def settle(self, name: str, tokens: int) -> None:
+    def settle(self, name: str, tokens: int, micro_usd: int = 0) -> None:
         """Charge what was really used, once: also more than was reserved, and also where the reservation lapsed."""
         if name in self.account.held:
-            self._end(name, tokens)
-        elif self.account.lapsed.pop(name, None) is not None:
-            self.charge(tokens, requests=0)
+            self._end(name, tokens, micro_usd)
+        elif name in self.account.lapsed:
+            self.charge(tokens, micro_usd, requests=0)
+            self._forgive(name)
 
     def release(self, name: str) -> None:
         """Give everything back, the request too. A reservation that is not there changes nothing."""
         if name in self.account.held:
-            self._end(name, 0)
+            self._end(name, 0, 0)
             if self.limits.requests_per_minute is not None:
                 self._push(Policy.REQUESTS_MINUTE, -1)
-        self.account.lapsed.pop(name, None)
+        elif name in self.account.lapsed:
+            self._forgive(name)
 
-    def charge(self, tokens: int, *, requests: int = 1) -> None:
+    def renew(self, names: Iterable[str], until: float) -> None:
+        """Say that requests are still under way."""
+        for name in names:
+            held = self.account.held.get(name)
+            if held is not None:
+                held.leased_until = max(held.leased_until, until)
+
+    def charge(self, tokens: int, micro_usd: int = 0, *, requests: int = 1) -> None:
         """Count what nobody reserved."""
         for policy, _ in self._limited(_RATES):
             self._push(policy, requests if policy is Policy.REQUESTS_MINUTE else tokens)
-        for policy, _ in self._limited(WINDOWS):
-            self.account.windows[policy][1] += tokens
+        for policy in WINDOWS:
+            self.account.windows[policy][1] += micro_usd if policy is Policy.USD_DAY else tokens
 
     def standings(self) -> tuple[Standing, ...]:
         """What is left of each limit."""
@@ -182,7 +150,69 @@ class Book:
             if limit is not None:
                 yield policy, limit
 
+    def _window_room(self, ask: Ask, before: Held | None) -> tuple[int, dict[Policy, float]]:
+        """How long the answer may be, and the windows that have no room for one, with seconds until they are new."""
+        room, reached = ask.answer_tokens, {}
+        for place, policy in enumerate(WINDOWS):
+            limit = self.limits.of(policy)
+            if limit is None:
+                continue
+            number, used = self.account.windows[policy]
+            if before is not None and before.windows[place] == number:
+                used -= before.amount(policy)
+            fits = ask.answer_for(policy, limit - used)
+            if fits >= ask.least_answer_tokens:
+                room = min(room, fits)
+                continue
+            is_never = not ask.extends and ask.answer_for(policy, limit) < ask.least_answer_tokens
+            reached[policy] = math.inf if is_never else self.calendar.seconds_left(policy, self.now)
+        return room, reached
+
+    def _entry_reached(self, ask: Ask, answer_tokens: int) -> dict[Policy, float]:
+        """Limits of a minute and of the moment that have no place for a new request."""
+        waits = {
+            policy: self._wait(policy, self._cost(policy, ask, answer_tokens)) for policy, _ in self._limited(_RATES)
+        }
+        reached = {policy: wait for policy, wait in waits.items() if wait > 0}
+        if self.limits.concurrent is not None and self._under_way() >= self.limits.concurrent:
+            reached[Policy.CONCURRENT] = CONCURRENT_SECONDS
+        return reached
+
+    def _cost(self, policy: Policy, ask: Ask, answer_tokens: int) -> int:
+        return 1 if policy is Policy.REQUESTS_MINUTE else self._minute(ask.amount(Policy.TOKENS_DAY, answer_tokens))
+
+    def _minute(self, tokens: int) -> int:
+        """What a reservation of so many tokens takes of a minute: no more than there ever is; the rest is owed."""
+        return min(tokens, self.limits.tokens_per_minute or tokens)
+
+    def _hold(self, ask: Ask, answer_tokens: int, before: Held | None) -> None:
+        numbers = [self.account.windows[policy][0] for policy in WINDOWS]
+        micro_usd = ask.amount(Policy.USD_DAY, answer_tokens)
+        is_billed = ask.price is not None and ask.price.is_billed
+        lease = self.now + LEASE_SECONDS
+        prompt_tokens = ask.spent_tokens + ask.prompt_tokens
+        held = Held(
+            *(prompt_tokens, answer_tokens, ask.lapses_at, numbers),
+            *(micro_usd, micro_usd if is_billed else 0, lease),
+        )
+        if before is not None:
+            self._end(ask.id, 0, 0)
+        elif self.limits.requests_per_minute is not None:
+            self._push(Policy.REQUESTS_MINUTE, 1)
+        if self.limits.tokens_per_minute is not None:
+            self._push(Policy.TOKENS_MINUTE, self._minute(held.tokens))
+        for policy in WINDOWS:
+            self.account.windows[policy][1] += held.amount(policy)
+        self.account.lapsed.pop(ask.id, None)
+        self.account.held[ask.id] = held
+
+    def _under_way(self) -> int:
+        return sum(held.leased_until > self.now for held in self.account.held.values())
+
     def _standing(self, policy: Policy, limit: int) -> Standing:
+        if policy is Policy.CONCURRENT:
+            used = self._under_way()
+            return Standing(policy, limit, 0, used, max(0, limit - used), 0.0 if used < limit else CONCURRENT_SECONDS)
         if policy in WINDOWS:
             used = self.account.windows[policy][1]
             seconds = self.calendar.seconds_left(policy, self.now)
@@ -218,17 +248,24 @@ class Book:
         at = max(self.now, self.account.rates.get(policy, _EMPTY)[1])
         self.account.rates[policy] = [max(0.0, self._level(policy) + units), at]
 
-    def _end(self, name: str, tokens: int) -> None:
+    def _end(self, name: str, tokens: int, micro_usd: int) -> Held:
         """Put what was used in the place of what was reserved, in the windows that it was reserved in."""
-        prompt_tokens, answer_tokens, _, numbers = self.account.held.pop(name)
-        reserved = prompt_tokens + answer_tokens
-        for policy, number in zip(WINDOWS, numbers, strict=True):
-            window = self.account.windows.get(policy)
-            if window is not None and window[0] == number:
-                window[1] = max(0, window[1] + tokens - reserved)
-        limit = self.limits.tokens_per_minute
-        if limit is not None:
-            self._push(Policy.TOKENS_MINUTE, tokens - min(reserved, limit))
+        held = self.account.held.pop(name)
+        for policy, number in zip(WINDOWS, held.windows, strict=False):  # money came later than other windows
+            window = self.account.windows[policy]
+            if window[0] == number:
+                used = micro_usd if policy is Policy.USD_DAY else tokens
+                window[1] = max(0, window[1] + used - held.amount(policy))
+        if self.limits.tokens_per_minute is not None:
+            self._push(Policy.TOKENS_MINUTE, tokens - self._minute(held.tokens))
+        return held
+
+    def _forgive(self, name: str) -> None:
+        """Give back the money of a reservation that lapsed: now it is known what it cost."""
+        _, micro_usd, number = self.account.lapsed.pop(name)
+        window = self.account.windows[Policy.USD_DAY]
+        if window[0] == number:
+            window[1] = max(0, window[1] - micro_usd)
 
     def _turn_pages(self) -> None:
         """Begin windows anew. A clock that runs back refills nothing, and one that ran ahead locks nobody out."""

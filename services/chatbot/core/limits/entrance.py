@@ -1,11 +1,12 @@
-"""The limits as a service's answers meet them; for a key without limits there is nothing to do."""
+"""The limits as a service's answers meet them; for callers without limits there is nothing to do."""
 
 from collections.abc import Mapping
 
 from chatbot.core.limits.hold import NO_HOLD, Hold
 from chatbot.core.limits.limiter import Limiter, Wanted
+from chatbot.core.limits.metered import Metered
 from chatbot.domain.chat import Caller
-from chatbot.domain.generation import GenerationRequest
+from chatbot.domain.generation import Backend, GenerationRequest
 from chatbot.domain.ports import TextGenerator
 
 
@@ -22,18 +23,25 @@ class Entrance:
         self._limiter = limiter
         self._seconds = seconds
 
-    def check(self, caller: Caller) -> None:
+    def check(self, caller: Caller, backend: Backend) -> None:
         """Repeat a refusal of a moment ago. Raises as `Limiter.check`."""
-        if self._limiter is not None and caller.limits:
-            self._limiter.check(self._service, caller.limits)
+        if self._limiter is not None and caller.limited:
+            self._limiter.check(self._service, backend, caller.limited)
+
+    def metered(self, caller: Caller, generator: TextGenerator) -> TextGenerator:
+        """The model for one answer: all of its generations are counted, once `reserve` was asked with it."""
+        return Metered(generator) if self._limiter is not None and caller.limited else generator
 
     async def reserve(
         self, caller: Caller, request: GenerationRequest, generator: TextGenerator, field_names: Mapping[str, str]
     ) -> Hold:
         """Reserve a request and its tokens; whoever called finishes the hold. Raises as `Limiter.reserve`."""
-        if self._limiter is None or not caller.limits:
+        if self._limiter is None or not caller.limited:
             return NO_HOLD
         model = generator.model()
-        context_tokens = model.context_tokens if model else 0
-        wanted = Wanted(self._service, generator.backend, request, context_tokens, field_names, self._seconds)
-        return await self._limiter.reserve(caller, wanted)
+        name, context_tokens = (model.name, model.context_tokens) if model else ("", 0)
+        wanted = Wanted(self._service, generator.backend, request, name, context_tokens, field_names, self._seconds)
+        hold = await self._limiter.reserve(caller, wanted)
+        if isinstance(generator, Metered):
+            generator.hold = hold
+        return hold

@@ -2,10 +2,12 @@
 
 from typing import Final
 
-from chatbot.domain.generation import Backend, GenerationRequest
+from chatbot.domain.generation import Backend, GenerationRequest, Sampling
 
 _MESSAGE_TOKENS: Final = 16  # what a chat format puts around a message, generously
 _LEARNING: Final = 0.05
+ANSWER_TOKENS: Final = 1024
+"""Reserved for the answer where the caller names no bound; it is cut there."""
 
 
 class Estimates:
@@ -39,3 +41,10 @@ def prompt_bytes(request: GenerationRequest) -> int:
     if request.tools is not None:
         texts += [tool.name + tool.description + tool.parameters for tool in request.tools.definitions]
     return sum(len(text.encode()) for text in texts) + _MESSAGE_TOKENS * (len(texts) + 2)
+
+
+def answer_tokens(sampling: Sampling, context_tokens: int) -> int:
+    """Tokens of the answer to reserve; `context_tokens` is 0 where nobody knows it."""
+    usual = min(ANSWER_TOKENS, context_tokens // 2) if context_tokens else ANSWER_TOKENS
+    wanted = usual if sampling.max_tokens is None else sampling.max_tokens
+    return wanted if sampling.most_tokens is None else min(wanted, sampling.most_tokens)

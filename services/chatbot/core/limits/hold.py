@@ -1,78 +1,193 @@
 """What one request has reserved, from the moment it may enter the line until its answer is over."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
-from chatbot.core.limits.estimate import Estimates
-from chatbot.domain.generation import Backend, FinishReason, GenerationRequest, Usage
-from chatbot.domain.limits import NO_QUOTA, Quota
+from chatbot.core.limits.asks import Ask, Granted
+from chatbot.core.limits.estimate import Estimates, answer_tokens
+from chatbot.domain.generation import Backend, GenerationRequest, Usage
+from chatbot.domain.limits import NO_QUOTA, Policy, Quota
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What was reserved for. `prompt_bound` is the most tokens that the prompt can have."""
+    """What was reserved.
 
-    id: str
+    Attributes:
+        ask: As it was asked for.
+        answer_tokens: As it was granted.
+        request: Held to that.
+        context_tokens: Of the model; 0 where nobody knows them.
+    """
+
+    ask: Ask
+    answer_tokens: int
     request: GenerationRequest
-    prompt_bound: int
     backend: Backend
+    context_tokens: int
+
+
+class Accounts(Protocol):
+    """Where it was reserved."""
+
+    async def widen(self, ask: Ask) -> Granted:
+        """Reserve another generation of the same answer.
+
+        Raises:
+            RateLimited: There is not so much left.
+        """
+
+    async def end(self, tokens: int | None, micro_usd: int) -> None:
+        """Settle, or give back where tokens are None."""
 
 
 class Hold:
     """A reservation; whoever has one finishes it, on every path.
 
     Args:
-        end: Settles with tokens, or gives back where they are None.
+        held: None: nothing is limited.
 
     Attributes:
         quota: What is left beside it.
     """
 
-    def __init__(
-        self,
-        held: Held | None,
-        quota: Quota,
-        estimates: Estimates,
-        end: Callable[[int | None], Awaitable[None]],
-    ) -> None:
+    def __init__(self, held: Held | None, quota: Quota, estimates: Estimates, accounts: Accounts | None) -> None:
         self.quota = quota
         self._held = held
         self._estimates = estimates
-        self._end = end
-        self._tokens: int | None = None
+        self._accounts = accounts
+        self._reserved = (0, 0) if held is None else _most(held.ask, held.answer_tokens)
+        self._tokens = 0
+        self._micro_usd = 0
+        self._has_used = False
+        self._is_free = False
         self._is_over = held is None
 
     def admitted(self, request: GenerationRequest) -> GenerationRequest:
         """The request, held to what was reserved."""
         return request if self._held is None else self._held.request
 
-    def generated(self, finish: FinishReason | str, usage: Usage) -> None:
-        """A generation ended.
+    async def admit(self, request: GenerationRequest) -> "Generation":
+        """Let one more generation of the answer begin; what it may take beyond the reservation is reserved first.
 
-        An answer that the client cut is charged by what was decoded; a failure of ours (`error`, `timeout`) is free.
-        Where nobody told how long the prompt was, it is estimated.
+        Raises:
+            RateLimited: There is not so much left.
         """
-        held = self._held
-        if held is None or finish in ("error", "timeout"):
-            return
-        prompt_tokens = usage.prompt_tokens
-        if prompt_tokens:
-            self._estimates.learn(held.backend, held.request, prompt_tokens)
-        else:
-            prompt_tokens = self._estimates.likely(held.backend, held.request, held.prompt_bound)
-        self._tokens = prompt_tokens + usage.completion_tokens
+        held, accounts = self._held, self._accounts
+        if held is None or accounts is None:
+            return Generation(request, lambda _: None)
+        times = generations_of(request)
+        bound = self._estimates.bound(request, held.context_tokens)
+        ask = replace(
+            held.ask,
+            prompt_tokens=bound * times,
+            answer_tokens=answer_tokens(request.sampling, held.context_tokens) * times,
+            spent_tokens=self._tokens,
+            spent_micro_usd=self._micro_usd,
+            extends=True,
+        )
+        tokens, micro_usd = _most(ask, ask.answer_tokens)
+        if tokens > self._reserved[0] or micro_usd > self._reserved[1]:
+            granted = (await accounts.widen(ask)).answer_tokens
+            self._reserved = _most(ask, granted)
+            request = at_most(request, granted // times)
+        learns = Learns(self._estimates, held.backend, bound)
+        return Generation(request, lambda usage: self._used(usage, learns, request), is_billed=self._is_billed)
+
+    def failed(self) -> None:
+        """A failure of ours is free, whatever was made before it; what others bill is not."""
+        self._is_free = True
 
     async def finish(self) -> None:
         """Settle, or give everything back where nothing was generated. Idempotent."""
+        if self._is_over or self._accounts is None:
+            return
+        self._is_over = True
+        tokens, micro_usd = (0, 0) if self._is_free else (self._tokens, self._micro_usd)
+        if self._is_free and self._is_billed:
+            micro_usd = self._micro_usd
+        is_nothing = not self._has_used or (self._is_free and not micro_usd)
+        await self._accounts.end(None if is_nothing else tokens, micro_usd)
+
+    @property
+    def _is_billed(self) -> bool:
+        price = None if self._held is None else self._held.ask.price
+        return price is not None and price.is_billed
+
+    def _used(self, usage: Usage, learns: "Learns", request: GenerationRequest) -> None:
+        if usage.prompt_tokens:
+            learns.estimates.learn(learns.backend, request, usage.prompt_tokens)
+        else:
+            likely = learns.estimates.likely(learns.backend, request, learns.bound)
+            usage = replace(usage, prompt_tokens=likely)
+        self._has_used = True
+        self._tokens += usage.prompt_tokens + usage.completion_tokens
+        price = None if self._held is None else self._held.ask.price
+        self._micro_usd += price.cost(usage) if price is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Learns:
+    """Who knows how long prompts are; `bound` is the most that one can have."""
+
+    estimates: Estimates
+    backend: Backend
+    bound: int
+
+
+class Generation:
+    """One generation of an answer, while it runs.
+
+    Args:
+        used: Told once.
+        is_billed: Whether somebody else bills what was made before a failure.
+
+    Attributes:
+        request: Held to what is reserved.
+    """
+
+    def __init__(self, request: GenerationRequest, used: Callable[[Usage], None], *, is_billed: bool = False) -> None:
+        self.request = request
+        self._used = used
+        self._is_billed = is_billed
+        self._heard_tokens = 0
+        self._is_over = False
+
+    def heard(self, tokens: int) -> None:
+        """Text came."""
+        self._heard_tokens += tokens
+
+    def ended(self, usage: Usage) -> None:
+        """It ended well; told a second time nothing changes."""
         if not self._is_over:
             self._is_over = True
-            await self._end(self._tokens)
+            self._used(usage)
+
+    def cut(self) -> None:
+        """Whoever listened left: what was made is counted; how long the prompt was, nobody told."""
+        self.ended(Usage(0, self._heard_tokens))
+
+    def broke(self) -> None:
+        """It failed: that is free, unless somebody else bills the text that came before."""
+        if self._is_billed and self._heard_tokens:
+            self.cut()
 
 
-async def _nothing(_tokens: int | None) -> None:
-    """There is nothing to settle."""
+def at_most(request: GenerationRequest, answer_tokens: int) -> GenerationRequest:
+    """The request with an answer of at most so many tokens."""
+    return replace(request, sampling=replace(request.sampling, most_tokens=max(1, answer_tokens)))
 
 
-NO_HOLD: Final = Hold(None, NO_QUOTA, Estimates(), _nothing)
+def generations_of(request: GenerationRequest) -> int:
+    """Decisions about calls are generations of their own."""
+    return 1 if request.tools is None else 2
+
+
+def _most(ask: Ask, answer_tokens: int) -> tuple[int, int]:
+    """Tokens and micro-dollars of a reservation."""
+    return ask.amount(Policy.TOKENS_DAY, answer_tokens), ask.amount(Policy.USD_DAY, answer_tokens)
+
+
+NO_HOLD: Final = Hold(None, NO_QUOTA, Estimates(), None)
 """Of a request without limits; it keeps nothing, so all may share it."""

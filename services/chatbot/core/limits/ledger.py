@@ -1,10 +1,11 @@
 """Accounts of a store: each call is one atomic change of one account."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from chatbot.core.limits.account import Ask, Book, Granted, Refused
+from chatbot.core.limits.account import LEASE_SECONDS, Book
+from chatbot.core.limits.asks import Ask, Granted, Refused
 from chatbot.core.limits.windows import Calendar
 from chatbot.domain.errors import StoreUnavailable
 from chatbot.domain.limits import AccountStore, Change, Limits, Quota, State, T
@@ -47,17 +48,22 @@ class Ledger:
 
         return await self._store.update(limits.account, change)
 
-    async def settle(self, limits: Limits, name: str, tokens: int) -> None:
+    async def settle(self, limits: Limits, name: str, tokens: int, micro_usd: int = 0) -> None:
         """Charge what a reservation really used."""
-        await self._change(limits, lambda book: book.settle(name, tokens))
+        await self._change(limits, lambda book: book.settle(name, tokens, micro_usd))
 
     async def release(self, limits: Limits, name: str) -> None:
         """Give a reservation back."""
         await self._change(limits, lambda book: book.release(name))
 
-    async def charge(self, limits: Limits, tokens: int) -> None:
+    async def renew(self, limits: Limits, names: Iterable[str]) -> None:
+        """Say that requests are still under way."""
+        kept = tuple(names)
+        await self._change(limits, lambda book: book.renew(kept, self._now() + LEASE_SECONDS))
+
+    async def charge(self, limits: Limits, tokens: int, micro_usd: int = 0) -> None:
         """Count a request that was reserved elsewhere."""
-        await self._change(limits, lambda book: book.charge(tokens))
+        await self._change(limits, lambda book: book.charge(tokens, micro_usd))
 
     async def quota(self, limits: Limits) -> Quota:
         """What is left."""

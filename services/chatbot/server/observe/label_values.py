@@ -10,7 +10,7 @@ from chatbot.core.agent.opening import TOOL_NAMES
 from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
 from chatbot.core.web.search_tool import WebSearchTool
 from chatbot.domain.generation import Backend, FinishReason
-from chatbot.domain.limits import Policy
+from chatbot.domain.limits import LIMIT_NAMES
 from chatbot.domain.outside.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
 from chatbot.domain.usage.rows import UseOutcome
 from chatbot.server.metrics import AUTH_OUTCOMES, QUEUE_OUTCOMES, Metric
@@ -77,7 +77,7 @@ def label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
     if metric.name == "chatbot_search_requests_total":
         return product(PROVIDERS, SEARCH_OUTCOMES)
     if metric.name == "chatbot_limit_decisions_total":
-        return [("all", "granted"), ("all", "degraded"), *product(map(str, Policy), ("refused",))]
+        return [("all", "granted"), ("all", "degraded"), *product(LIMIT_NAMES, ("refused",))]
     if metric.name == "chatbot_usage_tokens_total":
         return product(map(str, Backend), TOKEN_KINDS)
     if metric.name == "chatbot_tool_calls_total":
