@@ -1,13 +1,16 @@
-"""Writes the table of places that the tool current_time ships: a person's names of places -> time zone.
+"""Writes the table of places that the tools ship: a person's names of places -> time zone, and where that is.
 
 python services/place-names/make.py          writes services/chatbot/core/tools/places.tsv
 python services/place-names/make.py --check  fails where it would change
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
 
 from babel import Locale
@@ -22,15 +25,16 @@ NOWHERE = {"001", "ZZ"}
 
 @dataclass(frozen=True)
 class Place:
-    """One row: ISO 3166 territory, zone, and per language the names, the one to show first."""
+    """One row: ISO 3166 territory, zone, degrees ("37.57,126.98"; "" for a territory), and per language the names."""
 
     territory: str
     zone: str
+    degrees: str
     names: tuple[tuple[str, ...], ...]
 
     def row(self) -> str:
         """The place as a line of the table."""
-        return "\t".join([self.territory, self.zone, *("|".join(names) for names in self.names)])
+        return "\t".join([self.territory, self.zone, self.degrees, *("|".join(names) for names in self.names)])
 
 
 def lines(name: str) -> Iterator[str]:
@@ -49,8 +53,8 @@ def cities() -> Iterator[Place]:
     """Large cities that CLDR does not name, from our own list."""
     for line in lines("cities.txt"):
         head, *columns = line.split(" ; ")
-        territory, zone = head.split()
-        yield Place(territory, zone, names_of(columns))
+        territory, zone, degrees = head.split()
+        yield Place(territory, zone, degrees, names_of(columns))
 
 
 def territories() -> Iterator[Place]:
@@ -64,7 +68,7 @@ def territories() -> Iterator[Place]:
         zone = capitals[territory] if len(zones) > 1 else zones[0]
         more = called.get(territory, ((), (), ()))
         formal = [locale.territories[territory] for locale in locales]
-        yield Place(territory, zone, tuple(unique(*m, name) for name, m in zip(formal, more, strict=True)))
+        yield Place(territory, zone, "", tuple(unique(*m, name) for name, m in zip(formal, more, strict=True)))
 
 
 def exemplars() -> Iterator[Place]:
@@ -73,7 +77,34 @@ def exemplars() -> Iterator[Place]:
     for zone, territory in sorted(territory_of.items()):
         if territory not in NOWHERE:
             cities = [get_timezone_location(zone, locale=language, return_city=True) for language in LANGUAGES]
-            yield Place(territory, zone, tuple((city,) for city in cities))
+            yield Place(territory, zone, degrees_of(zone), tuple((city,) for city in cities))
+
+
+@cache
+def zone_places() -> dict[str, str]:
+    """Zone, also by its other names -> degrees of its city, from the time zone database (zone.tab, ISO 6709)."""
+    tables = resources.files("tzdata.zoneinfo")
+    rows = [line.split("\t") for line in tables.joinpath("zone.tab").read_text("utf-8").splitlines() if line[0] != "#"]
+    found = {row[2]: ",".join(map(decimal, re.findall(r"[+-]\d+", row[1]))) for row in rows}
+    links = re.findall(r"^L (\S+) (\S+)$", tables.joinpath("tzdata.zi").read_text("utf-8"), re.MULTILINE)
+    for target, name in links * 2:
+        if there := found.get(target) or found.get(name):
+            found.setdefault(name, there)
+            found.setdefault(target, there)
+    return found
+
+
+def degrees_of(zone: str) -> str:
+    """Where the city of a zone is; "" where the database does not say."""
+    return zone_places().get(zone, "")
+
+
+def decimal(text: str) -> str:
+    """+DDMM, +DDDMM, +DDMMSS or +DDDMMSS as degrees."""
+    digits = text[1:]
+    size = 2 if len(digits) in (4, 6) else 3
+    value = int(digits[:size]) + int(digits[size : size + 2]) / 60
+    return f"{value if text[0] == '+' else -value:.2f}"
 
 
 def unique(*names: str) -> tuple[str, ...]:
@@ -86,7 +117,7 @@ def table() -> str:
     head = (
         "# Made by services/place-names/make.py; edit the lists there. Names of zones and territories: Unicode CLDR,\n"
     )
-    head += "# Unicode License v3 (https://www.unicode.org/license.txt). territory, zone, names in ko, en, ja\n"
+    head += "# Unicode License v3 (https://www.unicode.org/license.txt). Degrees of zones: IANA time zone database,\n# public domain. territory, zone, degrees, names in ko, en, ja\n"
     rows = [place.row() for place in (*cities(), *exemplars(), *territories())]
     return head + "\n".join(rows) + "\n"
 

@@ -1,4 +1,4 @@
-"""What people call places, in Korean, English and Japanese, and the time zone there.
+"""What people call places, in Korean, English and Japanese, the time zone there, and where that is.
 
 The table is made by services/place-names/make.py from the Unicode CLDR and hand-written lists; it is read when a
 place is first looked up.
@@ -25,11 +25,13 @@ class Place:
         territory: ISO 3166 code.
         zone: IANA name.
         names: The name to show, for each of `LANGUAGES`.
+        degrees: North and east; None where it is no city, or nobody says where it is.
     """
 
     territory: str
     zone: str
     names: tuple[str, ...]
+    degrees: tuple[float, float] | None = None
 
     def shown(self, language: str) -> str:
         """Its name."""
@@ -76,6 +78,11 @@ def _without_accent(character: str) -> str:
     return character
 
 
+def _degrees(text: str) -> tuple[float, float] | None:
+    north, _, east = text.partition(",")
+    return (float(north), float(east)) if east else None
+
+
 @cache
 def known_places() -> Places:
     """The table that ships, read once."""
@@ -85,9 +92,9 @@ def known_places() -> Places:
     for line in text.splitlines():
         if line.startswith("#"):
             continue
-        territory, zone, *columns = line.split("\t")
+        territory, zone, degrees, *columns = line.split("\t")
         names = [column.split("|") for column in columns]
-        place = Place(territory, zone, tuple(name[0] for name in names))
+        place = Place(territory, zone, tuple(name[0] for name in names), _degrees(degrees))
         territories[territory] = place  # territories come last, one row each
         for name in {folded(name) for one in names for name in one}:
             there = by_name.get(name, ())
