@@ -19,6 +19,7 @@ from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.engine import Engine, ModelSource, open_engine
 from chatbot.server.wiring.remote import open_remote
 from chatbot.server.wiring.stores import Documents, open_documents, open_keys, open_limiter, open_store, open_tenants
+from chatbot.server.wiring.usage import open_prices
 
 _CLOSE_SECONDS = 5.0
 
@@ -58,7 +59,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
     engine = open_engine(settings, profiles[0].name, meters)
     tenants = open_tenants(settings)
     meters.watch_policies(lambda: tenants.status)
-    limiter = open_limiter(settings, meters)
+    limiter = open_limiter(settings, meters, open_prices(settings))
     meters.watch_limits(lambda: limiter.is_degraded)
     for profile in profiles:
         meters.watch_line(profile.name, lambda name=profile.name: engine.admission.line(name))  # type: ignore[misc]

@@ -19,6 +19,7 @@ from chatbot.domain.document_store import DocumentBounds
 from chatbot.domain.limits import AccountStore, LimitTelemetry
 from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck
 from chatbot.domain.tenants.policy import Tenants
+from chatbot.domain.usage.prices import PriceTable
 from chatbot.server.settings.accounts import AuthSettings
 from chatbot.server.settings.whole import Settings
 
@@ -82,14 +83,14 @@ def open_key_store(settings: Settings) -> KeyStore:
     return MongoKeys.open(_mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
 
 
-def open_limiter(settings: Settings, telemetry: LimitTelemetry) -> Limiter:
-    """Limits of keys; their store is opened when the first key that has some is used.
+def open_limiter(settings: Settings, telemetry: LimitTelemetry, prices: PriceTable) -> Limiter:
+    """Limits of users, keys and tenants; their store is opened when the first request that has some comes.
 
     Raises:
         ValueError: As `open_accounts`.
     """
     policy = LimiterPolicy(Calendar(ZoneInfo(settings.limits.time_zone)), settings.limits.replicas)
-    return Limiter(open_accounts(settings), policy, telemetry)
+    return Limiter(open_accounts(settings), policy, telemetry, prices=prices)
 
 
 def open_accounts(settings: Settings) -> AccountStore:
