@@ -1,18 +1,17 @@
-"""The embedded store of documents: what it keeps, whom it shows it, and how jobs are claimed and lost."""
+"""Stores of documents: what it keeps, whom it shows it, and how jobs are claimed and lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from chatbot.adapters.documents.sqlite_store import SqliteDocuments
 from chatbot.core.retrieval.search import Retriever, Search
 from chatbot.core.retrieval.terms import query_terms
 from chatbot.domain.chat import Caller
-from chatbot.domain.document_store import DocumentBounds, Lookup
+from chatbot.domain.document_store import DocumentBounds, DocumentStore, Lookup
 from chatbot.domain.documents import Document, DocumentState, FailureReason, Found, LeaseLost, Unreadable, Upload
-from parts.document_place import ALICE, BOB, claimed, completed, passages
+from parts.document_place import ALICE, BOB, claimed, completed, kept_bytes, open_documents, passages
+from parts.store_place import StorePlace
 
 BOUNDS = DocumentBounds(file_bytes=1000, documents=5, text_bytes=2000, chunks=8, lease_seconds=20)
 NOBODY = Caller("", "nobody")
@@ -35,13 +34,8 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "deep" / "documents.sqlite3"
-
-
-@pytest.fixture
-async def store(path: Path, clock: HandClock) -> AsyncIterator[SqliteDocuments]:
-    store = SqliteDocuments(path, BOUNDS, clock=clock)
+async def store(place: StorePlace, clock: HandClock) -> AsyncIterator[DocumentStore]:
+    store = open_documents(place, BOUNDS, clock)
     yield store
     await store.close()
 
@@ -50,17 +44,17 @@ def upload(content: str = "a", **changes: object) -> Upload:
     return replace(Upload("rules.txt", content.encode()), **changes)
 
 
-async def search(store: SqliteDocuments, owner: Caller, question: str, **more: object) -> tuple[Found, ...]:
+async def search(store: DocumentStore, owner: Caller, question: str, **more: object) -> tuple[Found, ...]:
     return await store.search(owner, replace(Lookup(query_terms(question)), **more))
 
 
-async def state(store: SqliteDocuments, document: Document) -> Document:
+async def state(store: DocumentStore, document: Document) -> Document:
     found = await store.read(document.owner, document.document_id)
     assert found is not None
     return found
 
 
-async def test_document_is_found_by_its_owner_when_it_is_complete(store: SqliteDocuments) -> None:
+async def test_document_is_found_by_its_owner_when_it_is_complete(store: DocumentStore) -> None:
     added = await store.add(ALICE, upload())
     job = await claimed(store)
     await store.store_chunks(job, passages(RULES))
@@ -80,7 +74,7 @@ async def test_document_is_found_by_its_owner_when_it_is_complete(store: SqliteD
     [BOB, Caller("acme", "Alice"), Caller("", "alice"), Caller("acmea", "lice"), Caller("acme", "%"), NOBODY],
     ids=["user", "case", "tenant", "border moved", "wildcard", "nobody"],
 )
-async def test_nobody_else_sees_or_touches_it(store: SqliteDocuments, other: Caller) -> None:
+async def test_nobody_else_sees_or_touches_it(store: DocumentStore, other: Caller) -> None:
     document = await completed(store, ALICE, upload(), RULES)
     if other is not NOBODY:
         await completed(store, other, upload(), ["연차는 없다."])
@@ -96,7 +90,7 @@ async def test_nobody_else_sees_or_touches_it(store: SqliteDocuments, other: Cal
     assert await state(store, document) == document
 
 
-async def test_what_others_keep_does_not_change_a_score(store: SqliteDocuments) -> None:
+async def test_what_others_keep_does_not_change_a_score(store: DocumentStore) -> None:
     await completed(store, ALICE, upload(), RULES)
     before = await search(store, ALICE, "연차는 며칠? dogs")
     for number in range(4):
@@ -105,7 +99,7 @@ async def test_what_others_keep_does_not_change_a_score(store: SqliteDocuments) 
     assert await search(store, ALICE, "연차는 며칠? dogs") == before
 
 
-async def test_single_character_finds_words_that_begin_with_it(store: SqliteDocuments) -> None:
+async def test_single_character_finds_words_that_begin_with_it(store: DocumentStore) -> None:
     await completed(store, ALICE, upload(), ["税金を払う。", "免税店で買う。", "店に行く。"])
 
     found = {one.chunk.text for one in await search(store, ALICE, "税")}
@@ -117,7 +111,7 @@ async def test_single_character_finds_words_that_begin_with_it(store: SqliteDocu
     "question",
     ['"', "연차 OR *", "NEAR(연차 15)", "terms:연차", "연차') --", "^연차", "{연차}", "-연차", "\0연차", "AND", "'"],
 )
-async def test_question_is_never_a_command_of_the_index(store: SqliteDocuments, question: str) -> None:
+async def test_question_is_never_a_command_of_the_index(store: DocumentStore, question: str) -> None:
     await completed(store, ALICE, upload(), RULES)
 
     found = await search(store, ALICE, question) if query_terms(question) else ()
@@ -125,13 +119,13 @@ async def test_question_is_never_a_command_of_the_index(store: SqliteDocuments, 
     assert {one.chunk.text for one in found} <= {RULES[0]}
 
 
-async def test_terms_of_somebody_elses_making_do_no_harm(store: SqliteDocuments) -> None:
+async def test_terms_of_somebody_elses_making_do_no_harm(store: DocumentStore) -> None:
     await completed(store, ALICE, upload(), RULES)
 
     assert await store.search(ALICE, Lookup(('"', 'a" OR "연차', "\0", "terms : 연차"))) == ()
 
 
-async def test_collections_and_metadata_narrow_the_search(store: SqliteDocuments) -> None:
+async def test_collections_and_metadata_narrow_the_search(store: DocumentStore) -> None:
     await completed(store, ALICE, upload("1", collection="hr", metadata={"team": "hr", 'a"b': "$"}), ["연차 하나"])
     await completed(store, ALICE, upload("2", collection="it", metadata={"team": "it"}), ["연차 둘"])
 
@@ -145,7 +139,7 @@ async def test_collections_and_metadata_narrow_the_search(store: SqliteDocuments
     assert await texts(filters={"team": "' OR 1=1 --"}) == await texts(collections=["none"]) == set()
 
 
-async def test_named_documents_narrow_the_search_to_those_of_the_owner(store: SqliteDocuments) -> None:
+async def test_named_documents_narrow_the_search_to_those_of_the_owner(store: DocumentStore) -> None:
     one = await completed(store, ALICE, upload("1", collection="hr"), ["연차 하나"])
     two = await completed(store, ALICE, upload("2"), ["연차 둘"])
     foreign = await completed(store, BOB, upload("3"), ["연차 셋"])
@@ -159,7 +153,7 @@ async def test_named_documents_narrow_the_search_to_those_of_the_owner(store: Sq
     assert await texts(foreign.document_id) == await texts("' OR 1=1 --") == set()
 
 
-async def test_one_document_gives_at_most_three_passages(store: SqliteDocuments) -> None:
+async def test_one_document_gives_at_most_three_passages(store: DocumentStore) -> None:
     await completed(store, ALICE, upload("1"), ["연차 연차 연차"] * 6)
     await completed(store, ALICE, upload("2"), ["연차는 다른 곳에도 나온다."])
 
@@ -169,7 +163,7 @@ async def test_one_document_gives_at_most_three_passages(store: SqliteDocuments)
     assert found.passages[0].score == 1.0 > found.passages[-1].score > 0
 
 
-async def test_same_bytes_again_are_the_same_document(store: SqliteDocuments) -> None:
+async def test_same_bytes_again_are_the_same_document(store: DocumentStore) -> None:
     first = await store.add(ALICE, upload())
 
     again = await store.add(ALICE, upload(name="other.txt"))
@@ -180,7 +174,7 @@ async def test_same_bytes_again_are_the_same_document(store: SqliteDocuments) ->
     assert len({first.document_id, elsewhere.document_id, others.document_id}) == 3
 
 
-async def test_failed_document_is_queued_anew_when_it_comes_again(store: SqliteDocuments) -> None:
+async def test_failed_document_is_queued_anew_when_it_comes_again(store: DocumentStore) -> None:
     first = await store.add(ALICE, upload())
     await store.fail(await claimed(store), FailureReason.PARSER_TIMEOUT)
     failed = await state(store, first)
@@ -192,14 +186,14 @@ async def test_failed_document_is_queued_anew_when_it_comes_again(store: SqliteD
     assert (await claimed(store)).content == b"a"
 
 
-async def test_file_that_is_too_large_is_refused(store: SqliteDocuments) -> None:
+async def test_file_that_is_too_large_is_refused(store: DocumentStore) -> None:
     with pytest.raises(Unreadable, match="too_large"):
         await store.add(ALICE, upload("x" * 1001))
 
     assert await store.listing(ALICE, limit=9) == ()
 
 
-async def test_owner_may_keep_so_many_documents(store: SqliteDocuments) -> None:
+async def test_owner_may_keep_so_many_documents(store: DocumentStore) -> None:
     for number in range(5):
         await store.add(ALICE, upload(str(number)))
 
@@ -209,7 +203,7 @@ async def test_owner_may_keep_so_many_documents(store: SqliteDocuments) -> None:
     await store.add(BOB, upload())
 
 
-async def test_owner_may_keep_so_much_text(store: SqliteDocuments) -> None:
+async def test_owner_may_keep_so_much_text(store: DocumentStore) -> None:
     await completed(store, ALICE, upload("1"), ["x" * 1500])
     await store.add(ALICE, upload("2"))
     job = await claimed(store)
@@ -218,7 +212,7 @@ async def test_owner_may_keep_so_much_text(store: SqliteDocuments) -> None:
         await store.store_chunks(job, passages(["x" * 501]))
 
 
-async def test_document_may_have_so_many_passages(store: SqliteDocuments) -> None:
+async def test_document_may_have_so_many_passages(store: DocumentStore) -> None:
     await store.add(ALICE, upload())
     job = await claimed(store)
     await store.store_chunks(job, passages(["a"] * 8))
@@ -227,7 +221,7 @@ async def test_document_may_have_so_many_passages(store: SqliteDocuments) -> Non
         await store.store_chunks(job, passages(["a"], first=8))
 
 
-async def test_listing_pages_through_all_of_an_owner(store: SqliteDocuments) -> None:
+async def test_listing_pages_through_all_of_an_owner(store: DocumentStore) -> None:
     added = [(await store.add(ALICE, upload(str(number)))).document_id for number in range(5)]
     await store.add(BOB, upload())
 
@@ -240,7 +234,7 @@ async def test_listing_pages_through_all_of_an_owner(store: SqliteDocuments) -> 
     assert sorted(added) == [one.document_id for page in pages for one in page]
 
 
-async def test_lost_worker_is_followed_by_one_that_goes_on(store: SqliteDocuments, clock: HandClock) -> None:
+async def test_lost_worker_is_followed_by_one_that_goes_on(store: DocumentStore, clock: HandClock) -> None:
     await store.add(ALICE, upload())
     lost = await claimed(store)
     await store.store_chunks(lost, passages(RULES[:2]))
@@ -261,7 +255,7 @@ async def test_lost_worker_is_followed_by_one_that_goes_on(store: SqliteDocument
     assert len(await search(store, ALICE, "연차 출장비 dogs")) == 3
 
 
-async def test_worker_that_lives_keeps_its_document(store: SqliteDocuments, clock: HandClock) -> None:
+async def test_worker_that_lives_keeps_its_document(store: DocumentStore, clock: HandClock) -> None:
     await store.add(ALICE, upload())
     job = await claimed(store)
     for _ in range(5):
@@ -272,7 +266,7 @@ async def test_worker_that_lives_keeps_its_document(store: SqliteDocuments, cloc
     await store.complete(job)
 
 
-async def test_document_that_never_gets_done_is_given_up(store: SqliteDocuments, clock: HandClock) -> None:
+async def test_document_that_never_gets_done_is_given_up(store: DocumentStore, clock: HandClock) -> None:
     document = await store.add(ALICE, upload())
     for _ in range(3):
         await store.store_chunks(await claimed(store), passages(["canary"], (await state(store, document)).chunks_done))
@@ -284,7 +278,7 @@ async def test_document_that_never_gets_done_is_given_up(store: SqliteDocuments,
     assert (ended.state, ended.reason, ended.chunks_done) == (DocumentState.FAILED, FailureReason.INTERRUPTED, 0)
 
 
-async def test_released_document_costs_no_try(store: SqliteDocuments) -> None:
+async def test_released_document_costs_no_try(store: DocumentStore) -> None:
     document = await store.add(ALICE, upload())
     for _ in range(9):
         await store.release(await claimed(store), counts_try=False)
@@ -292,7 +286,7 @@ async def test_released_document_costs_no_try(store: SqliteDocuments) -> None:
     assert (await state(store, document)).tries == 0
 
 
-async def test_passages_of_other_code_are_thrown_away(store: SqliteDocuments) -> None:
+async def test_passages_of_other_code_are_thrown_away(store: DocumentStore) -> None:
     await store.add(ALICE, upload())
     job = await claimed(store, pipeline=1)
     await store.store_chunks(job, passages(RULES))
@@ -306,7 +300,7 @@ async def test_passages_of_other_code_are_thrown_away(store: SqliteDocuments) ->
     assert [one.chunk.text for one in await search(store, ALICE, "연차 출장비")] == ["출장비 새 규정"]
 
 
-async def test_passages_are_never_stored_twice(store: SqliteDocuments) -> None:
+async def test_passages_are_never_stored_twice(store: DocumentStore) -> None:
     await store.add(ALICE, upload())
     job = await claimed(store)
     await store.store_chunks(job, passages(RULES))
@@ -315,7 +309,7 @@ async def test_passages_are_never_stored_twice(store: SqliteDocuments) -> None:
         await store.store_chunks(job, passages(RULES))
 
 
-async def test_owners_take_turns_and_two_at_once(store: SqliteDocuments) -> None:
+async def test_owners_take_turns_and_two_at_once(store: DocumentStore) -> None:
     mine = [(await store.add(ALICE, upload(str(number)))).document_id for number in range(4)]
     theirs = [(await store.add(BOB, upload(str(number)))).document_id for number in range(2)]
 
@@ -325,7 +319,7 @@ async def test_owners_take_turns_and_two_at_once(store: SqliteDocuments) -> None
 
 
 @pytest.mark.parametrize("chunks", [0, 3])
-async def test_cancelled_job_ends_and_leaves_nothing(store: SqliteDocuments, chunks: int) -> None:
+async def test_cancelled_job_ends_and_leaves_nothing(store: DocumentStore, chunks: int) -> None:
     document = await store.add(ALICE, upload())
     job = await claimed(store)
     if chunks:
@@ -340,13 +334,13 @@ async def test_cancelled_job_ends_and_leaves_nothing(store: SqliteDocuments, chu
     assert await store.claim(1) is None
 
 
-async def test_completed_document_is_not_cancelled(store: SqliteDocuments) -> None:
+async def test_completed_document_is_not_cancelled(store: DocumentStore) -> None:
     document = await completed(store, ALICE, upload(), RULES)
 
     assert await store.cancel(ALICE, document.document_id) == document
 
 
-async def test_erasure_wins_over_a_running_job(store: SqliteDocuments) -> None:
+async def test_erasure_wins_over_a_running_job(store: DocumentStore) -> None:
     document = await store.add(ALICE, upload())
     job = await claimed(store)
     await store.store_chunks(job, passages(RULES))
@@ -361,7 +355,7 @@ async def test_erasure_wins_over_a_running_job(store: SqliteDocuments) -> None:
 
 
 @pytest.mark.parametrize("whole_owner", [False, True])
-async def test_erased_text_is_in_no_file(store: SqliteDocuments, path: Path, whole_owner: bool) -> None:
+async def test_erased_text_is_kept_nowhere(store: DocumentStore, place: StorePlace, whole_owner: bool) -> None:
     """Also not as a word of the index, whose shared beginnings are left out: the ends of the words are looked for."""
     canary = upload("originalcanary", name="namecanary", metadata={"key": "metacanary"})
     document = await completed(store, ALICE, canary, ["textcanary zz9canary 비밀카나리"])
@@ -369,7 +363,7 @@ async def test_erased_text_is_in_no_file(store: SqliteDocuments, path: Path, who
     await completed(store, BOB, upload("other"), RULES)
 
     def traces() -> list[bytes]:
-        content = b"".join(file.read_bytes() for file in path.parent.iterdir())
+        content = kept_bytes(place)
         return [word for word in (b"canary", b"9canary", "카나".encode(), "나리".encode()) if word in content]
 
     before = traces()
@@ -384,7 +378,7 @@ async def test_erased_text_is_in_no_file(store: SqliteDocuments, path: Path, who
     assert len(await search(store, ALICE, "연차")) == int(not whole_owner)
 
 
-async def test_owner_whose_last_document_is_erased_is_forgotten(store: SqliteDocuments, path: Path) -> None:
+async def test_owner_whose_last_document_is_erased_is_forgotten(store: DocumentStore, place: StorePlace) -> None:
     somebody = Caller("tenantcanary", "usercanary")
     documents = [await completed(store, somebody, upload(str(number)), RULES) for number in range(2)]
     await completed(store, BOB, upload(), RULES)
@@ -394,29 +388,29 @@ async def test_owner_whose_last_document_is_erased_is_forgotten(store: SqliteDoc
     await store.erase(somebody, documents[1].document_id)
 
     assert len(still_found) == 1
-    assert b"canary" not in b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert b"canary" not in kept_bytes(place)
     assert await search(store, somebody, "연차") == ()
     await completed(store, somebody, upload("again"), RULES)
     assert len(await search(store, somebody, "연차")) == 1
     assert len(await search(store, BOB, "연차")) == 1
 
 
-async def test_cancelled_text_is_in_no_file_once_it_was_tidied(store: SqliteDocuments, path: Path) -> None:
+async def test_cancelled_text_is_kept_nowhere_once_it_was_tidied(store: DocumentStore, place: StorePlace) -> None:
     document = await store.add(ALICE, upload("canary"))
     await store.store_chunks(await claimed(store), passages(["zz9canary"]))
     await store.cancel(ALICE, document.document_id)
 
     await store.tidy()
 
-    assert b"9canary" not in b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert b"9canary" not in kept_bytes(place)
 
 
-async def test_two_processes_worth_of_stores_share_the_file(path: Path) -> None:
-    stores = [SqliteDocuments(path, DocumentBounds()) for _ in range(2)]
+async def test_two_processes_worth_of_stores_share_a_place(place: StorePlace) -> None:
+    stores = [open_documents(place) for _ in range(2)]
     uploads = [stores[number % 2].add(Caller("", f"user{number % 5}"), upload(str(number))) for number in range(40)]
     await asyncio.gather(*uploads)
 
-    async def work(store: SqliteDocuments) -> list[str]:
+    async def work(store: DocumentStore) -> list[str]:
         done = []
         while job := await store.claim(1):
             await store.store_chunks(job, passages(RULES))
@@ -432,7 +426,7 @@ async def test_two_processes_worth_of_stores_share_the_file(path: Path) -> None:
     await asyncio.gather(*(store.close() for store in stores))
 
 
-async def test_search_beside_erasures_never_fails(store: SqliteDocuments) -> None:
+async def test_search_beside_erasures_never_fails(store: DocumentStore) -> None:
     async def upload_and_erase() -> None:
         for number in range(15):
             document = await completed(store, ALICE, upload(str(number)), RULES)
@@ -449,10 +443,10 @@ async def test_search_beside_erasures_never_fails(store: SqliteDocuments) -> Non
 
 @pytest.mark.scale
 async def test_no_passage_of_somebody_else_is_ever_found(
-    tmp_path: Path, scale: Callable[[int, int], int], figures: Callable[..., None]
+    place: StorePlace, scale: Callable[[int, int], int], figures: Callable[..., None]
 ) -> None:
     """Two owners with the same texts; each passage carries its owner's canary."""
-    store = SqliteDocuments(tmp_path / "documents.sqlite3", DocumentBounds())
+    store = open_documents(place)
     texts = [f"{rule} {number}번 규정" for number in range(100) for rule in RULES]
     for owner in (ALICE, BOB):
         for number in range(4):
@@ -472,12 +466,12 @@ async def test_no_passage_of_somebody_else_is_ever_found(
 
 @pytest.mark.scale
 async def test_cost_of_a_question_among_many_passages(
-    tmp_path: Path, scale: Callable[[int, int], int], figures: Callable[..., None]
+    place: StorePlace, scale: Callable[[int, int], int], figures: Callable[..., None]
 ) -> None:
     from parts.retrieval_evaluation import noise, questions
 
     count = scale(2000, 20_000)
-    store = SqliteDocuments(tmp_path / "documents.sqlite3", DocumentBounds())
+    store = open_documents(place)
     texts = noise(count)
     for first in range(0, count, 1000):
         await completed(store, ALICE, upload(str(first)), texts[first : first + 1000])
@@ -492,5 +486,5 @@ async def test_cost_of_a_question_among_many_passages(
         passages=count,
         query_ms_p50=round(seconds[len(seconds) // 2] * 1000, 1),
         p95=round(seconds[int(len(seconds) * 0.95)] * 1000, 1),
-        file_mib=round((tmp_path / "documents.sqlite3").stat().st_size / 2**20, 1),
+        stored_mib=round(len(kept_bytes(place)) / 2**20, 1),
     )

@@ -20,7 +20,18 @@ from chatbot.domain.documents import (
     Upload,
     VectorSpace,
 )
-from parts.document_place import ALICE, BOB, claimed, claimed_for_vectors, completed, embedded, passages, unit
+from parts.document_place import (
+    ALICE,
+    BOB,
+    claimed,
+    claimed_for_vectors,
+    completed,
+    embedded,
+    open_documents,
+    passages,
+    unit,
+)
+from parts.store_place import StorePlace
 
 BOUNDS = DocumentBounds(lease_seconds=20)
 TEXTS = ["연차는 15일이다.", "출장비는 하루 3만 원이다.", "Dogs are welcome."]
@@ -45,13 +56,8 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "documents.sqlite3"
-
-
-@pytest.fixture
-async def store(path: Path, clock: HandClock) -> AsyncIterator[DocumentStore]:
-    store = SqliteDocuments(path, BOUNDS, clock=clock)
+async def store(place: StorePlace, clock: HandClock) -> AsyncIterator[DocumentStore]:
+    store = open_documents(place, BOUNDS, clock)
     yield store
     await store.close()
 
@@ -306,8 +312,10 @@ async def test_nobody_is_near_somebody_elses_passages(
     figures(passages_seen=seen, foreign=foreign)
 
 
-async def test_file_of_the_version_before_goes_on(path: Path, store: DocumentStore) -> None:
+async def test_file_of_the_version_before_goes_on(tmp_path: Path) -> None:
     """The tables of version 1, with a document in them, are upgraded when they are opened."""
+    path = tmp_path / "documents.sqlite3"
+    store = SqliteDocuments(path, BOUNDS)
     document = await completed(store, ALICE, upload(), TEXTS)
     await store.close()
     with sqlite3.connect(path) as connection:

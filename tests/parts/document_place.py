@@ -2,12 +2,20 @@
 
 import math
 import struct
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from bson.raw_bson import RawBSONDocument
+from chatbot.adapters.documents.mongo.store import MongoDocuments
+from chatbot.adapters.documents.sqlite_store import SqliteDocuments
 from chatbot.core.retrieval.terms import terms
 from chatbot.domain.chat import Caller
-from chatbot.domain.document_store import DocumentStore
+from chatbot.domain.document_store import DocumentBounds, DocumentStore
 from chatbot.domain.documents import Chunk, Document, IndexedChunk, Job, Upload, VectorJob, VectorSpace
+from pymongo import MongoClient
+
+from parts.store_place import StorePlace
 
 ALICE = Caller("acme", "alice")
 BOB = Caller("acme", "bob")
@@ -60,3 +68,22 @@ def unit(*numbers: float) -> bytes:
     """A vector of that direction, packed as the port wants it."""
     length = math.hypot(*numbers)
     return struct.pack(f"<{len(numbers)}f", *(number / length for number in numbers))
+
+
+def open_documents(
+    place: StorePlace, bounds: DocumentBounds | None = None, clock: Callable[[], float] = time.time
+) -> SqliteDocuments | MongoDocuments:
+    """The store of documents at a place."""
+    bounds = bounds or DocumentBounds()
+    if place.kind == "sqlite":
+        return SqliteDocuments(Path(place.where), bounds, clock=clock)
+    return MongoDocuments.open(place.where, place.database, place.kind, bounds, clock=clock)  # type: ignore[arg-type]
+
+
+def kept_bytes(place: StorePlace) -> bytes:
+    """Everything that lies at a place."""
+    if place.kind == "sqlite":
+        return b"".join(file.read_bytes() for file in Path(place.where).parent.iterdir())
+    with MongoClient[RawBSONDocument](place.where, document_class=RawBSONDocument) as client:
+        database = client[place.database]
+        return b"".join(row.raw for name in database.list_collection_names() for row in database[name].find())

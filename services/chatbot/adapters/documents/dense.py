@@ -75,6 +75,11 @@ class Blocks:
         self._blocks: OrderedDict[tuple[Caller, Any], Block] = OrderedDict()
         self._lock = threading.Lock()
 
+    def peek(self, owner: Caller, key: Any) -> Block | None:
+        """The block of a key where it is kept, for stores that cannot read at once."""
+        with self._lock:
+            return self._blocks.get((owner, key))
+
     def get(self, owner: Caller, key: Any, read: Callable[[], Block]) -> Block:
         """The block of a key, which names a document's vectors in one space and never comes back for others."""
         with self._lock:
