@@ -117,7 +117,8 @@ def table() -> str:
     head = (
         "# Made by services/place-names/make.py; edit the lists there. Names of zones and territories: Unicode CLDR,\n"
     )
-    head += "# Unicode License v3 (https://www.unicode.org/license.txt). Degrees of zones: IANA time zone database,\n# public domain. territory, zone, degrees, names in ko, en, ja\n"
+    head += "# Unicode License v3 (https://www.unicode.org/license.txt). Degrees of zones: IANA time zone database,\n"
+    head += "# public domain. territory, zone, degrees, names in ko, en, ja\n"
     rows = [place.row() for place in (*cities(), *exemplars(), *territories())]
     return head + "\n".join(rows) + "\n"
 
