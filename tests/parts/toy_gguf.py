@@ -57,6 +57,8 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
     nan: bool = False,
     mute: bool = False,
     endless: bool = False,
+    name: str = "toy",
+    pooling: int | None = None,
 ) -> Path:
     """Write a llama-architecture model of random weights.
 
@@ -74,9 +76,14 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
         nan: Whether the last norm is NaN, so that every logit is NaN.
         mute: Whether the last norm is zero, so that all logits are equal and every answer is of zero bytes.
         endless: Whether special tokens, the last of a BPE vocabulary, are never likely: an answer ends at its limit.
+        name: `general.name`.
+        pooling: `llama.pooling_type` of an embedding model: 1 mean, 2 first, 3 last; None: the file says nothing.
     """
     writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name(name)
     _write_sizes(writer, n_layers, n_embd, n_vocab, context)
+    if pooling is not None:
+        writer.add_uint32("llama.pooling_type", pooling)
     if is_sentencepiece:
         _write_sentencepiece_vocabulary(writer, n_vocab, specials)
     else:
@@ -157,7 +164,6 @@ def _merges(characters: list[str]) -> Iterator[tuple[str, str]]:
 
 def _write_sizes(writer: gguf.GGUFWriter, n_layers: int, n_embd: int, n_vocab: int, context: int) -> None:
     head_count = n_embd // 32
-    writer.add_name("toy")
     writer.add_context_length(context)
     writer.add_embedding_length(n_embd)
     writer.add_block_count(n_layers)

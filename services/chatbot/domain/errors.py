@@ -31,6 +31,7 @@ ChatError
 └── Unavailable             come back later; `retry_after_seconds` where it is known
     ├── ModelUnavailable
     ├── BackendUnavailable  the second backend, or none configured
+    ├── EmbeddingUnavailable  what makes vectors of texts
     ├── StoreUnavailable
     │   ├── DocumentsUnavailable
     │   └── CharactersUnavailable
@@ -222,10 +223,10 @@ class RateLimited(ChatError):
         self.policy = policy
         self.retry_after_seconds = retry_after_seconds
         self.quota = quota
-
         self.subject = subject
         self.violated = violated or (limit_name(subject, policy),)
         self.is_quiet = is_quiet
+
     def again(self, *, is_quiet: bool = False) -> "RateLimited":
         """The same refusal, for another request."""
         told = (self.policy, self.retry_after_seconds, self.quota, self.subject, self.violated)
@@ -262,6 +263,13 @@ class ModelUnavailable(Unavailable):
 
 class BackendUnavailable(Unavailable):
     """The OpenAI-compatible backend does not answer, or none is configured."""
+
+
+class EmbeddingUnavailable(Unavailable):
+    """The embedding model does not answer; what was asked for in vain may be asked again."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message, retry_after_seconds=5)
 
 
 class StoreUnavailable(Unavailable):

@@ -49,6 +49,8 @@ class EngineOptions:
         load_timeout_seconds: Longest load, smoke answer included.
         name: Name for clients; "" takes the file's.
         ready_during_swap: Whether a planned swap keeps the process ready.
+        pooling: Of an embedding model; "" asks its file, then its family.
+        family: Name by which an embedding model's family is found; "" takes the file's.
         command: How an engine process is started; the socket's descriptor is appended.
         inspection: How a header is inspected before a swap; the path is appended. Empty: not at all.
     """
@@ -68,6 +70,8 @@ class EngineOptions:
     load_timeout_seconds: float = 300.0
     name: str = ""
     ready_during_swap: bool = False
+    pooling: str = ""
+    family: str = ""
     command: tuple[str, ...] = ENGINE_COMMAND
     inspection: tuple[str, ...] = INSPECTION_COMMAND
 
@@ -215,6 +219,8 @@ class EngineHost:
             "gpu_layers": options.gpu_layers,
             "chat_format": options.chat_format,
             "smoke": dialogue_frame(options.smoke),
+            "pooling": options.pooling,
+            "family": options.family,
         }
         watchdog = Watchdog(options.load_timeout_seconds, self._clock)
         self._process = await EngineChild.spawn(load, watchdog, options.command)

@@ -60,7 +60,8 @@ class LoadFrame(TypedDict):
     """The first frame: load this file. Sizes are those of docs/adr/0003.
 
     `kv_tokens` 0, `slots` 0 and `threads` 0 ask for the defaults of this machine, as `idle_tokens` -1 and
-    `host_cache_mib` -1 do. `gpu_layers` -1 is all. `without` names what is left out, to compare with.
+    `host_cache_mib` -1 do. `gpu_layers` -1 is all. `without` names what is left out, to compare with. The last two
+    are of embedding models: how rows become a vector ("" asks the file, then the family), and whose family it is.
     """
 
     type: Literal["load"]
@@ -77,6 +78,8 @@ class LoadFrame(TypedDict):
     host_cache_mib: NotRequired[int]
     step_seconds: NotRequired[float]
     without: NotRequired[list[str]]
+    pooling: NotRequired[str]
+    family: NotRequired[str]
 
 
 class GenerateFrame(TypedDict):
@@ -96,6 +99,16 @@ class MeasureFrame(TypedDict):
     id: str
     dialogue: DialogueFrame
     sampling: SamplingFrame
+
+
+class EmbedFrame(TypedDict):
+    """Make vectors of texts. Lower priorities come first; a text that is too long is cut where it may be."""
+
+    type: Literal["embed"]
+    id: str
+    texts: list[str]
+    priority: int
+    may_cut: bool
 
 
 class CancelFrame(TypedDict):
@@ -126,6 +139,7 @@ class ReadyFrame(TypedDict):
     chat_format: str
     tokens_per_second: float
     memory: str
+    dimensions: NotRequired[int]
 
 
 class FailedFrame(TypedDict):
@@ -146,6 +160,19 @@ class MeasuredFrame(TypedDict):
     id: str
     prompt_tokens: int
     too_long: str | None
+
+
+class EmbeddedFrame(TypedDict):
+    """Answer to `embed`. `vectors`: base64 of little-endian float32, row by row; zeros where a text has no vector.
+
+    `too_long` is the first text that does not fit and may not be cut; `tokens` is its length then.
+    """
+
+    type: Literal["embedded"]
+    id: str
+    vectors: str
+    tokens: int
+    too_long: int | None
 
 
 class StepFrame(TypedDict):

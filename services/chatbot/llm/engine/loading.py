@@ -89,7 +89,7 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
         LoadFailed: It cannot be served; says why.
     """
     path = Path(frame["model_path"])
-    header = _checked_header(path)
+    header = checked_header(path)
     gpu = next(iter(library.gpus()), None) if frame["gpu_layers"] else None
     wanted, limit = _wanted(frame), memory_limit()
     fit = partial(fit_sizes, header=header, limit=limit, gpu=gpu, gpu_layers=frame["gpu_layers"], cpus=usable_cpus())
@@ -117,7 +117,7 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
     speed = smoke(scheduler, prompts, vocabulary, frame["smoke"])
     ready: ReadyFrame = {
         "type": "ready",
-        "name": _model_name(header, path),
+        "name": model_name(header, path),
         "context_tokens": sizes.context_tokens,
         "kv_tokens": context.n_cells,
         "slots": sizes.slots,
@@ -164,7 +164,12 @@ def _judge(events: list[StepEvent]) -> None:
         raise LoadFailed(ModelReason.SMOKE_EMPTY, f"the first {SMOKE_TOKENS} tokens have nothing printable")
 
 
-def _checked_header(path: Path) -> GgufHeader:
+def checked_header(path: Path) -> GgufHeader:
+    """The header of a file that is worth loading.
+
+    Raises:
+        LoadFailed: It is not.
+    """
     try:
         return read_gguf_header(path)
     except FileNotFoundError as exc:
@@ -188,7 +193,7 @@ def _wanted(frame: LoadFrame) -> Wanted:
     )
 
 
-def _model_name(header: GgufHeader, path: Path) -> str:
+def model_name(header: GgufHeader, path: Path) -> str:
     """The file's own name for the model; whoever made the file chose it, so only plain characters are kept."""
     name = str(header.metadata.get("general.name", ""))
     return "".join(character for character in name if character.isprintable())[:_MAX_NAME] or path.stem

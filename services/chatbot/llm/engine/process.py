@@ -6,29 +6,28 @@ heart beats once a second, also while a step runs.
 """
 
 import argparse
-import ctypes
-import faulthandler
 import os
-import signal
 import socket
 import sys
 import time
-import traceback
 from collections import deque
-from threading import Condition, Event, Thread
+from threading import Condition
 from typing import Any, cast
 
 from chatbot.llm.engine.batching.generation import Order
-from chatbot.llm.engine.frames import (
-    HEADER_BYTES,
-    FrameError,
-    GenerateFrame,
-    LoadFrame,
-    MeasureFrame,
-    StepEvent,
-    body_length,
-    decode,
+from chatbot.llm.engine.desk import (
+    EXIT_BROKEN,
+    EXIT_LOAD_FAILED,
+    LAST_WORDS_SECONDS,
+    Desk,
+    Receiver,
+    complain,
+    or_exit,
+    prepare,
+    start_thread,
+    tell_progress,
 )
+from chatbot.llm.engine.frames import FrameError, GenerateFrame, LoadFrame, MeasureFrame, StepEvent
 from chatbot.llm.engine.loading import Engine, LoadFailed, load_engine
 from chatbot.llm.engine.native.library import Library
 from chatbot.llm.engine.outbox import Outbox
@@ -37,11 +36,6 @@ from chatbot.llm.engine.sampling.grammar import Grammar, InvalidGrammar
 from chatbot.llm.engine.text.prompt_ids import DialogueTooLong, Prompt
 
 HEARTBEAT_SECONDS = 1.0
-SWITCH_INTERVAL_SECONDS = 0.0005
-LAST_WORDS_SECONDS = 5.0
-EXIT_LOAD_FAILED = 3
-EXIT_BROKEN = 4
-_PR_SET_PDEATHSIG = 1
 
 
 class Inbox:
@@ -65,26 +59,6 @@ class Inbox:
             items = list(self._items)
             self._items.clear()
             return items
-
-
-class Receiver:
-    """Reads frames of a blocking socket."""
-
-    def __init__(self, channel: socket.socket) -> None:
-        self._file = channel.makefile("rb")
-
-    def frame(self) -> dict[str, Any] | None:
-        """The next frame, or None at the end of the stream.
-
-        Raises:
-            FrameError: It breaks the rules.
-        """
-        header = self._file.read(HEADER_BYTES)
-        if len(header) < HEADER_BYTES:
-            return None
-        length = body_length(header)
-        body = self._file.read(length)
-        return decode(body) if len(body) == length else None
 
 
 class Dispatcher:
@@ -145,32 +119,6 @@ class Dispatcher:
         self._outbox.control(answer)
 
 
-class Desk:
-    """The reader's loop. It also runs while the model is loading, for the other end may close then."""
-
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-        self._opened = Event()
-        self._dispatcher: Dispatcher | None = None
-
-    def open(self, dispatcher: Dispatcher) -> None:
-        """The model is ready: frames are handled from now on."""
-        self._dispatcher = dispatcher
-        self._opened.set()
-
-    def run(self) -> None:
-        """Read until the other end closes, which ends the process.
-
-        Raises:
-            FrameError: A frame breaks the rules.
-        """
-        while (frame := self._receiver.frame()) is not None:
-            self._opened.wait()
-            if self._dispatcher is not None:
-                self._dispatcher.handle(frame)
-        os._exit(0)
-
-
 def serve(engine: Engine, inbox: Inbox, outbox: Outbox) -> None:
     """Compute for ever: take orders, run a step, give away what it brought.
 
@@ -195,18 +143,18 @@ def main() -> None:
     parser.add_argument("fd", type=int)
     parser.add_argument("--die-with-parent", action="store_true")
     arguments = parser.parse_args()
-    _prepare(die_with_parent=arguments.die_with_parent)
+    prepare(die_with_parent=arguments.die_with_parent)
     channel = socket.socket(fileno=arguments.fd)
     receiver = Receiver(channel)
     outbox = Outbox(channel.sendall)
-    sender = _thread("sender", lambda: _or_exit(outbox.run))
+    sender = start_thread("sender", lambda: or_exit(outbox.run))
     first = receiver.frame()
     if first is None:
         return
     desk = Desk(receiver)
-    _thread("reader", lambda: _or_exit(desk.run))
+    start_thread("reader", lambda: or_exit(desk.run))
     try:
-        engine = load_engine(cast(LoadFrame, first), Library(), lambda part: _progress(outbox, part))
+        engine = load_engine(cast(LoadFrame, first), Library(), lambda part: tell_progress(outbox, part))
     except LoadFailed as exc:
         outbox.control({"type": "failed", "reason": exc.reason.value, "message": str(exc)})
         outbox.close()
@@ -215,46 +163,12 @@ def main() -> None:
     outbox.control(engine.ready)
     inbox = Inbox()
     desk.open(Dispatcher(engine, inbox, outbox))
-    _thread("heart", lambda: _beat(engine, outbox))
+    start_thread("heart", lambda: _beat(engine, outbox))
     try:
         serve(engine, inbox, outbox)
     except Exception as exc:
-        _complain(exc)
+        complain(exc)
         os._exit(EXIT_BROKEN)
-
-
-def _prepare(*, die_with_parent: bool) -> None:
-    os.environ["GGML_NO_BACKTRACE"] = "1"  # a failed assertion would start a debugger to print one
-    faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C drains; the parent ends this process by closing the socket
-    # Getting the interpreter back after a step takes up to one interval while another thread is busy.
-    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-    if die_with_parent:
-        # Follows the parent's thread, not its process: only for a parent that starts it from its main thread.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _thread(name: str, target: Any) -> Thread:
-    thread = Thread(target=target, name=name, daemon=True)
-    thread.start()
-    return thread
-
-
-def _or_exit(work: Any) -> None:
-    """A thread without which the process is of no use: its end is the process's, also in the middle of a step."""
-    try:
-        work()
-    except OSError:
-        os._exit(0)
-    except BaseException as exc:
-        _complain(exc)
-        os._exit(EXIT_BROKEN)
-
-
-def _complain(exc: BaseException) -> None:
-    """Where it broke, without the exception's text: that could hold a user's."""
-    places = traceback.format_tb(exc.__traceback__)
-    print(f"engine ends: {type(exc).__name__}", *places, sep="\n", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _beat(engine: Engine, outbox: Outbox) -> None:
@@ -272,10 +186,6 @@ def _beat(engine: Engine, outbox: Outbox) -> None:
             replaces=True,
         )
         time.sleep(HEARTBEAT_SECONDS)
-
-
-def _progress(outbox: Outbox, fraction: float) -> None:
-    outbox.control({"type": "loading", "fraction": fraction}, replaces=True)
 
 
 def _refused(request_id: str, finish: str, prompt_tokens: int, too_long: str = "") -> StepEvent:

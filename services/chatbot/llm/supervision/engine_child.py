@@ -144,7 +144,7 @@ class EngineChild:
             self.on_end(None)
 
     async def measure(self, measure_id: str, frame: bytes) -> dict[str, Any]:
-        """Ask for a `measured` frame.
+        """Ask for a `measured` or an `embedded` frame.
 
         Raises:
             EngineLost: The process is gone.
@@ -196,7 +196,7 @@ class EngineChild:
         elif kind == "heartbeat":
             self._watchdog.heartbeat(float(frame["step_seconds"]), float(frame["predicted_seconds"]))
             self.stats = {str(name): float(value) for name, value in frame["stats"].items()}
-        elif kind == "measured":
+        elif kind in ("measured", "embedded"):
             answer = self._measures.get(frame["id"])
             if answer is not None and not answer.done():
                 answer.set_result(frame)
