@@ -28,6 +28,8 @@
   "CHATBOT_MONGODB_URI_FILE" "/etc/chatbot/mongodb/uri"
   "CHATBOT_MONGODB_DATABASE" $v.mongodb.database
   "CHATBOT_MONGODB_DRIVER" $v.mongodb.driver
+  "CHATBOT_DOCUMENTS_STORE" (ternary "mongodb" "none" $v.documents.enabled)
+  "CHATBOT_DOCUMENTS_FILE_BYTES" ($v.documents.fileBytes | int64)
   "CHATBOT_TOOLS_ENABLED" (index $v.tools $name)
   "CHATBOT_TOOLS_TIME_ZONE" $v.tools.timeZone
   "CHATBOT_LOG_LEVEL" $v.log.level

@@ -11,8 +11,9 @@ from chatbot.server.settings.section import Section
 class DocumentSettings(Section):
     """Documents of users, and questions to them."""
 
-    store: Literal["none", "sqlite"] = "none"
-    """Where documents live; none switches them off. sqlite is for one machine, also with several processes on it."""
+    store: Literal["none", "sqlite", "mongodb"] = "none"
+    """Where documents live; none switches them off. sqlite is for one machine, also with several processes on it;
+    mongodb is the database of `CHATBOT_MONGODB_*`, for any number of machines."""
 
     sqlite_path: Path = Path("var/documents.sqlite3")
     """File of the embedded store."""

@@ -31,7 +31,7 @@ class HistorySettings(Section):
 
 
 class MongoSettings(Section):
-    """MongoDB, where `CHATBOT_HISTORY_STORE=mongodb`."""
+    """MongoDB, where `CHATBOT_HISTORY_STORE` or `CHATBOT_DOCUMENTS_STORE` is mongodb."""
 
     uri_file: Path | None = None
     """File that holds the connection string with its password."""

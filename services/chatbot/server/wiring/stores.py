@@ -15,7 +15,7 @@ from chatbot.core.limits.windows import Calendar
 from chatbot.core.retrieval.ingest import Ingestor, IngestPolicy
 from chatbot.core.retrieval.library import Library
 from chatbot.core.retrieval.search import Retriever
-from chatbot.domain.document_store import DocumentBounds
+from chatbot.domain.document_store import DocumentBounds, DocumentStore
 from chatbot.domain.limits import AccountStore, LimitTelemetry
 from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck
 from chatbot.domain.tenants.policy import Tenants
@@ -140,22 +140,36 @@ class Documents:
 
 
 def open_documents(settings: Settings) -> Documents | None:
-    """Documents of users; None where they are switched off. The file is opened when it is first used."""
+    """Documents of users; None where they are switched off. The store is opened when it is first used.
+
+    Raises:
+        ValueError: The file with the connection string is missing or holds none.
+    """
     chosen = settings.documents
     if chosen.store == "none":
         return None
     from chatbot.adapters.documents.reader_process import ReaderLimits, ReaderProcess
-    from chatbot.adapters.documents.sqlite_store import SqliteDocuments
 
-    store = SqliteDocuments(chosen.sqlite_path, DocumentBounds(file_bytes=chosen.file_bytes))
+    store = _open_document_store(settings)
     limits = ReaderLimits(memory_bytes=chosen.reader_memory_bytes, cpu_seconds=chosen.reader_cpu_seconds)
     ingestor = Ingestor(store, lambda job: ReaderProcess.open(job, limits), IngestPolicy())
     return Documents(Library(store, Retriever(store), ingestor.wake, chosen.file_bytes), ingestor)
 
 
+def _open_document_store(settings: Settings) -> DocumentStore:
+    bounds = DocumentBounds(file_bytes=settings.documents.file_bytes)
+    if settings.documents.store == "sqlite":
+        from chatbot.adapters.documents.sqlite_store import SqliteDocuments
+
+        return SqliteDocuments(settings.documents.sqlite_path, bounds)
+    from chatbot.adapters.documents.mongo.store import MongoDocuments
+
+    return MongoDocuments.open(_mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver, bounds)
+
+
 def _mongo_uri(settings: Settings) -> str:
     if settings.mongodb.uri_file is None:
-        raise ValueError("CHATBOT_MONGODB_URI_FILE: needed where CHATBOT_HISTORY_STORE=mongodb")
+        raise ValueError("CHATBOT_MONGODB_URI_FILE: needed where a setting CHATBOT_…_STORE is mongodb")
     try:
         return settings.mongodb.uri_file.read_text("utf-8").strip()
     except OSError as exc:
