@@ -30,6 +30,8 @@ MAX_LORE_PATTERNS: Final = 50
 """Keys of one lorebook that are regular expressions; each holds memory while its character is played."""
 
 REVISION_CHARACTERS: Final = 16
+KEPT_REVISIONS: Final = 10
+"""Of one character, the newest: what conversations that began with them go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,36 @@ class CharacterSummary:
     display_name: str
     revision: str
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CardFile:
+    """A card as it was found in a file.
+
+    Attributes:
+        container: json, png, apng, charx or charx-jpeg.
+        notes: What was odd, as code and place.
+        dropped: What of the file was left, as code and place.
+    """
+
+    container: str
+    card: Mapping[str, Any] = field(hash=False)
+    notes: tuple[tuple[str, str], ...] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
+
+
+class CardFiles(Protocol):
+    """Files that hold cards. Nothing in them is run, unpacked by its own name or fetched."""
+
+    def read(self, content: bytes) -> CardFile:
+        """Find the card in a file; bounded in time and memory, whatever the file says of itself.
+
+        Raises:
+            MalformedBody: There is none, or it is damaged.
+        """
+
+    def picture(self, chunks: Mapping[str, bytes]) -> bytes:
+        """A PNG with plain pixels that carries texts: keyword -> JSON."""
 
 
 class CharacterStore(Protocol):

@@ -1,0 +1,1 @@
+"""Files that hold character cards, and where characters are kept."""
