@@ -26,6 +26,7 @@ from parts.http_service import ServiceOptions, running_service
 from parts.keyed_service import keyed_service
 from parts.sse import events
 from parts.stub_generator import StubGenerator
+from parts.two_users import two_users_documents
 
 MESSAGE = {"message": "안녕하세요!", "user_id": "test_user"}
 ME = {"x-user-id": "test_user"}
@@ -214,7 +215,6 @@ async def test_the_same_turn_again_is_answered_from_the_store(tmp_path: Path) ->
         ({"tools": "all"}, "tools", "not_list"),
         ({"documents": "all"}, "documents", "not_object"),
         ({"documents": {"k": 21}}, "documents.k", "too_large"),
-        ({"documents": {}, "google_access": True}, "google_access", "not_together"),
         ({"model": "openai", "free_mode": False}, "free_mode", "free_mode_needed"),
         ({"max_tokens": 0}, "max_tokens", "too_small"),
         ({"temperature": 2.5}, "temperature", "too_large"),
@@ -280,18 +280,9 @@ async def test_the_services_key_is_used_in_free_mode_alone(tmp_path: Path, field
         assert answer.json()["api_key_source"] == "default"
 
 
-async def library(folder: Path) -> Library:
-    """Documents of two users of one tenant."""
-    store = SqliteDocuments(folder / "documents.sqlite3", DocumentBounds())
-    for user, text in (("test_user", "연차는 15일이다."), ("somebody", "연차는 비밀로 99일이다.")):
-        upload = Upload("rules.md", f"{user}: {text}".encode(), "default", {"title": "규정"})
-        await completed(store, Caller("", user), upload, [text])
-    return Library(store, Retriever(store), lambda: None, 1_000_000)
-
-
 async def test_documents_are_quoted_cited_and_the_users_own(tmp_path: Path) -> None:
     generator = StubGenerator(pieces=["연차는 15일입니다 [", "1", "] [", "7]."])
-    options = ServiceOptions(generator=generator, documents=await library(tmp_path))
+    options = ServiceOptions(generator=generator, documents=await two_users_documents(tmp_path))
     async with running_service(tmp_path, options) as service, service.client() as client:
         plain = await asked(client, message="연차는 며칠?", documents={}, session_id="s")
         headers = {"accept": "text/event-stream"}
@@ -318,7 +309,7 @@ async def test_documents_never_leave_the_house_by_the_fallback(tmp_path: Path) -
         generator=StubGenerator(refusal=ModelUnavailable()),
         remote=remote,
         may_fall_back=True,
-        documents=await library(tmp_path),
+        documents=await two_users_documents(tmp_path),
     )
     async with running_service(tmp_path, options) as service, service.client() as client:
         answer = await client.post("/chat", json=MESSAGE | {"message": "연차는 며칠?", "documents": {}})
@@ -338,7 +329,7 @@ async def test_documents_need_what_the_documents_endpoints_need(tmp_path: Path) 
 
 
 async def test_a_key_that_may_not_read_documents_gets_none_by_a_message(tmp_path: Path) -> None:
-    options = ServiceOptions(documents=await library(tmp_path))
+    options = ServiceOptions(documents=await two_users_documents(tmp_path))
     async with keyed_service(tmp_path, options) as keyed, keyed.service.client() as client:
         may_chat = await keyed.header(Rights(frozenset({Scope.CHAT})))
         bound = await keyed.header(Rights(user="somebody"))
@@ -357,7 +348,7 @@ async def test_a_key_that_may_not_read_documents_gets_none_by_a_message(tmp_path
 
 async def test_documents_are_read_from_this_machine_alone_where_there_are_no_keys(tmp_path: Path) -> None:
     trusting = HttpOptions(trusted_proxies=[ip_network("127.0.0.1/32")])
-    options = ServiceOptions(documents=await library(tmp_path), http=trusting)
+    options = ServiceOptions(documents=await two_users_documents(tmp_path), http=trusting)
     elsewhere = {"x-forwarded-for": "203.0.113.9"}
     async with running_service(tmp_path, options) as service, service.client(headers=elsewhere) as client:
         documents = await client.post("/chat", json=MESSAGE | {"documents": {}})
@@ -402,7 +393,7 @@ async def test_a_message_is_counted_once_however_often_its_passages_were_shorten
 
 async def test_a_message_whose_passages_never_fit_names_its_field(tmp_path: Path) -> None:
     generator = StubGenerator(refusal=PromptTooLong("question", 2000, 1000))
-    options = ServiceOptions(generator=generator, documents=await library(tmp_path))
+    options = ServiceOptions(generator=generator, documents=await two_users_documents(tmp_path))
     async with running_service(tmp_path, options) as service, service.client() as client:
         status, body = await refused(client, MESSAGE | {"message": "연차는 며칠?", "documents": {}})
 

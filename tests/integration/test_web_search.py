@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from chatbot.adapters.web.guard import GuardedNetwork
+from chatbot.core.retrieval.library import Library
 from chatbot.core.web.sentences import note
 from chatbot.domain.errors import EngineLost, PromptTooLong
 from chatbot.domain.generation import GenerationRequest
@@ -17,6 +18,7 @@ from parts.http_service import Service, ServiceOptions, running_service
 from parts.search_stub import Result, SearchStub, search_stub
 from parts.sse import events
 from parts.stub_generator import StubGenerator
+from parts.two_users import two_users_documents
 from parts.web_world import World, response, web_world
 
 QUESTION = {"input_data": "서울 날씨 알려줘", "user_id": "u", "google_access": True}
@@ -51,7 +53,11 @@ class Site:
 
 @asynccontextmanager
 async def site(
-    folder: Path, *results: Result, generator: StubGenerator | None = None, **settings: object
+    folder: Path,
+    *results: Result,
+    generator: StubGenerator | None = None,
+    documents: Library | None = None,
+    **settings: object,
 ) -> AsyncIterator[Site]:
     """Office with SearXNG, and Brave and Tavily where `settings` name their key files."""
     generator = generator or StubGenerator(["서울은 맑습니다", " [1]."])
@@ -61,7 +67,11 @@ async def site(
             {"searxng_url": stub.url, "brave_url": stub.url, "tavily_url": stub.url} | settings
         )
         network = GuardedNetwork((), world.resolve, world)
-        options = ServiceOptions(generator=generator, web=lambda meters: open_web(chosen, "office", meters, network))
+        options = ServiceOptions(
+            generator=generator,
+            documents=documents,
+            web=lambda meters: open_web(chosen, "office", meters, network),
+        )
         async with running_service(folder, options) as service:
             yield Site(service, stub, world, generator)
 
@@ -147,6 +157,35 @@ async def test_a_message_of_a_session_names_its_pages_and_remembers_the_same_ans
     assert [one["name"] for one in reply["tool_calls"]] == ["web_search"]
     assert answer.headers["x-references"] == "used"
     assert history.json()["turns"][0]["answer"] == reply["response"]
+
+
+async def test_documents_and_pages_are_numbered_together_and_nothing_of_a_document_is_searched_for(
+    tmp_path: Path,
+) -> None:
+    generator = StubGenerator(["연차는 15일 [1], 서울은 ", "맑음 [2", "] [4]."])
+    asked = {"message": "연차와 서울 날씨?", "user_id": "test_user", "google_access": True, "documents": {}}
+    library = await two_users_documents(tmp_path)
+    async with (
+        site(tmp_path, SEOUL, BUSAN, generator=generator, documents=library) as at,
+        at.service.client() as client,
+    ):
+        reply = (await client.post("/chat", json=asked)).json()
+        stream = await client.post("/chat", json=asked, headers={"accept": "text/event-stream"})
+        at.stub.mode = "500"
+        without = (await client.post("/chat", json=asked)).json()
+
+    assert reply["response"] == f"연차는 15일 [1], 서울은 맑음 [2].\n\n출처:\n[2] 서울 날씨 - {SEOUL[1]}"
+    assert [(one.get("id") or one["number"], one["cited"]) for one in reply["sources"]] == [
+        (1, True), (2, True), (3, False),
+    ]  # fmt: skip
+    prompt = generator.requests[0].dialogue.question.content
+    assert prompt.index("[2] 서울 날씨") < prompt.index("[1] 규정") and "99" not in prompt
+    assert [query for _, query, _ in at.stub.asked] == ["연차와 서울 날씨?"] * len(at.stub.asked)
+    got = [event async for event in events(stream)]
+    assert "".join(data["text"] for name, data in got if name == "token") == reply["response"]
+    assert got[-1][1]["sources"] == reply["sources"]
+    assert [one["cited"] for one in without["sources"]] == [True], "the documents' alone"
+    assert without["response"] == f"연차는 15일 [1], 서울은 맑음.\n\n({note('failed', 'ko')})"
 
 
 async def test_nothing_is_searched_unless_it_is_asked_for(tmp_path: Path) -> None:

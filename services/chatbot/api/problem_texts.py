@@ -163,11 +163,6 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         'must be "user:text" or "assistant:text".',
         '"user:内容" または "assistant:内容" の形で送ってください。',
     ),
-    "problem.not_together": (
-        "{other}와 함께 쓸 수 없습니다. 하나만 보내 주세요.",
-        "cannot go together with {other}; send one of them.",
-        "{other} と一緒には使えません。どちらか一方だけを送ってください。",
-    ),
     "problem.free_mode_needed": (
         "외부 모델은 서비스의 키로만 쓸 수 있습니다. true로 보내거나 로컬 모델을 사용해 주세요.",
         "must be true, because the second backend is asked with the service's key; or use the local model.",

@@ -55,7 +55,9 @@ class SessionReply(BaseModel):
 
     response: str
     session_id: str | None = Field(description="Null where nothing is remembered: nobody was named.")
-    sources: list[Source | WebSource] = Field(description="Passages of documents, or with `google_access` pages.")
+    sources: list[Source | WebSource] = Field(
+        description="Passages of documents, then pages of the web, numbered together."
+    )
     search: SearchState | None = Field(description="Null without `google_access`.")
     tool_calls: list[ToolLine]
     usage: SessionUsage
@@ -135,7 +137,7 @@ class SessionFormat:
         return SessionReply(
             response=done.text,
             session_id=self.session_id,
-            sources=own or told.get("sources", []),
+            sources=own + told.get("sources", []),
             search=told.get("search"),
             tool_calls=told["tool_calls"],
             usage=SessionUsage(**usage, total_tokens=usage["prompt_tokens"] + usage["completion_tokens"]),

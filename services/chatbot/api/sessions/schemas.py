@@ -127,7 +127,7 @@ class SessionRequest(TextModel):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     tools: _ToolNames = Field(None, description="auto (default), none, or names of `/info`'s `tools`.")
     documents: _Documents = Field(None, description="Answer from the user's documents. Absent or false: without.")
-    google_access: bool = Field(False, description="Use the web, as on `/Llama`; not together with `documents`.")
+    google_access: bool = Field(False, description="Use the web, as on `/Llama`; nothing of `documents` is sent there.")
     local_only: bool = Field(False, description="Never leave the local model; holds for the whole session.")
     free_mode: bool | None = Field(
         None, description="Whether the second backend may be used with the service's key; absent: yes."
@@ -143,8 +143,6 @@ class SessionRequest(TextModel):
             raise InvalidInput("user_message", "message_twice")
         if self.message is None and self.user_message is None:
             raise InvalidInput("message", "required")
-        if self.google_access and self.documents is not None:
-            raise InvalidInput("google_access", "not_together", other="documents")
         said = sum(len(entry.content) for entry in self.conversation_history or ())
         if said > MAX_HISTORY_CHARACTERS:
             raise InvalidInput("conversation_history", "too_long", maximum=MAX_HISTORY_CHARACTERS)

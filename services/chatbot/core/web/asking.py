@@ -49,17 +49,18 @@ def shortened(texts: Sequence[WebText], budget: int) -> tuple[WebText, ...]:
     return tuple(kept)
 
 
-def with_sources(dialogue: Dialogue, texts: Sequence[WebText], boundary: str) -> Dialogue:
+def with_sources(dialogue: Dialogue, texts: Sequence[WebText], boundary: str, first: int = 1) -> Dialogue:
     """The dialogue with sources in front of its question.
 
     Args:
         dialogue: As it would be asked without the web.
-        texts: Their numbers are their places, from 1.
+        texts: In the order of their numbers.
         boundary: Known to nobody outside.
+        first: The first one's number.
     """
     marker = f"=== {boundary} ==="
     lines = [marker]
-    for number, one in enumerate(texts, start=1):
+    for number, one in enumerate(texts, start=first):
         lines.append(f"[{number}] {one.title}\n{one.text}".rstrip())
     asked = "\n".join([*lines, marker, f"Question: {dialogue.question.content}"])
     system = "\n\n".join(filter(None, (dialogue.system.rstrip(), _INSTRUCTION)))

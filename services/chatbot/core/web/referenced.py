@@ -1,7 +1,8 @@
 """An answer that uses the web: one search before the model is asked, then the answer with its sources.
 
 What leaves the house is decided before any outside text was seen: the question as the user wrote it, and the addresses
-that the provider named. Nothing that a page says can cause another call (ADR 0015).
+that the provider named. Nothing that a page says can cause another call (ADR 0015). Passages of the user's documents,
+where the question has any, are sources too: theirs are the first numbers.
 """
 
 import json
@@ -53,7 +54,7 @@ class Web:
         Args:
             question: The user's.
             generator: The model.
-            source: The generator, or the loop of tools before it.
+            source: The generator, or the loop of tools before it; what it says is cleaned here.
             may_leave: Whether the question may leave the house.
         """
         if not question.wishes.wants_web:
@@ -82,6 +83,7 @@ class ReferencedAnswer:
         self._source = source
         self._reason = reason
         self._language = language_of(question.text, question.language)
+        self._passages = len(question.wishes.passages)
         self._found: tuple[WebText, ...] | None = () if reason else None
 
     async def check(self, request: GenerationRequest) -> None:
@@ -95,12 +97,14 @@ class ReferencedAnswer:
                 async for step in steps:
                     yield step
         asked, texts = await self._asked(request, self._found or ())
-        cleaner = AnswerText(Reach.of(own_texts(request.dialogue), (one.url for one in texts)), len(texts))
+        reach = Reach.of(own_texts(request.dialogue), (one.url for one in texts))
+        sources = self._passages + len(texts)
+        cleaner = AnswerText(reach, sources)
         events = cast("AsyncGenerator[GenerationEvent | ToolStep, None]", self._source.generate(asked))
         unsaid_tokens = 0
         async with aclosing(events):
             async for event in events:
-                if isinstance(event, TextPiece) and texts:
+                if isinstance(event, TextPiece) and sources:
                     unsaid_tokens += event.tokens
                     if text := cleaner.feed(event.text):
                         yield TextPiece(text, unsaid_tokens)
@@ -141,7 +145,7 @@ class ReferencedAnswer:
         boundary = self._web.boundary()
         for budget in BUDGETS:
             kept = shortened(texts, budget)
-            asked = replace(request, dialogue=with_sources(request.dialogue, kept, boundary))
+            asked = replace(request, dialogue=with_sources(request.dialogue, kept, boundary, self._passages + 1))
             try:
                 await self._generator.check(asked)
             except PromptTooLong:
@@ -152,5 +156,6 @@ class ReferencedAnswer:
 
     def _references(self, texts: tuple[WebText, ...], cleaner: AnswerText) -> References:
         cited = cleaner.cited
-        sources = (Source(n, plain_title(one.title), one.url, n in cited) for n, one in enumerate(texts, start=1))
+        numbered = enumerate(texts, start=self._passages + 1)
+        sources = (Source(number, plain_title(one.title), one.url, number in cited) for number, one in numbered)
         return References(tuple(sources), self._reason)
