@@ -141,7 +141,7 @@ def test_a_client_that_leaves_cancels_its_tools_and_gives_its_slot_back() -> Non
 
         assert (tool.active, tool.cancelled) == (0, 3)
         assert house.is_free()
-        assert house.telemetry.ended == [("office", "cancelled", 0, 0)]
+        assert house.telemetry.ended == [("office", "cancelled", 10, 3)]  # the round that called is paid for
         assert len(house.model.requests) == 1
 
     run_virtual(scene())

@@ -110,10 +110,16 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """New text, whole Unicode characters only. `tokens` is how many tokens it took (0 if not known)."""
+    """New text, whole Unicode characters only.
+
+    Attributes:
+        tokens: How many tokens it took (0 if not known).
+        prompt: With a generation's first text, where the backend knows: what its prompt took.
+    """
 
     text: str
     tokens: int = 1
+    prompt: "Usage | None" = None
 
 
 @dataclass(frozen=True, slots=True)

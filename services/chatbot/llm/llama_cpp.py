@@ -113,7 +113,7 @@ class LlamaCppGenerator:
                 event = await stream.get()
                 if event["text"]:
                     tokens += event["tokens"]
-                    yield TextPiece(event["text"], event["tokens"])
+                    yield TextPiece(event["text"], event["tokens"], _prompt_of(event))
                 if "finish" in event:
                     yield self._end(event)
                     return
@@ -171,6 +171,10 @@ def _field(name: str, request: GenerationRequest) -> str:
 def _shown(refused: SchemaRefused) -> dict[str, str]:
     pointer = refused.pointer[:_SHOWN_POINTER] or "/"
     return {"pointer": pointer, "keyword": refused.keyword, "reason": refused.problem}
+
+
+def _prompt_of(event: StepEvent) -> Usage | None:
+    return Usage(event["prompt_tokens"], 0, event.get("cached_tokens", 0)) if "prompt_tokens" in event else None
 
 
 def _both(decided: Finished, answered: Finished) -> Finished:

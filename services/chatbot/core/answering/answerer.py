@@ -15,6 +15,7 @@ from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.answering.wished import dialogue_of, field_names, in_house
 from chatbot.core.history import History
 from chatbot.core.limits.entrance import Entrance
+from chatbot.core.limits.metered import Metered
 from chatbot.core.question import Exchange, Question
 from chatbot.core.retrieval.cited import CitedSource
 from chatbot.domain.chat import Caller, Dialogue
@@ -29,7 +30,7 @@ from chatbot.domain.errors import (
 )
 from chatbot.domain.generation import Backend, GenerationRequest, Sampling
 from chatbot.domain.limits import Policy
-from chatbot.domain.ports import Telemetry, TextGenerator
+from chatbot.domain.ports import Telemetry
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class _Plan:
 
     backend: Backend
     source: AnswerSource
-    generator: TextGenerator
+    generator: Metered
     field_names: Mapping[str, str]
     store: Callable[[str], Awaitable[Stored]]
 
@@ -141,7 +142,7 @@ class Answerer:
         arrived_at = self._clock()
         dialogue = brought_dialogue(self._route(exchange.backend).templates, exchange)
         request = self._request(exchange, dialogue, exchange.sampling, arrived_at)
-        generator = self._entrance.metered(exchange.caller, self._route(exchange.backend).generator)
+        generator = self._entrance.metered(self._route(exchange.backend).generator)
         plan = _Plan(exchange.backend, generator, generator, _EXCHANGE_FIELDS, nothing)
         plan = replace(plan, source=played(plan.source, exchange.role))
         plan = replace(plan, source=played(plan.source, exchange.role))
@@ -174,7 +175,7 @@ class Answerer:
         turns = past.read.turns if past.read else ()
         dialogue = dialogue_of(route.templates, question, turns)
         may_leave = not past.local_only and not past.unknown
-        generator = self._entrance.metered(question.caller, route.generator)
+        generator = self._entrance.metered(route.generator)
         source: AnswerSource = generator
         if route.agent is not None:
             source = route.agent.source(question, generator, may_leave=may_leave)
@@ -228,12 +229,13 @@ class Answerer:
             generation_seconds=self._policy.generation_seconds,
             field_names=plan.field_names,
             store=plan.store,
+            meter=plan.generator.meter,
         )
         outbox = Outbox()
         pump = self._task(Pump(work, outbox).run())
         pump.add_done_callback(lambda _: ticket.leave())  # cancelled before its first step, it ran nothing
         pump.add_done_callback(lambda _: self._task(hold.finish()))
-        return Answer(plan.backend, outbox, pump, ticket, hold.quota)
+        return Answer(plan.backend, outbox, pump, ticket, hold.quota, plan.generator.meter)
 
     def _task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)

@@ -9,6 +9,7 @@ from typing import Protocol, cast
 from chatbot.core.answering.delivery import Outbox, ReaderTooSlow
 from chatbot.core.limits.hold import NO_HOLD, Hold
 from chatbot.core.question import AnswerEvent, Done, Queued, References, ToolStep
+from chatbot.core.usage.meter import Meter, Priced
 from chatbot.core.waiting.ticket import Phase, Ticket
 from chatbot.domain.errors import Draining, EngineLost, PromptTooLong, TimedOut
 from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, TextPiece
@@ -51,6 +52,7 @@ class Work:
         field_names: The generator's names of the parts of a prompt -> the caller's names of fields.
         store: Stores the answer; called once, after the slot was given back.
         hold: What the request reserved of its key's limits; it learns what was used.
+        meter: What the answer takes; told by the source's model, whose every generation it sees.
     """
 
     service: str
@@ -64,6 +66,7 @@ class Work:
     generation_seconds: float
     field_names: Mapping[str, str]
     store: Callable[[str], Awaitable[Stored]]
+    meter: Meter
     hold: Hold = NO_HOLD
 
 
@@ -83,7 +86,6 @@ class Pump:
         self._calls: list[ToolCall] = []
         self._steps: list[ToolStep] = []
         self._references: References | None = None
-        self._tokens = 0
         self._last_piece_at: float | None = None
 
     async def run(self) -> None:
@@ -108,6 +110,7 @@ class Pump:
             self._outbox.queued(Queued(place.position, place.eta_seconds))
         if work.ticket.phase is not Phase.RUNNING:
             raise asyncio.CancelledError
+        work.meter.queue_seconds = work.ticket.waited_seconds
         finished = await self._counted(replace(work.request, deadline=work.clock() + work.generation_seconds))
         work.ticket.leave()
         stored = await work.store("".join(self._texts))
@@ -119,20 +122,22 @@ class Pump:
     async def _counted(self, request: GenerationRequest) -> Finished:
         """Generate, and tell the telemetry once how it ended."""
         finish = "error"
-        usage = (0, 0)
+        meter = self._work.meter
         try:
             finished = await self._generate(request)
-            finish, usage = finished.reason, (finished.usage.prompt_tokens, finished.usage.completion_tokens)
+            finish = finished.reason
         except (asyncio.CancelledError, ReaderTooSlow):
-            finish, usage = "cancelled", (0, self._tokens)
+            finish = "cancelled"
             raise
         except TimedOut:
             finish = "timeout"
             raise
         finally:
-            self._work.telemetry.generation_ended(self._work.service, finish, *usage)
             if finish in ("error", "timeout"):
                 self._work.hold.failed()
+                meter.failed()
+            tokens = (meter.usage.prompt_tokens, meter.usage.completion_tokens)
+            self._work.telemetry.generation_ended(self._work.service, finish, *tokens)
         return finished
 
     async def _generate(self, request: GenerationRequest) -> Finished:
@@ -145,7 +150,6 @@ class Pump:
         self._outbox.restart()
         self._texts.clear()
         self._calls.clear()
-        self._tokens = 0
         return await self._attempt(request)
 
     async def _attempt(self, request: GenerationRequest) -> Finished:
@@ -166,6 +170,7 @@ class Pump:
         if isinstance(event, ToolStep):
             if event.state != "started":
                 self._steps.append(event)
+                self._work.meter.tools += (event.name,)
             self._outbox.step(event)
             return
         self._measure()
@@ -174,13 +179,13 @@ class Pump:
             self._outbox.call(event)
             return
         self._texts.append(event.text)
-        self._tokens += event.tokens
         self._outbox.text(event)
 
     def _measure(self) -> None:
         work, now = self._work, self._work.clock()
         if self._last_piece_at is None:
             work.telemetry.first_token(work.service, now - work.arrived_at)
+            work.meter.first_seconds = now - work.arrived_at
         else:
             work.telemetry.inter_token(work.service, now - self._last_piece_at)
         self._last_piece_at = now
@@ -192,6 +197,7 @@ class Answer:
     Attributes:
         backend: Who answers; the value of the header `X-Backend`.
         quota: What is left of the key's limits beside this answer.
+        meter: What it takes; whole once it is over.
     """
 
     def __init__(
@@ -201,9 +207,11 @@ class Answer:
         pump: asyncio.Task[None] | None,
         ticket: Ticket | None,
         quota: Quota = NO_QUOTA,
+        meter: Meter | None = None,
     ) -> None:
         self.backend = backend
         self.quota = quota
+        self.meter = meter or Meter(Priced(""), backend)
         self._outbox = outbox
         self._pump = pump
         self._ticket = ticket
@@ -223,6 +231,13 @@ class Answer:
             ChatError: The answer ended otherwise.
         """
         return await self._outbox.last()
+
+    def when_over(self, then: Callable[[], None]) -> None:
+        """Do something once nothing more is made for it; at once where it is over."""
+        if self._pump is None or self._pump.done():
+            then()
+        else:
+            self._pump.add_done_callback(lambda _: then())
 
     async def close(self) -> None:
         """Cancel what still runs. Idempotent; a waiting request is out of the line before this first waits."""

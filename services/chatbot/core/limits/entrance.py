@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 
+from chatbot.core.limits.estimate import Estimates
 from chatbot.core.limits.hold import NO_HOLD, Hold
 from chatbot.core.limits.limiter import Limiter, Wanted
 from chatbot.core.limits.metered import Metered
+from chatbot.core.usage.meter import Priced
 from chatbot.domain.chat import Caller
 from chatbot.domain.generation import Backend, GenerationRequest
 from chatbot.domain.ports import TextGenerator
+from chatbot.domain.usage.prices import NO_PRICES
 
 
 class Entrance:
@@ -21,6 +24,8 @@ class Entrance:
     def __init__(self, service: str, limiter: Limiter | None, seconds: float) -> None:
         self._service = service
         self._limiter = limiter
+        self._priced = Priced(service, limiter.prices if limiter is not None else NO_PRICES)
+        self._estimates = limiter.estimates if limiter is not None else Estimates()
         self._seconds = seconds
 
     def check(self, caller: Caller, backend: Backend) -> None:
@@ -28,12 +33,12 @@ class Entrance:
         if self._limiter is not None and caller.limited:
             self._limiter.check(self._service, backend, caller.limited)
 
-    def metered(self, caller: Caller, generator: TextGenerator) -> TextGenerator:
-        """The model for one answer: all of its generations are counted, once `reserve` was asked with it."""
-        return Metered(generator) if self._limiter is not None and caller.limited else generator
+    def metered(self, generator: TextGenerator) -> Metered:
+        """The model for one answer: all of its generations are counted."""
+        return Metered(generator, self._priced.meter(generator.backend, generator.model()), self._estimates)
 
     async def reserve(
-        self, caller: Caller, request: GenerationRequest, generator: TextGenerator, field_names: Mapping[str, str]
+        self, caller: Caller, request: GenerationRequest, generator: Metered, field_names: Mapping[str, str]
     ) -> Hold:
         """Reserve a request and its tokens; whoever called finishes the hold. Raises as `Limiter.reserve`."""
         if self._limiter is None or not caller.limited:
@@ -42,6 +47,5 @@ class Entrance:
         name, context_tokens = (model.name, model.context_tokens) if model else ("", 0)
         wanted = Wanted(self._service, generator.backend, request, name, context_tokens, field_names, self._seconds)
         hold = await self._limiter.reserve(caller, wanted)
-        if isinstance(generator, Metered):
-            generator.hold = hold
+        generator.hold = hold
         return hold

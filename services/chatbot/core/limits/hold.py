@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from chatbot.core.limits.asks import Ask, Granted
 from chatbot.core.limits.estimate import Estimates, answer_tokens
-from chatbot.domain.generation import Backend, GenerationRequest, Usage
+from chatbot.domain.generation import Backend, GenerationRequest, TextPiece, Usage
 from chatbot.domain.limits import NO_QUOTA, Policy, Quota
 
 
@@ -141,36 +141,44 @@ class Generation:
 
     Args:
         used: Told once.
-        is_billed: Whether somebody else bills what was made before a failure.
 
     Attributes:
         request: Held to what is reserved.
+        is_billed: Whether somebody else bills what was made before a failure.
     """
 
     def __init__(self, request: GenerationRequest, used: Callable[[Usage], None], *, is_billed: bool = False) -> None:
         self.request = request
-        self._used = used
-        self._is_billed = is_billed
+        self.is_billed = is_billed
+        self._used = [used]
+        self._prompt = Usage(0, 0)
         self._heard_tokens = 0
         self._is_over = False
 
-    def heard(self, tokens: int) -> None:
+    def also(self, used: Callable[[Usage], None]) -> None:
+        """Tell somebody else, too."""
+        self._used.append(used)
+
+    def heard(self, piece: TextPiece) -> None:
         """Text came."""
-        self._heard_tokens += tokens
+        self._prompt = piece.prompt or self._prompt
+        self._heard_tokens += piece.tokens
 
     def ended(self, usage: Usage) -> None:
         """It ended well; told a second time nothing changes."""
         if not self._is_over:
             self._is_over = True
-            self._used(usage)
+            made = usage.completion_tokens or self._heard_tokens  # a backend that tells nothing is not believed
+            for tell in self._used:
+                tell(replace(usage, completion_tokens=made))
 
     def cut(self) -> None:
-        """Whoever listened left: what was made is counted; how long the prompt was, nobody told."""
-        self.ended(Usage(0, self._heard_tokens))
+        """Whoever listened left: what was made is counted; how long the prompt was, some backends tell at its start."""
+        self.ended(self._prompt)
 
     def broke(self) -> None:
         """It failed: that is free, unless somebody else bills the text that came before."""
-        if self._is_billed and self._heard_tokens:
+        if self.is_billed and self._heard_tokens:
             self.cut()
 
 

@@ -59,6 +59,9 @@ class Limiter:
     Args:
         store: Shared by all replicas.
         prices: For limits of money.
+
+    Attributes:
+        estimates: Of prompts that nobody counted.
         clock: Monotonic, seconds.
         now: Unix seconds.
     """
@@ -76,9 +79,9 @@ class Limiter:
         self.counters = Counters(store, policy, telemetry, clock=clock, now=now)
         self._policy = policy
         self._telemetry = telemetry
-        self._prices = prices
+        self.prices = prices
         self._now = now
-        self._estimates = Estimates()
+        self.estimates = Estimates()
         self._refusals = Refusals(clock)
 
     @property
@@ -121,7 +124,7 @@ class Limiter:
         self._telemetry.limit_decided(wanted.service, "all", "degraded" if quota.is_degraded else "granted")
         request = at_most(wanted.request, granted // generations_of(wanted.request))
         held = Held(ask, granted, request, wanted.backend, wanted.context_tokens)
-        return Hold(held, quota, self._estimates, _Reservation(self, wanted, taken))
+        return Hold(held, quota, self.estimates, _Reservation(self, wanted, taken))
 
     async def quota(self, limited: Sequence[Limited]) -> Quota:
         """What is left of everybody's limits now."""
@@ -177,7 +180,7 @@ class Limiter:
         times = generations_of(request)
         return Ask(
             request.request_id,
-            self._estimates.bound(request, wanted.context_tokens) * times,
+            self.estimates.bound(request, wanted.context_tokens) * times,
             answer_tokens(request.sampling, wanted.context_tokens) * times,
             self._now() + wanted.seconds + GRACE_SECONDS,
             self._price(caller, wanted),
@@ -191,7 +194,7 @@ class Limiter:
         """
         if all(one.limits.micro_usd_per_day is None for one in caller.limited):
             return None
-        table, name = self._prices, priced_name(wanted.backend, wanted.service, wanted.model)
+        table, name = self.prices, priced_name(wanted.backend, wanted.service, wanted.model)
         day = datetime.fromtimestamp(self._now(), UTC).date()
         is_billed = wanted.backend is Backend.OPENAI
         if table.row(name, day) is not None:

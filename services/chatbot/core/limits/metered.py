@@ -3,10 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from typing import cast
 
+from chatbot.core.limits.estimate import Estimates
 from chatbot.core.limits.hold import NO_HOLD, Hold
-from chatbot.domain.generation import Finished, GenerationEvent, GenerationRequest, TextPiece
+from chatbot.core.usage.meter import Meter
+from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, TextPiece, Usage
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.ports import TextGenerator
 
@@ -15,12 +19,15 @@ class Metered:
     """`TextGenerator` of one answer.
 
     Attributes:
+        meter: What the answer took so far.
         hold: What the answer has reserved; set before it generates.
     """
 
-    def __init__(self, generator: TextGenerator) -> None:
+    def __init__(self, generator: TextGenerator, meter: Meter, estimates: Estimates) -> None:
         self._generator = generator
+        self._estimates = estimates
         self.backend = generator.backend
+        self.meter = meter
         self.hold: Hold = NO_HOLD
 
     def model(self) -> ModelInfo | None:
@@ -38,6 +45,8 @@ class Metered:
             RateLimited: The limits have no room for one more generation; none was begun.
         """
         generation = await self.hold.admit(request)
+        generation.is_billed = self.backend is Backend.OPENAI
+        generation.also(partial(self._spent, generation.request))
         events = cast("AsyncGenerator[GenerationEvent, None]", self._generator.generate(generation.request))
         try:
             async with aclosing(events):
@@ -45,7 +54,7 @@ class Metered:
                     if isinstance(event, Finished):
                         generation.ended(event.usage)
                     elif isinstance(event, TextPiece):
-                        generation.heard(event.tokens)
+                        generation.heard(event)
                     yield event
         except (asyncio.CancelledError, GeneratorExit):
             generation.cut()
@@ -53,3 +62,13 @@ class Metered:
         except BaseException:
             generation.broke()
             raise
+
+    def _spent(self, request: GenerationRequest, usage: Usage) -> None:
+        is_estimated = not usage.prompt_tokens
+        if is_estimated:
+            model = self._generator.model()
+            bound = self._estimates.bound(request, model.context_tokens if model else 0)
+            usage = replace(usage, prompt_tokens=self._estimates.likely(self.backend, request, bound))
+        else:
+            self._estimates.learn(self.backend, request, usage.prompt_tokens)
+        self.meter.spent(usage, is_estimated=is_estimated)

@@ -183,7 +183,7 @@ class StepFrame(TypedDict):
 
 
 class StepEvent(TypedDict):
-    """New text of one generation and, with `finish`, its end.
+    """New text of one generation and, with `finish`, its end. The first one tells the prompt's counts, too.
 
     `finish`: stop, length, too_long (nothing was generated; see `too_long`), grammar (nothing was generated: it
     cannot be read), timeout (no token in time), slow (the reader stalled and its buffer is full) or error.

@@ -132,5 +132,9 @@ class Generation:
         if not text:
             return None
         tokens, self._unsent_tokens = self._unsent_tokens, 0
+        event: StepEvent = {"id": self.request_id, "text": text, "tokens": tokens}
+        if not self._all_text:  # whoever leaves before the end is told what the prompt took all the same
+            event["prompt_tokens"] = self._n_prompt
+            event["cached_tokens"] = self.cached_tokens or 0
         self._all_text.append(text)
-        return {"id": self.request_id, "text": text, "tokens": tokens}
+        return event
