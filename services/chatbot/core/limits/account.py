@@ -101,7 +101,7 @@ class Book:
         if before is not None and not ask.extends:
             return Granted(before.answer_tokens)
         answer_tokens, reached = self._window_room(ask, before)
-        if before is None:
+        if not ask.extends:
             reached |= self._entry_reached(ask, answer_tokens)
         if reached:
             policy = max(reached, key=lambda one: reached[one])
@@ -114,8 +114,8 @@ class Book:
         if name in self.account.held:
             self._end(name, tokens, micro_usd)
         elif name in self.account.lapsed:
-            self.charge(tokens, micro_usd, requests=0)
-            self._forgive(name)
+            # Money that stayed spent on a day that is over was paid there.
+            self.charge(tokens, micro_usd if self._forgive(name) else 0, requests=0)
 
     def release(self, name: str) -> None:
         """Give everything back, the request too. A reservation that is not there changes nothing."""
@@ -160,6 +160,9 @@ class Book:
             number, used = self.account.windows[policy]
             if before is not None and before.windows[place] == number:
                 used -= before.amount(policy)
+            elif policy is Policy.USD_DAY and ask.id in self.account.lapsed:
+                _, kept_micro_usd, day = self.account.lapsed[ask.id]
+                used -= kept_micro_usd if day == number else 0
             fits = ask.answer_for(policy, limit - used)
             if fits >= ask.least_answer_tokens:
                 room = min(room, fits)
@@ -195,15 +198,16 @@ class Book:
             *(prompt_tokens, answer_tokens, ask.lapses_at, numbers),
             *(micro_usd, micro_usd if is_billed else 0, lease),
         )
+        if ask.id in self.account.lapsed:
+            self._forgive(ask.id)
         if before is not None:
             self._end(ask.id, 0, 0)
-        elif self.limits.requests_per_minute is not None:
+        if not ask.extends and self.limits.requests_per_minute is not None:
             self._push(Policy.REQUESTS_MINUTE, 1)
         if self.limits.tokens_per_minute is not None:
             self._push(Policy.TOKENS_MINUTE, self._minute(held.tokens))
         for policy in WINDOWS:
             self.account.windows[policy][1] += held.amount(policy)
-        self.account.lapsed.pop(ask.id, None)
         self.account.held[ask.id] = held
 
     def _under_way(self) -> int:
@@ -260,12 +264,14 @@ class Book:
             self._push(Policy.TOKENS_MINUTE, tokens - self._minute(held.tokens))
         return held
 
-    def _forgive(self, name: str) -> None:
-        """Give back the money of a reservation that lapsed: now it is known what it cost."""
+    def _forgive(self, name: str) -> bool:
+        """Give back the money of a reservation that lapsed, if its day is not over: now it is known what it cost."""
         _, micro_usd, number = self.account.lapsed.pop(name)
         window = self.account.windows[Policy.USD_DAY]
-        if window[0] == number:
-            window[1] = max(0, window[1] - micro_usd)
+        if micro_usd and window[0] != number:
+            return False
+        window[1] = max(0, window[1] - micro_usd)
+        return True
 
     def _turn_pages(self) -> None:
         """Begin windows anew. A clock that runs back refills nothing, and one that ran ahead locks nobody out."""
