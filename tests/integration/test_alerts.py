@@ -26,7 +26,7 @@ FIRED_BY = {
     "calm": set(),
     "engine": {"ChatbotEngineRestarting"},
     "gone": {"ChatbotServiceMissing"},
-    "limits": set(),
+    "limits": {"ChatbotLimitsDegraded"},
     "no-model": {"ChatbotErrorsBurnBudget"},
     "overload": {
         "ChatbotQueueSaturated",

@@ -31,6 +31,16 @@ imagePullSecrets:
 {{- if .autoscaling.enabled }}{{ .autoscaling.maxReplicas }}{{ else if kindIs "invalid" .replicas }}1{{ else }}{{ .replicas }}{{ end -}}
 {{- end -}}
 
+{{/* chatbot.processes: how many pods count limits of the same keys while their store is away */}}
+{{- define "chatbot.processes" -}}
+{{- $processes := 0 -}}
+{{- range list "office" "character" -}}
+{{- $service := index $.Values . -}}
+{{- if $service.enabled }}{{ $processes = add $processes (include "chatbot.replicas" $service | int) }}{{ end -}}
+{{- end -}}
+{{- max 1 $processes -}}
+{{- end -}}
+
 {{/* chatbot.slots (service values) */}}
 {{- define "chatbot.slots" -}}
 {{ .engine.slots | default (ternary 8 4 .gpu.enabled) }}

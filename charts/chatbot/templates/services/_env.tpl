@@ -32,6 +32,7 @@
   "CHATBOT_DOCUMENTS_FILE_BYTES" ($v.documents.fileBytes | int64)
   "CHATBOT_TOOLS_ENABLED" (index $v.tools $name)
   "CHATBOT_TOOLS_TIME_ZONE" $v.tools.timeZone
+  "CHATBOT_LIMITS_REPLICAS" (include "chatbot.processes" $root)
   "CHATBOT_LOG_LEVEL" $v.log.level
 -}}
 {{- if not $s.gpu.enabled }}{{ $_ := set $env "CHATBOT_ENGINE_GPU_LAYERS" 0 }}{{ end -}}
