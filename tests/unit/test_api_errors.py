@@ -9,9 +9,15 @@ from chatbot.api import errors
 from chatbot.api.errors import TABLE, describe, describe_v1, problem, row_of, sample
 from chatbot.api.texts import LANGUAGES, TEXTS, choose_language
 from chatbot.domain import errors as domain
-from chatbot.domain.limits import NO_QUOTA, Policy
+from chatbot.domain import limits
+from chatbot.domain.limits import NO_QUOTA, BudgetUnavailable, Policy, QuotaSpent, RateLimited, Subject
 
-LEAVES = [kind for _, kind in inspect.getmembers(domain, inspect.isclass) if issubclass(kind, domain.ChatError)]
+LEAVES = {
+    kind
+    for module in (domain, limits)
+    for _, kind in inspect.getmembers(module, inspect.isclass)
+    if issubclass(kind, domain.ChatError)
+}
 SAMPLES: list[domain.ChatError] = [
     domain.InvalidInput("input_data", "too_long", maximum=500),
     domain.PromptTooLong("context", 9000, 8192),
@@ -34,8 +40,11 @@ SAMPLES: list[domain.ChatError] = [
     domain.DocumentQuota(),
     domain.ConversationErased(),
     domain.Busy(12, 37),
-    domain.RateLimited(Policy.REQUESTS_MINUTE, 3, NO_QUOTA),
-    domain.QuotaSpent(Policy.TOKENS_DAY, 30412, NO_QUOTA),
+    RateLimited(Policy.REQUESTS_MINUTE, 3, NO_QUOTA),
+    QuotaSpent(Policy.TOKENS_DAY, 30412, NO_QUOTA),
+    QuotaSpent(Policy.USD_DAY, 30412, NO_QUOTA, Subject.TENANT),
+    RateLimited(Policy.CONCURRENT, 1, NO_QUOTA, Subject.USER),
+    BudgetUnavailable(),
     domain.TimedOut("queue"),
     domain.TimedOut("generation"),
     domain.Unavailable("x", 3),
@@ -81,7 +90,7 @@ def test_refusals_say_when_to_come_back_with_one_number() -> None:
 @pytest.mark.parametrize("policy", Policy)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_quota_that_is_spent_says_which_and_asks_clients_not_to_try_again(policy: Policy, language: str) -> None:
-    told = problem(domain.QuotaSpent(policy, 30412, NO_QUOTA), language=language, request_id="r1", v1=False)
+    told = problem(QuotaSpent(policy, 30412, NO_QUOTA), language=language, request_id="r1", v1=False)
     body = json.loads(told.body)
 
     assert (told.status, told.headers["Retry-After"], told.headers["x-should-retry"]) == (429, "30412", "false")
@@ -91,7 +100,7 @@ def test_a_quota_that_is_spent_says_which_and_asks_clients_not_to_try_again(poli
 
 
 def test_a_rate_that_is_reached_is_worth_another_try() -> None:
-    error = domain.RateLimited(Policy.REQUESTS_MINUTE, 3, NO_QUOTA)
+    error = RateLimited(Policy.REQUESTS_MINUTE, 3, NO_QUOTA)
     told = problem(error, language="en", request_id="r1", v1=False)
 
     assert (told.status, told.headers["Retry-After"], json.loads(told.body)["code"]) == (429, "3", "rate_limited")
@@ -119,13 +128,13 @@ def test_draining_asks_to_connect_anew() -> None:
         (domain.Unauthorized(), 401, "authentication_error", None, "invalid_api_key"),
         (domain.Busy(3, 4), 429, "rate_limit_error", None, "queue_full"),
         (
-            domain.RateLimited(Policy.TOKENS_MINUTE, 3, NO_QUOTA),
+            RateLimited(Policy.TOKENS_MINUTE, 3, NO_QUOTA),
             429,
             "rate_limit_error",
             None,
             "rate_limit_exceeded",
         ),
-        (domain.QuotaSpent(Policy.TOKENS_DAY, 9, NO_QUOTA), 429, "insufficient_quota", None, "insufficient_quota"),
+        (QuotaSpent(Policy.TOKENS_DAY, 9, NO_QUOTA), 429, "insufficient_quota", None, "insufficient_quota"),
         (domain.TimedOut("queue"), 504, "server_error", None, "timed_out"),
     ],
 )

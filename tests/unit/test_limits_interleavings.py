@@ -12,9 +12,9 @@ from chatbot.core.limits.ledger import MemoryAccounts
 from chatbot.core.limits.limiter import Limiter, LimiterPolicy, Wanted
 from chatbot.core.limits.windows import Calendar
 from chatbot.domain.chat import Caller, Dialogue, Message
-from chatbot.domain.errors import RateLimited
+
 from chatbot.domain.generation import Backend, GenerationRequest, Sampling, Usage
-from chatbot.domain.limits import Limited, Limits, Policy, Subject, limit_name
+from chatbot.domain.limits import limit_name, Limited, Limits, Policy, RateLimited, Subject
 from chatbot.domain.usage.prices import PriceTable
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
@@ -284,8 +284,9 @@ class World:
     async def _pass(self, seconds: float) -> None:
         """Time passes; whoever lives renews its leases as often as a replica does."""
         until = self.now + seconds
-        if day_of(until) < day_of(self.now):
-            return  # what a clock does that runs back over midnight is another test's affair
+        ends = [began + LIFE + GRACE for began in self.began.values()]
+        if day_of(until) < day_of(self.now) or any(until < end <= self.now for end in ends):
+            return  # a clock that runs back over midnight, or over the end of a reservation, is another test's affair
         lapsed = self.now + LIFE + GRACE + RENEW_SECONDS
         while self.now < until:
             self.now = until if self.now > lapsed else min(until, self.now + RENEW_SECONDS)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from chatbot.api import texts
 from chatbot.api.accounts.limit_texts import duration
 from chatbot.domain import errors as domain
+from chatbot.domain import limits
 
 
 class MethodNotAllowed(domain.ChatError):
@@ -72,11 +73,12 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     BodyTimeout: Row(408, "body_timeout", _INVALID),
     domain.ConversationErased: Row(409, "conversation_erased", _INVALID),
     domain.Busy: Row(429, "queue_full", "rate_limit_error"),
-    domain.RateLimited: Row(429, "rate_limited", "rate_limit_error", v1_code="rate_limit_exceeded"),
-    domain.QuotaSpent: Row(429, "insufficient_quota", "insufficient_quota"),
+    limits.RateLimited: Row(429, "rate_limited", "rate_limit_error", v1_code="rate_limit_exceeded"),
+    limits.QuotaSpent: Row(429, "insufficient_quota", "insufficient_quota"),
     domain.Unavailable: Row(503, "unavailable"),
     domain.ModelUnavailable: Row(503, "model_unavailable"),
     domain.BackendUnavailable: Row(503, "backend_unavailable"),
+    limits.BudgetUnavailable: Row(503, "budget_unavailable"),
     domain.StoreUnavailable: Row(503, "store_unavailable"),
     domain.DocumentsUnavailable: Row(503, "documents_unavailable"),
     domain.CharactersUnavailable: Row(503, "characters_unavailable"),
@@ -120,7 +122,7 @@ def describe(error: Exception, language: str, request_id: str) -> dict[str, Any]
         body["problem"] = error.problem
     if isinstance(error, domain.Busy):
         body |= {"retry_after": error.retry_after_seconds, "queue_size": error.queue_size}
-    if isinstance(error, domain.RateLimited):
+    if isinstance(error, limits.RateLimited):
         body |= {"retry_after": error.retry_after_seconds, "queue_size": 0, "violated-policies": list(error.violated)}
     return body
 
@@ -207,7 +209,7 @@ def _values(error: Exception, language: str) -> dict[str, object]:
             values = {"limit_bytes": error.limit_bytes}
         case domain.Busy():
             values = {"retry_after": error.retry_after_seconds, "queue_size": error.queue_size}
-        case domain.RateLimited():
+        case limits.RateLimited():
             limit, whose = (texts.text(name, language) for name in (f"limit.{error.policy}", f"whose.{error.subject}"))
             values = {"limit": limit, "whose": whose, "wait": duration(error.retry_after_seconds, language)}
         case domain.ScopeMissing():
@@ -223,9 +225,9 @@ def _headers(error: Exception) -> dict[str, str]:
             return {"WWW-Authenticate": "Bearer"}
         case MethodNotAllowed():
             return {"Allow": error.allow}
-        case domain.QuotaSpent():  # clients of OpenAI's obey the second header: they do not try again by themselves
+        case limits.QuotaSpent():  # clients of OpenAI's obey the second header: they do not try again by themselves
             return {"Retry-After": str(error.retry_after_seconds), "x-should-retry": "false"}
-        case domain.Busy() | domain.RateLimited():
+        case domain.Busy() | limits.RateLimited():
             return {"Retry-After": str(error.retry_after_seconds)}
         case domain.Draining():
             return {"Retry-After": str(error.retry_after_seconds), "Connection": "close"}

@@ -25,12 +25,13 @@ ChatError
 ├── DocumentQuota           erase documents first
 ├── CharacterQuota          erase characters first
 ├── Busy                    come back after `retry_after_seconds`
-├── RateLimited             a limit of the key: come back after `retry_after_seconds`
+├── RateLimited             a limit (in `chatbot.domain.limits`): come back after `retry_after_seconds`
 │   └── QuotaSpent          of a day or a month: trying again soon is in vain
 ├── TimedOut                the deadline passed
 └── Unavailable             come back later; `retry_after_seconds` where it is known
     ├── ModelUnavailable
     ├── BackendUnavailable  the second backend, or none configured
+    │   └── BudgetUnavailable   what it costs, or what is left, cannot be told (in `chatbot.domain.limits`)
     ├── EmbeddingUnavailable  what makes vectors of texts
     ├── StoreUnavailable
     │   ├── DocumentsUnavailable
@@ -41,8 +42,6 @@ ChatError
 
 No error carries text of a user. HTTP statuses live in `chatbot.api.errors` alone.
 """
-
-from chatbot.domain.limits import Policy, Quota, Subject, limit_name
 
 
 class ChatError(Exception):
@@ -195,46 +194,6 @@ class Busy(ChatError):
         super().__init__(f"retry after {retry_after_seconds} s")
         self.retry_after_seconds = retry_after_seconds
         self.queue_size = queue_size
-
-
-class RateLimited(ChatError):
-    """A limit is reached; the request consumed nothing.
-
-    Args:
-        policy: Which limit.
-        retry_after_seconds: Whole seconds, >= 1, after which the same request is worth asking again.
-        quota: What is left of the limits.
-        subject: Whose limit.
-        violated: Names of all limits of that subject that are reached.
-        is_quiet: One of a great many; not worth a line in the log.
-    """
-
-    def __init__(
-        self,
-        policy: Policy,
-        retry_after_seconds: int,
-        quota: Quota,
-        subject: Subject = Subject.KEY,
-        violated: tuple[str, ...] = (),
-        *,
-        is_quiet: bool = False,
-    ) -> None:
-        super().__init__(limit_name(subject, policy))
-        self.policy = policy
-        self.retry_after_seconds = retry_after_seconds
-        self.quota = quota
-        self.subject = subject
-        self.violated = violated or (limit_name(subject, policy),)
-        self.is_quiet = is_quiet
-
-    def again(self, *, is_quiet: bool = False) -> "RateLimited":
-        """The same refusal, for another request."""
-        told = (self.policy, self.retry_after_seconds, self.quota, self.subject, self.violated)
-        return type(self)(*told, is_quiet=is_quiet)
-
-
-class QuotaSpent(RateLimited):
-    """The day's or the month's tokens, or the day's money, are spent."""
 
 
 class TimedOut(ChatError):

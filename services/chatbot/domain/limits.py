@@ -1,9 +1,11 @@
-"""How much a key may ask: its limits, what is left of them, and the port of the store that counts."""
+"""How much somebody may ask: limits, what is left of them, refusals, and the port of the store that counts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Final, Protocol, Self, TypeVar
+
+from chatbot.domain.errors import BackendUnavailable, ChatError
 
 T = TypeVar("T")
 State = dict[str, Any]
@@ -157,6 +159,50 @@ class Quota:
 
 
 NO_QUOTA: Final = Quota()
+
+
+class RateLimited(ChatError):
+    """A limit is reached; the request consumed nothing.
+
+    Args:
+        policy: Which limit.
+        retry_after_seconds: Whole seconds, >= 1, after which the same request is worth asking again.
+        quota: What is left of the limits.
+        subject: Whose limit.
+        violated: Names of all limits of that subject that are reached.
+        is_quiet: One of a great many; not worth a line in the log.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        retry_after_seconds: int,
+        quota: Quota,
+        subject: Subject = Subject.KEY,
+        violated: tuple[str, ...] = (),
+        *,
+        is_quiet: bool = False,
+    ) -> None:
+        super().__init__(limit_name(subject, policy))
+        self.policy = policy
+        self.retry_after_seconds = retry_after_seconds
+        self.quota = quota
+        self.subject = subject
+        self.violated = violated or (limit_name(subject, policy),)
+        self.is_quiet = is_quiet
+
+    def again(self, *, is_quiet: bool = False) -> "RateLimited":
+        """The same refusal, for another request."""
+        told = (self.policy, self.retry_after_seconds, self.quota, self.subject, self.violated)
+        return type(self)(*told, is_quiet=is_quiet)
+
+
+class QuotaSpent(RateLimited):
+    """The day's or the month's tokens, or the day's money, are spent."""
+
+
+class BudgetUnavailable(BackendUnavailable):
+    """Money is limited, and nobody knows what this costs or what is left; nothing is spent then."""
 
 
 class AccountStore(Protocol):

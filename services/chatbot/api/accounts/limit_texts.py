@@ -25,6 +25,19 @@ LIMIT_TEXTS: Final[dict[str, Texts]] = {
         "{whose} has spent its quota of {limit}. It is new in {wait}. Ask the operator if you need more.",
         "{whose}の割り当て（{limit}）を使い切りました。{wait}後にまた使えます。追加は運用者にご相談ください。",
     ),
+    "title.budget_unavailable": (
+        "지금은 비용을 확인할 수 없습니다",
+        "What this costs cannot be told now",
+        "現在、費用を確認できません",
+    ),
+    "detail.budget_unavailable": (
+        "비용 한도가 있는데 이 모델의 비용이나 남은 예산을 지금 확인할 수 없어 보내지 않았습니다. "
+        "잠시 뒤에 다시 시도하거나 로컬 모델을 쓰세요.",
+        "Money is limited here, and what this model costs or what is left cannot be told now, so nothing was sent. "
+        "Try again later, or ask the local model.",
+        "費用に上限がありますが、このモデルの費用または残りの予算を現在確認できないため、送信しませんでした。"
+        "後でもう一度試すか、ローカルモデルを使ってください。",
+    ),
     "problem.above_limit": (
         "이 요청 하나가 최대 {tokens} 토큰이라 한도 {maximum}을 넘습니다. 줄여 주세요.",
         "this one request may need {tokens} tokens, and the limit is {maximum}; shorten it.",

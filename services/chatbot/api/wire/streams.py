@@ -21,7 +21,8 @@ from chatbot.api.wire.departure import ClientGone, until_departure
 from chatbot.core.answering.pump import Answer
 from chatbot.core.performance import Statistics
 from chatbot.core.question import AnswerEvent, Done, Queued
-from chatbot.domain.errors import ChatError, RateLimited
+from chatbot.domain.errors import ChatError
+from chatbot.domain.limits import RateLimited
 
 _LOG = logging.getLogger(__name__)
 ABORT_EXTENSION = "chatbot.abort"

@@ -15,7 +15,7 @@ from chatbot.core.agent.sentences import answer_without_model
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.question import ToolStep
 from chatbot.core.tools.contract import ToolContext
-from chatbot.domain.errors import EngineLost, PromptTooLong, RateLimited, TimedOut, Unavailable
+from chatbot.domain.errors import EngineLost, PromptTooLong, TimedOut, Unavailable
 from chatbot.domain.generation import (
     Finished,
     FinishReason,
@@ -26,6 +26,7 @@ from chatbot.domain.generation import (
     Usage,
 )
 from chatbot.domain.ports import TextGenerator
+from chatbot.domain.limits import RateLimited
 from chatbot.domain.tools import ToolCall, ToolUse
 
 _DEMO = "demo"  # the toy that ships cannot decide: it would call at random

@@ -26,10 +26,9 @@ from chatbot.domain.errors import (
     ModelUnavailable,
     PromptTooLong,
     StoreUnavailable,
-    QuotaSpent,
 )
 from chatbot.domain.generation import Backend, GenerationRequest, Sampling
-from chatbot.domain.limits import Policy
+from chatbot.domain.limits import BudgetUnavailable, Policy, QuotaSpent
 from chatbot.domain.ports import Telemetry
 
 T = TypeVar("T")
@@ -89,8 +88,9 @@ class Answerer:
         """
         try:
             return await self._open(question)
-        except QuotaSpent as exc:
-            if exc.policy is not Policy.USD_DAY or not question.caller.may_go_local:
+        except (QuotaSpent, BudgetUnavailable) as exc:
+            is_money = isinstance(exc, BudgetUnavailable) or exc.policy is Policy.USD_DAY
+            if not is_money or not question.caller.may_go_local:
                 raise
         return await self._open(in_house(question))
 

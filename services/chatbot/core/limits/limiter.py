@@ -5,6 +5,7 @@ own limit never takes from the others', not even for a moment. What it got is gi
 """
 
 import asyncio
+import logging
 import math
 import random
 import time
@@ -20,9 +21,19 @@ from chatbot.core.limits.hold import NO_HOLD, Held, Hold, at_most, generations_o
 from chatbot.core.limits.refusals import Refusals
 from chatbot.core.limits.windows import WINDOWS
 from chatbot.domain.chat import Caller
-from chatbot.domain.errors import BackendUnavailable, InvalidInput, QuotaSpent, RateLimited, StoreUnavailable
+from chatbot.domain.errors import InvalidInput, StoreUnavailable
 from chatbot.domain.generation import Backend, GenerationRequest
-from chatbot.domain.limits import AccountStore, Limited, LimitTelemetry, Policy, Quota, limit_name
+from chatbot.domain.limits import (
+    AccountStore,
+    BudgetUnavailable,
+    Limited,
+    LimitTelemetry,
+    Policy,
+    Quota,
+    QuotaSpent,
+    RateLimited,
+    limit_name,
+)
 from chatbot.domain.usage.prices import NO_PRICES, PriceTable, priced_name
 
 __all__ = ["Limiter", "LimiterPolicy", "Wanted"]
@@ -30,6 +41,7 @@ __all__ = ["Limiter", "LimiterPolicy", "Wanted"]
 GRACE_SECONDS: Final = 60.0
 """A reservation lapses so long after its request's deadline: the process that made it is dead."""
 
+_LOG = logging.getLogger(__name__)
 _OF_A_MOMENT: Final = (Policy.REQUESTS_MINUTE, Policy.TOKENS_MINUTE, Policy.CONCURRENT)
 
 
@@ -83,6 +95,7 @@ class Limiter:
         self._now = now
         self.estimates = Estimates()
         self._refusals = Refusals(clock)
+        self._unpriced: set[str] = set()
 
     @property
     def is_degraded(self) -> bool:
@@ -106,7 +119,7 @@ class Limiter:
         Raises:
             RateLimited, QuotaSpent: A limit is reached; nothing was consumed.
             InvalidInput: The request alone is larger than a limit.
-            BackendUnavailable: Money is limited, and nobody knows what this costs or what is left.
+            BudgetUnavailable: Money is limited, and nobody knows what this costs or what is left.
             StoreUnavailable: The store is away and there are too many accounts to count here.
         """
         if not caller.limited:
@@ -143,7 +156,7 @@ class Limiter:
 
         Raises:
             RateLimited, QuotaSpent: There is not so much left.
-            BackendUnavailable: Money is limited, and nobody knows what is left.
+            BudgetUnavailable: Money is limited, and nobody knows what is left.
         """
         for entry in entries:
             try:
@@ -190,7 +203,7 @@ class Limiter:
         """What it costs, where money is limited. Our own machines cost nothing unless a price says so.
 
         Raises:
-            BackendUnavailable: Nobody knows.
+            BudgetUnavailable: Nobody knows.
         """
         if all(one.limits.micro_usd_per_day is None for one in caller.limited):
             return None
@@ -200,9 +213,10 @@ class Limiter:
         if table.row(name, day) is not None:
             return Price(table, name, day, is_billed)
         if is_billed:
-            raise BackendUnavailable(
-                "money is limited and this model has no price: add it to CHATBOT_USAGE_PRICES_FILE"
-            )
+            if name not in self._unpriced:
+                self._unpriced.add(name)  # a name of the settings
+                _LOG.error("money is limited and %s has no price in CHATBOT_USAGE_PRICES_FILE: it is not asked", name)
+            raise BudgetUnavailable
         return None
 
     def _refusal(self, wanted: Wanted, ask: Ask, entry: Entry, refused: Refused, quota: Quota) -> Exception:
@@ -244,10 +258,10 @@ def _refuse_uncounted_money(limited: Limited, ask: Ask) -> None:
     """Spend nothing of somebody else's bill while nobody knows what is left: a share each could pass the budget.
 
     Raises:
-        BackendUnavailable: It would be.
+        BudgetUnavailable: It would be.
     """
     if limited.limits.micro_usd_per_day is not None and ask.price is not None and ask.price.is_billed:
-        raise BackendUnavailable("money cannot be counted now", retry_after_seconds=1)
+        raise BudgetUnavailable("money cannot be counted now", retry_after_seconds=1)
 
 
 def _is_for_all(limited: Limited, policy: Policy, ask: Ask, quota: Quota) -> bool:

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from chatbot.domain.errors import RateLimited
 from chatbot.domain.generation import Backend
-from chatbot.domain.limits import Limited, Limits
+from chatbot.domain.limits import Limited, Limits, RateLimited
 
 REMEMBER_SECONDS: Final = 1.0
 """A refusal is repeated from memory for at most so long."""

@@ -1,1 +1,0 @@
-"""Tool servers: what others offer to be called (ADR 0017)."""
