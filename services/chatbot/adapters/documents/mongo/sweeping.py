@@ -23,13 +23,13 @@ _SWEEPS = 20
 
 async def note(tables: Tables, document_id: str, seconds: float = AFTER_SECONDS) -> None:
     """Have a document looked at after a while, whatever happens until then."""
-    change = {"$max": {"due": tables.now() + int(seconds * 1000)}}
+    line, change = {"_id": f"{document_id}/{seconds:.0f}"}, {"$max": {"due": tables.now() + int(seconds * 1000)}}
 
     async def upsert() -> None:
         try:
-            await tables.sweeps.update_one({"_id": document_id}, change, upsert=True)
+            await tables.sweeps.update_one(line, change, upsert=True)
         except DuplicateKeyError:  # somebody else inserted first
-            await tables.sweeps.update_one({"_id": document_id}, change, upsert=True)
+            await tables.sweeps.update_one(line, change, upsert=True)
 
     await tables.call(upsert)
 
@@ -49,7 +49,7 @@ async def sweep_due(tables: Tables) -> None:
     now = tables.now()
     due = await tables.call(lambda: tables.sweeps.find({"due": {"$lte": now}}).limit(_SWEEPS).to_list(None))
     for one in due:
-        await sweep(tables, one["_id"])
+        await sweep(tables, one["_id"].partition("/")[0])
         await tables.call(lambda one=one: tables.sweeps.delete_one({"_id": one["_id"], "due": one["due"]}))  # type: ignore[misc]
 
 
