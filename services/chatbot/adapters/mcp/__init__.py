@@ -1,0 +1,1 @@
+"""MCP, the protocol of tool servers, by its official SDK (ADR 0017)."""

@@ -1,0 +1,1 @@
+"""Tool servers: what others offer to be called (ADR 0017)."""
