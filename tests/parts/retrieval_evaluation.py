@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatbot.adapters.documents.sqlite_store import SqliteDocuments
-from chatbot.core.retrieval.search import Retriever, Search
+from chatbot.core.retrieval.embedding import Embedder, EmbedPolicy
+from chatbot.core.retrieval.search import Meaning, Retriever, Search
 from chatbot.core.retrieval.terms import terms
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds, DocumentStore
 from chatbot.domain.documents import Chunk, IndexedChunk, Upload
+
+from parts.embedding_models import HandmadeMeaning
 
 FOLDER = Path(__file__).parent / "retrieval_corpus"
 NOISE = 2000
@@ -117,16 +120,33 @@ async def ranks(retriever: Retriever, asked: Sequence[Question]) -> list[int | N
     return places
 
 
-async def evaluate(folder: Path, noise_count: int = NOISE) -> dict[str, Figures]:
-    """Figures by language, by kind, and of all questions that have an answer (`all`)."""
+async def evaluate(folder: Path, noise_count: int = NOISE) -> dict[str, dict[str, Figures]]:
+    """Figures by way of looking (lexical, hybrid), language and kind, and of all questions that have an answer (`all`).
+
+    The meaning is that of a stub which knows a list of words written by hand, not of a trained model.
+    """
     store = SqliteDocuments(folder / "documents.sqlite3", DocumentBounds(documents=noise_count + 100))
     try:
         await fill(store, OWNER, ((one.name, one.title, one.text) for one in passages()))
         await fill(store, OWNER, ((f"noise{number}", "", text) for number, text in enumerate(noise(noise_count))))
         asked = [question for question in questions() if question.answer]
-        places = await ranks(Retriever(store), asked)
+        stub = HandmadeMeaning()
+        embedder = Embedder(store, stub, EmbedPolicy(), _at_once)
+        while await embedder.work():
+            pass
+        lexical = await ranks(Retriever(store), asked)
+        hybrid = await ranks(Retriever(store, meaning=Meaning(stub)), asked)
     finally:
         await store.close()
+    return {"lexical": grouped(asked, lexical), "hybrid": grouped(asked, hybrid)}
+
+
+async def _at_once() -> None:
+    """No chat waits."""
+
+
+def grouped(asked: Sequence[Question], places: Sequence[int | None]) -> dict[str, Figures]:
+    """Figures of each language and kind, and of all."""
     groups: dict[str, list[int | None]] = {}
     for question, place in zip(asked, places, strict=True):
         for group in (question.language, question.kind, "all"):
@@ -134,13 +154,16 @@ async def evaluate(folder: Path, noise_count: int = NOISE) -> dict[str, Figures]
     return {group: Figures.of(found) for group, found in groups.items()}
 
 
-def table(figures: dict[str, Figures]) -> str:
-    """The figures, a line each."""
-    lines = [f"{'questions':<14}{'n':>5}{'r@1':>8}{'r@5':>8}{'r@10':>8}{'MRR':>8}"]
-    for name, one in sorted(figures.items(), key=lambda item: item[0] == "all"):
-        lines.append(
-            f"{name:<14}{one.questions:>5}{one.recall_at_1:>8.2f}{one.recall_at_5:>8.2f}{one.recall_at_10:>8.2f}{one.mrr:>8.2f}"
-        )
+def table(figures: dict[str, dict[str, Figures]]) -> str:
+    """The figures, a line for each group of questions, the two ways beside each other."""
+    heads = "".join(f"{name:>8}" for name in ("r@1", "r@5", "r@10", "MRR"))
+    lines = [f"{'':<19}{'lexical':^32}   {'hybrid':^32}", f"{'questions':<14}{'n':>5}{heads}   {heads}"]
+    for name in sorted(figures["lexical"], key=lambda name: (name == "all", name)):
+        ways = [figures[way][name] for way in ("lexical", "hybrid")]
+        columns = [
+            "".join(f"{each:>8.2f}" for each in (w.recall_at_1, w.recall_at_5, w.recall_at_10, w.mrr)) for w in ways
+        ]
+        lines.append(f"{name:<14}{ways[0].questions:>5}{columns[0]}   {columns[1]}")
     return "\n".join(lines)
 
 
@@ -148,10 +171,12 @@ def main() -> int:
     """Print the table. 1 where a goal is missed."""
     with tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(evaluate(Path(folder)))
-    total = figures["all"]
-    print(f"lexical, {len(passages())} passages beside {NOISE} of noise made of the same words\n{table(figures)}")  # noqa: T201
+    told = f"{len(passages())} passages beside {NOISE} of noise made of the same words"
+    print(f"{told}; the meaning is a stub's: a list of words written by hand, no trained model\n{table(figures)}")  # noqa: T201
+    total = figures["lexical"]["all"]
     is_kept = total.recall_at_5 >= GOAL_RECALL_AT_5 and total.mrr >= GOAL_MRR
-    print(f"goal: recall@5 >= {GOAL_RECALL_AT_5}, MRR >= {GOAL_MRR}: {'kept' if is_kept else 'MISSED'}")  # noqa: T201
+    print(f"goal, lexical: recall@5 >= {GOAL_RECALL_AT_5}, MRR >= {GOAL_MRR}: {'kept' if is_kept else 'MISSED'}")  # noqa: T201
+    print("goal, hybrid: recall@5 >= 0.85, MRR >= 0.75: of a trained model; a stub decides nothing")  # noqa: T201
     return int(not is_kept)
 
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from chatbot.core.retrieval.leases import while_held
 from chatbot.domain.document_store import DocumentStore, ReaderLost, Reading
 from chatbot.domain.documents import FailureReason, Job, LeaseLost, Unreadable
 from chatbot.domain.errors import StoreUnavailable
@@ -23,10 +24,12 @@ class IngestPolicy:
     Attributes:
         beat_seconds: How often it says that it lives: well within a lease.
         idle_seconds: How long it waits before it looks for work again, if nobody wakes it.
+        awaits_vectors: Whether documents get vectors when they were read.
     """
 
     beat_seconds: float = 5.0
     idle_seconds: float = 2.0
+    awaits_vectors: bool = False
 
 
 class Ingestor:
@@ -36,12 +39,21 @@ class Ingestor:
         store: Where documents and jobs are.
         read: Starts to read a job's file in another process; raises `ReaderLost` where there is none to be had.
         policy: Its rhythm.
+        on_read: Called when a document was read to its end.
     """
 
-    def __init__(self, store: DocumentStore, read: Callable[[Job], Awaitable[Reading]], policy: IngestPolicy) -> None:
+    def __init__(
+        self,
+        store: DocumentStore,
+        read: Callable[[Job], Awaitable[Reading]],
+        policy: IngestPolicy,
+        on_read: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._read = read
         self._policy = policy
+        self._on_read = on_read
+        self._has_forgone = False
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -56,6 +68,9 @@ class Ingestor:
                 if await self.work():
                     continue
                 await self._store.tidy()
+                if not (self._policy.awaits_vectors or self._has_forgone):
+                    await self._store.forgo_vectors()
+                    self._has_forgone = True
             except StoreUnavailable:
                 _log.warning("the store of documents does not answer; jobs wait")
             except Exception as exc:
@@ -88,34 +103,12 @@ class Ingestor:
     async def _finish(self, job: Job) -> None:
         """Bring a job to its end, whatever the file does."""
         try:
-            await self._beating(job, self._index(job))
+            await while_held(self._store, job, self._index(job), self._policy.beat_seconds)
         except Unreadable as exc:
             await self._store.fail(job, exc.reason)
         except ReaderLost:
             _log.warning("the process that read a document was lost; it is begun again")
             await self._store.release(job, counts_try=True)
-
-    async def _beating(self, job: Job, work: Awaitable[None]) -> None:
-        """Do work while the lease is renewed; it stops when the lease is lost.
-
-        Raises:
-            LeaseLost, StoreUnavailable: The lease could not be renewed.
-        """
-        working = asyncio.ensure_future(work)
-        beating = asyncio.create_task(self._beat(job))
-        try:
-            await asyncio.wait((working, beating), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (working, beating):
-                task.cancel()
-            await asyncio.gather(working, beating, return_exceptions=True)
-        ended = working if not working.cancelled() else beating
-        ended.result()
-
-    async def _beat(self, job: Job) -> None:
-        while True:
-            await asyncio.sleep(self._policy.beat_seconds)
-            await self._store.beat(job)
 
     async def _index(self, job: Job) -> None:
         reading = await self._read(job)
@@ -128,4 +121,5 @@ class Ingestor:
             await reading.close()
         if not stored:
             raise Unreadable(FailureReason.NO_TEXT)
-        await self._store.complete(job)
+        await self._store.complete(job, awaits_vectors=self._policy.awaits_vectors)
+        self._on_read()

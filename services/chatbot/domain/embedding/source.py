@@ -47,7 +47,13 @@ class Embedded:
 
 
 class EmbeddingSource(Protocol):
-    """A model that makes vectors, here or elsewhere."""
+    """A model that makes vectors, here or elsewhere.
+
+    Attributes:
+        is_remote: Whether texts leave the house.
+    """
+
+    is_remote: bool
 
     def model(self) -> EmbeddingModel | None:
         """The model, also while it does not answer for a moment; None before anything is known of it."""

@@ -78,6 +78,8 @@ class LocalEmbedding:
         host: Serves the file; start it with one.
     """
 
+    is_remote = False
+
     def __init__(self, options: LocalOptions) -> None:
         self.host = self._host = EngineHost(options.engine(), lambda capacity: None)
         self._family_name = options.family

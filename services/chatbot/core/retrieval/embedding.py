@@ -1,0 +1,155 @@
+"""Vectors of documents: made behind their reading, and anew where the model changed.
+
+A worker takes one document at a time and stores a few passages' vectors with each step, so that a killed one costs
+little. Where the model does not answer, documents wait, and tell so; nothing is given up.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from chatbot.core.retrieval.leases import while_held
+from chatbot.domain.document_store import DocumentStore
+from chatbot.domain.documents import Chunk, FailureReason, LeaseLost, VectorJob
+from chatbot.domain.embedding.source import EmbeddingModel, EmbeddingSource, Purpose
+from chatbot.domain.errors import EmbeddingUnavailable, InvalidInput, StoreUnavailable
+
+_PROBE = "?"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedPolicy:
+    """Rhythm of the worker.
+
+    Attributes:
+        passages: Vectors that are made and stored together.
+        step_seconds: Longest time for them.
+        beat_seconds: How often it says that it lives.
+        idle_seconds: How long it waits before it looks for work again, if nobody wakes it.
+        pauses_seconds: After failures in a row; the last one repeats.
+    """
+
+    passages: int = 16
+    step_seconds: float = 120.0
+    beat_seconds: float = 5.0
+    idle_seconds: float = 2.0
+    pauses_seconds: tuple[float, ...] = (1.0, 2.0, 5.0, 15.0, 30.0)
+
+
+class Embedder:
+    """One worker.
+
+    Args:
+        store: Documents and their vectors.
+        source: Makes vectors.
+        policy: Its rhythm.
+        chat_comes_first: Returns when no chat waits that this work would hold up; bounded.
+    """
+
+    def __init__(
+        self,
+        store: DocumentStore,
+        source: EmbeddingSource,
+        policy: EmbedPolicy,
+        chat_comes_first: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._store, self._source, self._policy = store, source, policy
+        self._chat_comes_first = chat_comes_first
+        self._woken = asyncio.Event()
+        self._failures = 0
+
+    def wake(self) -> None:
+        """There may be work: look at once."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; the document that is worked on is then given back."""
+        while True:
+            self._woken.clear()
+            pause = self._policy.idle_seconds
+            try:
+                if await self.work():
+                    self._failures = 0
+                    continue
+            except EmbeddingUnavailable:
+                pause = self._pause_seconds()
+                _log.warning("the embedding model does not answer; documents wait")
+            except StoreUnavailable:
+                _log.warning("the store of documents does not answer; vectors wait")
+            except Exception as exc:
+                # Only the kind: the message may hold text of a user. The document is claimed again after its lease.
+                _log.error("making vectors ended unexpectedly (%s)", type(exc).__name__)
+            await self._wait(pause)
+
+    async def work(self) -> bool:
+        """Give the next document its vectors. False where none waits.
+
+        Raises:
+            EmbeddingUnavailable: The document was given back.
+            StoreUnavailable: It is claimed again after its lease.
+        """
+        model = await self._known_model()
+        job = await self._store.claim_vectors(model.space)
+        if job is None:
+            return False
+        try:
+            await while_held(self._store, job, self._finish(job), self._policy.beat_seconds)
+        except LeaseLost:
+            _log.info("a document was erased or taken over while its vectors were made")
+        except EmbeddingUnavailable:
+            await self._store.release_vectors(job, FailureReason.EMBEDDING_UNAVAILABLE)
+            raise
+        except asyncio.CancelledError:
+            await asyncio.shield(self._store.release_vectors(job, None))
+            raise
+        return True
+
+    async def _known_model(self) -> EmbeddingModel:
+        """The model; what is not known of one before it was asked is found out.
+
+        Raises:
+            EmbeddingUnavailable: It does not answer.
+        """
+        if self._source.model() is None:
+            await self._source.embed((_PROBE,), Purpose.PLAIN, time.monotonic() + self._policy.step_seconds)
+        model = self._source.model()
+        if model is None:
+            raise EmbeddingUnavailable("nothing is known of the embedding model yet")
+        return model
+
+    async def _finish(self, job: VectorJob) -> None:
+        while chunks := await self._store.without_vector(job, self._policy.passages):
+            await self._chat_comes_first()
+            await self._store.store_vectors(job, await self._vectors(job, chunks))
+        await self._store.finish_vectors(job)
+
+    async def _vectors(self, job: VectorJob, chunks: tuple[Chunk, ...]) -> Mapping[int, bytes | None]:
+        """Vectors by number; where the model does not take them together, each alone, and None where not even so."""
+        deadline = time.monotonic() + self._policy.step_seconds
+        try:
+            made = await self._source.embed(tuple(map(passage_text, chunks)), Purpose.PASSAGE, deadline, job.space)
+        except InvalidInput:
+            if len(chunks) == 1:
+                return {chunks[0].number: None}
+            return {number: vector for one in chunks for number, vector in (await self._vectors(job, (one,))).items()}
+        return {one.number: vector for one, vector in zip(chunks, made.vectors, strict=True)}
+
+    def _pause_seconds(self) -> float:
+        pauses = self._policy.pauses_seconds
+        self._failures += 1
+        return pauses[min(self._failures, len(pauses)) - 1]
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+
+def passage_text(chunk: Chunk) -> str:
+    """What a passage's vector is made of: the headings above it say what it is about."""
+    return f"{chunk.heading}\n{chunk.text}" if chunk.heading else chunk.text
