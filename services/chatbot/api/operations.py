@@ -157,7 +157,7 @@ async def info(request: Request) -> Response:
         keys=not parts.keys.is_open,
         search=parts.has_search,
         documents=parts.documents is not None,
-        tools=[*parts.tools] if model is None or not model.is_demo else [],
+        tools=[*parts.tool_names()] if model is None or not model.is_demo else [],
         system=await _system(request),
     )
     return Response(view.model_dump_json(), media_type="application/json")

@@ -1,6 +1,6 @@
 """What the routes of one service are given; the server puts it together."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from chatbot.core.retrieval.library import Library
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.ports import TextGenerator
 from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
+from chatbot.domain.toolservers.standing import ToolStanding, ToolState
 
 
 class HttpTelemetry(Protocol):
@@ -70,6 +71,7 @@ class Parts:
         has_search: Whether web search is configured.
         machine: What the process runs on; None where nobody reads it.
         tools: Names of the tools that the local model may call; the demo model is offered none.
+        remote_tools: Those of tool servers, as they stand now.
     """
 
     answerer: Answerer
@@ -85,8 +87,14 @@ class Parts:
     limiter: Limiter | None = None
     tenants: Tenants = NO_POLICIES
     tools: tuple[str, ...] = ()
+    remote_tools: Callable[[], Sequence[ToolStanding]] = tuple
     has_search: bool = False
     machine: Callable[[], Awaitable[Machine | None]] | None = None
+
+    def tool_names(self) -> tuple[str, ...]:
+        """Names of all tools that may be called now."""
+        others = (one.name for one in self.remote_tools() if one.state is ToolState.AVAILABLE)
+        return (*self.tools, *others)
 
 
 def parts_of(request: Request) -> Parts:

@@ -62,7 +62,7 @@ def _start(settings: Settings, choice: Choice, taken: ports.Ports, terminal: Ter
 
 
 async def _serve(settings: Settings, path: Path, taken: ports.Ports, *, check: bool, terminal: Terminal) -> None:
-    shared = open_shared(settings, _PROFILES)
+    shared = open_shared(settings, _PROFILES, may_start_programs=True)
     services = {profile.name: open_service(profile, shared, root_path="") for profile in _PROFILES}
     answerers = [answerer for _, answerer in services.values()]
     gateway = Gateway({name: app for name, (app, _) in services.items()}, NotFoundApp())

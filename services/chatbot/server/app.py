@@ -23,6 +23,7 @@ from chatbot.api.openapi.document import document
 from chatbot.api.profiles import Profile
 from chatbot.api.service import Parts, profile_of
 from chatbot.api.sessions import routes as session_routes
+from chatbot.api.tools import routes as tool_routes
 from chatbot.api.v1 import routes as v1_routes
 from chatbot.api.wire.context import context_of
 from chatbot.api.wire.departure import ClientGone
@@ -38,6 +39,7 @@ _ROUTERS: Final = (
     document_routes.router,
     rag.router,
     own_key.router,
+    tool_routes.router,
     operations.router,
     page.router,
 )

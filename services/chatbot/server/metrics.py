@@ -165,6 +165,13 @@ METRICS: tuple[Metric, ...] = (
         "Answers in which the model could call no more tools: a bound was reached, a call repeated, or no room left.",
         ("reason",),
     ),
+    Metric("chatbot_mcp_server_up", _GAUGE, "1 while a tool server answers.", ("server",)),
+    Metric(
+        "chatbot_mcp_tools_changed",
+        _GAUGE,
+        "Tools of a tool server that are withdrawn, because their definition is not the approved one any more.",
+        ("server",),
+    ),
     Metric("chatbot_engine_restarts_total", _COUNTER, "Restarts of the engine process that nobody asked for."),
     Metric(
         "chatbot_store_operation_seconds",

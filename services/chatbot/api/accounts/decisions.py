@@ -67,6 +67,7 @@ DECISIONS: Final[Mapping[str, Decision]] = {
     "eraseDocument": _DOCUMENTS,
     "askDocuments": _DOCUMENTS,
     "ownKey": _ANY_KEY,
+    "listTools": Decision(Scope.CHAT),
     "performance": _ANY_KEY,
     "info": _OPEN,
     "health": _OPEN,

@@ -66,6 +66,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     **SESSION_OPERATIONS,
     **DOCUMENT_OPERATIONS,
     "ownKey": Operation(success="KeyView"),
+    "listTools": Operation(success="ToolList"),
     "performance": Operation(success="PerformanceView"),
     "info": Operation(success="Info"),
     "health": Operation(success="Health"),

@@ -149,9 +149,10 @@ def _turn_of(request: Request, asked: SessionRequest) -> str | None:
 
 
 def _wishes_of(asked: SessionRequest, parts: Parts) -> Wishes:
+    names = parts.tool_names()
     for name in asked.tools or ():
-        if name not in parts.tools:
-            raise InvalidInput("tools", "wrong_choice", allowed=", ".join(("auto", "none", *parts.tools)))
+        if name not in names:
+            raise InvalidInput("tools", "wrong_choice", allowed=", ".join(("auto", "none", *names)))
     temperature = parts.sampling.temperature if asked.temperature is None else asked.temperature
     return Wishes(
         role=asked.role,

@@ -8,6 +8,7 @@ from chatbot.adapters.web.search.formats import PROVIDERS
 from chatbot.core.agent.calls import STOP_REASONS
 from chatbot.core.agent.opening import TOOL_NAMES
 from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
+from chatbot.core.toolservers.tool import METRIC_LABEL
 from chatbot.core.web.search_tool import WebSearchTool
 from chatbot.domain.generation import Backend, FinishReason
 from chatbot.domain.limits import LIMIT_NAMES
@@ -24,6 +25,7 @@ ROUTES: Final = (
     "/v1/models",
     "/v1/models/{model:path}",
     "/key",
+    "/tools",
     "/usage",
     "/performance",
     "/conversations",
@@ -58,7 +60,9 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_queue_wait_seconds": WAITED_OUTCOMES,
     "chatbot_request_duration_seconds": ROUTES,
     "chatbot_generations_total": GENERATION_ENDS,
-    "chatbot_tool_seconds": _TOOLS,
+    "chatbot_tool_seconds": (*_TOOLS, METRIC_LABEL),
+    "chatbot_mcp_server_up": (),  # of the servers that are named
+    "chatbot_mcp_tools_changed": (),
     "chatbot_web_pages_total": PAGE_OUTCOMES,
     "chatbot_agent_stopped_total": STOP_REASONS,
     "chatbot_limit_store_seconds": ("ok", "unavailable"),
@@ -81,7 +85,10 @@ def label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
     if metric.name == "chatbot_usage_tokens_total":
         return product(map(str, Backend), TOKEN_KINDS)
     if metric.name == "chatbot_tool_calls_total":
-        return [*product(_TOOLS, _OUR_OUTCOMES), *product((UNKNOWN_TOOL,), map(str, _NOBODYS_OUTCOMES))]
+        return [
+            *product((*_TOOLS, METRIC_LABEL), _OUR_OUTCOMES),
+            *product((UNKNOWN_TOOL,), map(str, _NOBODYS_OUTCOMES)),
+        ]
     return product(*(_LABELS[metric.name] for _ in metric.labels))
 
 

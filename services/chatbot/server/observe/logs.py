@@ -28,6 +28,8 @@ FIELDS: Final = (
     "state",
     "revision",
     "reason",
+    "server",
+    "tool",
 )
 
 
@@ -68,3 +70,4 @@ def set_up_logs(level: str, stream: TextIO | None = None) -> None:
         library.propagate = name != "uvicorn.access"  # it would write paths as they came
     for name in ("uvicorn.error", "httpx", "httpx2", "httpcore", "asyncio"):  # a line per request, with its URL
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # its errors quote what came; ours say what came of it

@@ -4,6 +4,8 @@ Every label set is made at the start, so that a rate has a zero to begin at and 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import product
 from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -12,6 +14,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from chatbot.core.admission import Line
 from chatbot.core.agent.toolbox import NOT_RUN
+from chatbot.core.toolservers.servers import ToolServers
 from chatbot.domain.generation import FinishReason
 from chatbot.domain.tenants.policy import PolicyStatus
 from chatbot.domain.usage.prices import MICRO_USD, PriceTable
@@ -61,6 +64,14 @@ class Meters:
     def watch_limits(self, is_degraded: Callable[[], bool]) -> None:
         """Let the gauge of the limits read them."""
         self._watch("chatbot_limits_degraded", is_degraded)
+
+    def watch_tool_servers(self, servers: ToolServers) -> None:
+        """Let the gauges of tool servers read them."""
+        readers = {"chatbot_mcp_server_up": servers.is_up, "chatbot_mcp_tools_changed": servers.changed}
+        for (name, read), service, server in product(readers.items(), self._services, servers.names):
+            gauge = self._of[name]
+            if isinstance(gauge, Gauge):
+                gauge.labels(service=service, server=server).set_function(partial(read, server))
 
     def watch_policies(self, status: Callable[[], PolicyStatus]) -> None:
         """Let the gauges of tenants' policies read them."""

@@ -3,6 +3,7 @@
 from pydantic import field_validator
 
 from chatbot.server.settings.section import Section, check_time_zone
+from chatbot.server.settings.tool_servers import McpServerSettings
 
 
 class ToolSettings(Section):
@@ -14,6 +15,16 @@ class ToolSettings(Section):
 
     time_zone: str = "Asia/Seoul"
     """IANA name of the time zone that is meant where a question names no place."""
+
+    mcp: list[McpServerSettings] = []
+    """MCP servers whose tools the local model may call, a JSON list of objects (docs/operations.md, Tool servers)."""
+
+    @field_validator("mcp")
+    @classmethod
+    def _have_names(cls, servers: list[McpServerSettings]) -> list[McpServerSettings]:
+        if len({server.name for server in servers}) < len(servers):
+            raise ValueError("two servers have one name")
+        return servers
 
     @field_validator("time_zone")
     @classmethod

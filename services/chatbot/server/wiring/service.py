@@ -59,6 +59,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         sampling=sampling,
         documents=shared.documents.library if shared.documents else None,
         tools=TOOL_NAMES if routes[Backend.LLAMA].agent else (),
+        remote_tools=shared.tool_servers.standings if routes[Backend.LLAMA].agent else tuple,
         machine=MachineFacts(partial(read_machine, settings.history.sqlite_path.parent)),
         has_search=routes[Backend.LLAMA].web.toolbox is not None,
     )
@@ -86,7 +87,11 @@ def _agent(profile: Profile, shared: Shared) -> Agent | None:
     is_on = profile.has_tools if tools.enabled is None else tools.enabled
     if not is_on:
         return None
-    return Agent(Toolbox(profile.name, built_in(), AgentBounds(), shared.meters), tools.time_zone)
+    return Agent(
+        Toolbox(profile.name, built_in(), AgentBounds(), shared.meters),
+        tools.time_zone,
+        others=shared.tool_servers.tools,
+    )
 
 
 def _limits(settings: Settings) -> HttpLimits:

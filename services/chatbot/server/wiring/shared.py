@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chatbot.adapters.tenants.file import PolicyFile
 from chatbot.api.profiles import Profile
@@ -12,6 +12,7 @@ from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.admission import Admission
 from chatbot.core.answering.answerer import Answerer
 from chatbot.core.limits.limiter import Limiter
+from chatbot.core.toolservers.servers import ToolServers
 from chatbot.domain.ports import ConversationStore, TextGenerator
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.serving.gate import Gate
@@ -19,6 +20,7 @@ from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.engine import Engine, ModelSource, open_engine
 from chatbot.server.wiring.remote import open_remote
 from chatbot.server.wiring.stores import Documents, open_documents, open_keys, open_limiter, open_store, open_tenants
+from chatbot.server.wiring.tool_servers import open_tool_servers
 from chatbot.server.wiring.usage import open_prices
 
 _CLOSE_SECONDS = 5.0
@@ -31,6 +33,7 @@ class Shared:
     Attributes:
         remote: The second backend with its own line, None where it is off.
         documents: Documents and the worker that reads them, None where they are off.
+        tool_servers: Whose tools the local model may call.
     """
 
     settings: Settings
@@ -43,20 +46,24 @@ class Shared:
     engine: Engine
     remote: tuple[TextGenerator, Admission] | None
     documents: Documents | None = None
+    tool_servers: ToolServers = field(default_factory=ToolServers)
 
 
-def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
+def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_programs: bool = False) -> Shared:
     """The parts that all services of a process share; nothing runs yet.
 
     Args:
         settings: Of the process.
         profiles: The services; the first one's prompt file makes the smoke answer.
+        may_start_programs: Whether tool servers may be programs: on a machine of somebody's own.
 
     Raises:
         PromptFileError, ValueError, OSError: A file that the settings name cannot be used.
     """
     meters = Meters([profile.name for profile in profiles])
     engine = open_engine(settings, profiles[0].name, meters)
+    tool_servers = open_tool_servers(settings.tools.mcp, may_start_programs=may_start_programs)
+    meters.watch_tool_servers(tool_servers)
     tenants = open_tenants(settings)
     meters.watch_policies(lambda: tenants.status)
     limiter = open_limiter(settings, meters, open_prices(settings))
@@ -75,6 +82,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile]) -> Shared:
         engine=engine,
         remote=open_remote(settings, meters),
         documents=open_documents(settings),
+        tool_servers=tool_servers,
     )
 
 
@@ -87,9 +95,12 @@ async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
     tenants = asyncio.create_task(shared.tenants.follow())
     limits = asyncio.create_task(shared.limiter.follow())
     reading = asyncio.create_task(shared.documents.ingestor.run() if shared.documents else asyncio.sleep(0))
+    servers = asyncio.create_task(shared.tool_servers.follow())
     try:
         yield
     finally:
+        servers.cancel()
+        await asyncio.gather(servers, return_exceptions=True)
         for task in (following, draining, keys, tenants, limits, reading):
             task.cancel()
         await asyncio.gather(following, draining, keys, tenants, limits, reading, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""`GET /tools`: what the local model may call, and why not."""
