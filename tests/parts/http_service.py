@@ -24,12 +24,15 @@ from chatbot.core.limits.limiter import Limiter, LimiterPolicy
 from chatbot.core.performance import Machine, Statistics
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.retrieval.library import Library
+from chatbot.core.usage.recorder import Recorder, RecorderPolicy
 from chatbot.core.web.referenced import Web
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.limits import AccountStore
 from chatbot.domain.model import Capacity
 from chatbot.domain.ports import ConversationStore
 from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
+from chatbot.domain.usage.prices import NO_PRICES, PriceTable
+from chatbot.domain.usage.rows import UsageStore
 from chatbot.server.app import HttpOptions, create_app
 from chatbot.server.observe.telemetry import Meters, Unqueued
 from chatbot.server.serving.gate import Gate
@@ -61,6 +64,9 @@ class ServiceOptions:
     machine: Callable[[], Awaitable[Machine | None]] | None = None
     web: Callable[[Meters], Web] | None = None
     accounts: AccountStore | None = None
+    usage: UsageStore | None = None
+    prices: PriceTable = NO_PRICES
+    recording: RecorderPolicy = RecorderPolicy(batch_seconds=0.02)
     tenants: Tenants = NO_POLICIES
     limiter: LimiterPolicy = LimiterPolicy(call_seconds=60.0)  # a busy machine is no outage
     limiter_now: Callable[[], float] = time.time
@@ -79,6 +85,7 @@ class Service:
     meters: Meters
     gate: Gate
     limiter: Limiter
+    recorder: Recorder | None = None
 
     def client(self, **options: object) -> httpx.AsyncClient:
         """A client; no environment, generous time."""
@@ -104,8 +111,10 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
     store = options.store or SqliteConversations.open(folder / "history.sqlite3", HistoryBounds())
     history = History(name, store, meters.of(name), refuses_when_down=options.refuses_when_down)
     accounts = options.accounts or MemoryAccounts()
-    limiter = Limiter(accounts, options.limiter, meters, now=options.limiter_now)
+    limiter = Limiter(accounts, options.limiter, meters, prices=options.prices, now=options.limiter_now)
+    meters.watch_prices(options.prices)
     meters.watch_limits(lambda: limiter.is_degraded)
+    recorder = Recorder(options.usage, meters, options.recording) if options.usage is not None else None
     policy = AnswerPolicy(options.queue_seconds, options.generation_seconds, Sampling(), options.may_fall_back, limiter)
     answerer = Answerer(name, routes, history, policy, meters.of(name))
     gate = Gate(lambda: options.generator.has_model)
@@ -124,9 +133,10 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         machine=options.machine,
         has_search=web.toolbox is not None,
         limiter=limiter,
+        usage=recorder,
     )
     app = create_app(options.profile, parts, options.http)
-    return app, Service(app, "", 0, options.generator, admission, answerer, meters, gate, limiter)
+    return app, Service(app, "", 0, options.generator, admission, answerer, meters, gate, limiter, recorder)
 
 
 def on_loopback() -> socket.socket:
@@ -159,6 +169,15 @@ async def serving(
 async def running_service(folder: Path, options: ServiceOptions | None = None) -> AsyncIterator[Service]:
     """One service on a free loopback port."""
     app, service = build(folder, options or ServiceOptions())
-    async with serving(app, service.gate) as (port,):
-        service.port, service.url = port, f"http://127.0.0.1:{port}"
-        yield service
+    recording = asyncio.create_task(service.recorder.follow() if service.recorder else asyncio.sleep(0))
+    try:
+        async with serving(app, service.gate) as (port,):
+            service.port, service.url = port, f"http://127.0.0.1:{port}"
+            yield service
+        if service.recorder is not None:
+            await service.answerer.idle()
+    finally:
+        recording.cancel()
+        await asyncio.gather(recording, return_exceptions=True)
+        if service.recorder is not None:
+            await service.recorder.close()

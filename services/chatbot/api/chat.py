@@ -143,7 +143,7 @@ def done_fields(done: Done) -> dict[str, Any]:
     """What the event `done` says."""
     return {
         "finish_reason": str(done.finish_reason),
-        "usage": asdict(done.usage),
+        "usage": asdict(done.usage) | ({} if done.cost_usd is None else {"cost_usd": done.cost_usd}),
         "timings": {name: round(seconds, 4) for name, seconds in asdict(done.timings).items()},
         "history_saved": done.history_saved,
         "tool_calls": [

@@ -107,6 +107,17 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         "must be at least {minimum}.",
         "{minimum}以上にしてください。",
     ),
+    "problem.not_day": (
+        "2026-11-21과 같은 날짜로 보내 주세요.",
+        "must be a day, such as 2026-11-21.",
+        "2026-11-21のような日付で送ってください。",
+    ),
+    "problem.after_to": ("to보다 늦을 수 없습니다.", "must not be after `to`.", "toより後にはできません。"),
+    "problem.too_many_days": (
+        "한 번에 {maximum}일까지 볼 수 있습니다. 기간을 줄여 주세요.",
+        "reaches back too far: at most {maximum} days at a time.",
+        "一度に見られるのは{maximum}日までです。期間を短くしてください。",
+    ),
     "problem.not_above": (
         "{minimum}보다 커야 합니다.",
         "must be above {minimum}.",

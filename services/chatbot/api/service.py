@@ -13,6 +13,7 @@ from chatbot.core.history import History
 from chatbot.core.limits.limiter import Limiter
 from chatbot.core.performance import Machine, Statistics
 from chatbot.core.retrieval.library import Library
+from chatbot.core.usage.recorder import Recorder
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.ports import TextGenerator
 from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
@@ -67,6 +68,7 @@ class Parts:
         sampling: Defaults where a caller gives none.
         documents: None where they are switched off.
         limiter: Limits of keys; None where there are no keys.
+        usage: Where requests are recorded; None where they are not.
         tenants: Their policies.
         has_search: Whether web search is configured.
         machine: What the process runs on; None where nobody reads it.
@@ -85,6 +87,7 @@ class Parts:
     sampling: Sampling = Sampling()
     documents: Library | None = None
     limiter: Limiter | None = None
+    usage: Recorder | None = None
     tenants: Tenants = NO_POLICIES
     tools: tuple[str, ...] = ()
     remote_tools: Callable[[], Sequence[ToolStanding]] = tuple

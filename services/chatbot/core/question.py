@@ -159,6 +159,7 @@ class Done:
         calls: The caller's tools that the model called, whole and in order.
         steps: Ends of our own tools' calls.
         references: Of the web; None where it was not asked for.
+        cost_usd: Dollars, six decimals; None where nothing prices it.
     """
 
     text: str
@@ -169,6 +170,7 @@ class Done:
     calls: tuple[ToolCall, ...] = ()
     steps: tuple[ToolStep, ...] = ()
     references: References | None = None
+    cost_usd: str | None = None
 
 
 AnswerEvent = Queued | ToolStep | TextPiece | ToolCall | Done

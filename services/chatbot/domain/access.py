@@ -20,6 +20,7 @@ class Scope(StrEnum):
     CONVERSATIONS_READ = "conversations:read"
     CONVERSATIONS_ERASE = "conversations:erase"
     DOCUMENTS = "documents"
+    USAGE_READ = "usage:read"
 
 
 ALL_SCOPES: Final = frozenset(Scope)

@@ -67,6 +67,7 @@ DECISIONS: Final[Mapping[str, Decision]] = {
     "eraseDocument": _DOCUMENTS,
     "askDocuments": _DOCUMENTS,
     "ownKey": _ANY_KEY,
+    "readUsage": Decision(stays_here=True),  # without the scope, of the key alone
     "listTools": Decision(Scope.CHAT),
     "performance": _ANY_KEY,
     "info": _OPEN,

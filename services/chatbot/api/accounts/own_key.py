@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from chatbot.api.accounts.usage_report import OwnUsage, own_usage
 from chatbot.api.accounts.users import limited_of
 from chatbot.api.service import parts_of
 from chatbot.api.wire.context import context_of
@@ -41,6 +42,7 @@ class KeyView(BaseModel):
     networks: list[str]
     user: str | None
     limits: list[LimitView]
+    usage: OwnUsage | None
     not_before: datetime | None
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -59,6 +61,7 @@ async def own_key(request: Request) -> Response:
         id=principal.key_id or None,
         tenant=principal.tenant,
         label=key.label,
+        usage=await own_usage(parts.usage, principal, pseudonym),
         not_before=_moment(key.not_before or None),
         expires_at=_moment(key.expires_at),
         last_used_at=_moment(key.last_used_at),

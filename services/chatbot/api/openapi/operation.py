@@ -64,6 +64,7 @@ class Operation:
         stream_example: Of the event stream, where there is one.
         stream_events: What its events are.
         status: Of success.
+        has_csv: Whether the answer can be had as a table.
     """
 
     errors: tuple[int, ...] = ()
@@ -75,3 +76,4 @@ class Operation:
     stream_events: str = ""
     status: int = 200
     is_v1: bool = False
+    has_csv: bool = False

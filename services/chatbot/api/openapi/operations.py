@@ -8,6 +8,7 @@ from chatbot.api.openapi.components import error_name, ref
 from chatbot.api.openapi.document_operations import DOCUMENT_OPERATIONS, UPLOAD_FORM
 from chatbot.api.openapi.operation import ANSWERING, COMMON, DB_ID, KEYED, PAGE, READING, TURN, USER, Json, Operation
 from chatbot.api.openapi.session_operations import SESSION_OPERATIONS
+from chatbot.api.openapi.usage_operations import USAGE_OPERATIONS
 
 _PRODUCT_STREAM: Final = (
     'event: queue\ndata: {"position": 3, "eta_seconds": 12.4}\n\n'
@@ -66,6 +67,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     **SESSION_OPERATIONS,
     **DOCUMENT_OPERATIONS,
     "ownKey": Operation(success="KeyView"),
+    **USAGE_OPERATIONS,
     "listTools": Operation(success="ToolList"),
     "performance": Operation(success="PerformanceView"),
     "info": Operation(success="Info"),
@@ -108,6 +110,8 @@ def _responses(known: Operation, keyed: tuple[int, ...]) -> Json:
         return {"204": ended | {"description": "Erased, or there was nothing."}, **failed}
     schema = ref("schemas", known.success) if known.success else {"type": "string", "examples": ["안녕하세요!"]}
     content: Json = {} if known.success == "stream" else {"application/json": {"schema": schema}}
+    if known.has_csv:
+        content["text/csv"] = {"schema": {"type": "string"}}
     if known.stream_example:
         events = {"type": "string", "description": known.stream_events}
         content["text/event-stream"] = {"schema": events, "example": known.stream_example}

@@ -16,6 +16,7 @@ from typing import Protocol
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from chatbot.api.accounts.usage_noting import note_use, usage_header
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.departure import ClientGone, until_departure
 from chatbot.core.answering.pump import Answer
@@ -80,6 +81,7 @@ class AnswerResponse(Response):
         self._statistics = statistics
         self._send_timeout_seconds = send_timeout_seconds
         self._is_started = False
+        self._error: Exception | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request (ASGI)."""
@@ -100,17 +102,24 @@ class AnswerResponse(Response):
         except ClientGone:
             return  # nobody is left to tell
         except Exception as exc:
-            context.outcome = None  # by the status that the error gets
+            self._error, context.outcome = exc, None  # by the status that the error gets
             if isinstance(exc, RateLimited):
                 context.quota = exc.quota
             raise
         finally:
-            if answer is not None:
-                await answer.close()
-            self._statistics.ended(context.outcome == "ok", time.monotonic() - started)
+            try:
+                if answer is not None:
+                    await answer.close()
+            finally:
+                self._ended(scope, answer, time.monotonic() - started)
+
+    def _ended(self, scope: Scope, answer: Answer | None, seconds: float) -> None:
+        self._statistics.ended(context_of(scope).outcome == "ok", seconds)
+        note_use(scope, answer, self._error, seconds)
 
     async def _send_whole(self, answer: Answer, send: Send) -> None:
         body, headers = self._shape.whole(await answer.collect())
+        headers = {**headers, **usage_header(answer.meter)}
         response = Response(body, headers={**headers, "Content-Type": "application/json"})
         await send({"type": "http.response.start", "status": 200, "headers": response.raw_headers})
         await send({"type": "http.response.body", "body": body})
@@ -147,6 +156,6 @@ class AnswerResponse(Response):
                 raise
             if not isinstance(exc, ChatError):
                 _LOG.error("stream failed", extra={"error": type(exc).__name__, "request_id": context.request_id})
-            outcome = "error"
+            outcome, self._error = "error", exc
             yield self._shape.error(exc, context)
         context.outcome = outcome

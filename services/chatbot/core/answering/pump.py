@@ -116,7 +116,7 @@ class Pump:
         stored = await work.store("".join(self._texts))
         timings = replace(finished.timings, queue_seconds=work.ticket.waited_seconds)
         calls, steps = tuple(self._calls), tuple(self._steps)
-        told = (timings, stored.saved, calls, steps, self._references)
+        told = (timings, stored.saved, calls, steps, self._references, work.meter.cost_usd)
         return Done(stored.answer, finished.reason, finished.usage, *told)
 
     async def _counted(self, request: GenerationRequest) -> Finished:

@@ -62,6 +62,11 @@ class Recorder:
         self._is_full = asyncio.Event()
         self._is_away = False
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the store has everything."""
+        return not self._waiting and not self._in_hand
+
     def record(self, row: UsageRow, priced_as: str = "") -> None:
         """Take a row. Never waits and never raises: whoever calls has an answer to give."""
         self._telemetry.use_recorded(row, priced_as)

@@ -54,6 +54,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         keys=shared.keys,
         limiter=shared.limiter,
         tenants=shared.tenants,
+        usage=shared.usage,
         telemetry=shared.meters,
         limits=_limits(settings),
         sampling=sampling,

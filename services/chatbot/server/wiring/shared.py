@@ -13,6 +13,7 @@ from chatbot.core.admission import Admission
 from chatbot.core.answering.answerer import Answerer
 from chatbot.core.limits.limiter import Limiter
 from chatbot.core.toolservers.servers import ToolServers
+from chatbot.core.usage.recorder import Recorder
 from chatbot.domain.ports import ConversationStore, TextGenerator
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.serving.gate import Gate
@@ -21,7 +22,7 @@ from chatbot.server.wiring.engine import Engine, ModelSource, open_engine
 from chatbot.server.wiring.remote import open_remote
 from chatbot.server.wiring.stores import Documents, open_documents, open_keys, open_limiter, open_store, open_tenants
 from chatbot.server.wiring.tool_servers import open_tool_servers
-from chatbot.server.wiring.usage import open_prices
+from chatbot.server.wiring.usage import open_prices, open_recorder
 
 _CLOSE_SECONDS = 5.0
 
@@ -32,6 +33,7 @@ class Shared:
 
     Attributes:
         remote: The second backend with its own line, None where it is off.
+        usage: Where requests are recorded, None where they are not.
         documents: Documents and the worker that reads them, None where they are off.
         tool_servers: Whose tools the local model may call.
     """
@@ -47,6 +49,7 @@ class Shared:
     remote: tuple[TextGenerator, Admission] | None
     documents: Documents | None = None
     tool_servers: ToolServers = field(default_factory=ToolServers)
+    usage: Recorder | None = None
 
 
 def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_programs: bool = False) -> Shared:
@@ -66,7 +69,9 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
     meters.watch_tool_servers(tool_servers)
     tenants = open_tenants(settings)
     meters.watch_policies(lambda: tenants.status)
-    limiter = open_limiter(settings, meters, open_prices(settings))
+    prices = open_prices(settings)
+    meters.watch_prices(prices)
+    limiter = open_limiter(settings, meters, prices)
     meters.watch_limits(lambda: limiter.is_degraded)
     for profile in profiles:
         meters.watch_line(profile.name, lambda name=profile.name: engine.admission.line(name))  # type: ignore[misc]
@@ -83,6 +88,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
         remote=open_remote(settings, meters),
         documents=open_documents(settings),
         tool_servers=tool_servers,
+        usage=open_recorder(settings, meters),
     )
 
 
@@ -94,6 +100,7 @@ async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
     keys = asyncio.create_task(shared.keys.follow())
     tenants = asyncio.create_task(shared.tenants.follow())
     limits = asyncio.create_task(shared.limiter.follow())
+    recording = asyncio.create_task(shared.usage.follow() if shared.usage else asyncio.sleep(0))
     reading = asyncio.create_task(shared.documents.ingestor.run() if shared.documents else asyncio.sleep(0))
     servers = asyncio.create_task(shared.tool_servers.follow())
     try:
@@ -101,15 +108,18 @@ async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
     finally:
         servers.cancel()
         await asyncio.gather(servers, return_exceptions=True)
-        for task in (following, draining, keys, tenants, limits, reading):
+        tasks = (following, draining, keys, tenants, limits, recording, reading)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(following, draining, keys, tenants, limits, reading, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await shared.engine.host.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await asyncio.gather(shared.store.close(), shared.keys.close(), shared.limiter.close())
                 if shared.documents is not None:
                     await shared.documents.library.store.close()
+                if shared.usage is not None:
+                    await shared.usage.close()
 
 
 async def idle(shared: Shared, answerers: Sequence[Answerer]) -> None:

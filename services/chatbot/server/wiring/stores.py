@@ -36,7 +36,7 @@ def open_store(settings: Settings) -> ConversationStore:
         return SqliteConversations.open(history.sqlite_path, bounds)
     from chatbot.adapters.mongo import MongoConversations  # the driver costs 0.3 CPU s and 25 MiB to import
 
-    return MongoConversations.open(_mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver, bounds)
+    return MongoConversations.open(mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver, bounds)
 
 
 def open_tenants(settings: Settings) -> PolicyFile:
@@ -80,7 +80,7 @@ def open_key_store(settings: Settings) -> KeyStore:
         return SqliteKeys(settings.auth.sqlite_path)
     from chatbot.adapters.keys.mongo import MongoKeys
 
-    return MongoKeys.open(_mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
+    return MongoKeys.open(mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
 
 
 def open_limiter(settings: Settings, telemetry: LimitTelemetry, prices: PriceTable) -> Limiter:
@@ -105,7 +105,7 @@ def open_accounts(settings: Settings) -> AccountStore:
         return SqliteAccounts(settings.limits.sqlite_path)
     from chatbot.adapters.limits.mongo import MongoAccounts
 
-    return MongoAccounts.open(_mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
+    return MongoAccounts.open(mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
 
 
 def _open_tokens(auth: AuthSettings) -> TokenCheck | None:
@@ -164,10 +164,15 @@ def _open_document_store(settings: Settings) -> DocumentStore:
         return SqliteDocuments(settings.documents.sqlite_path, bounds)
     from chatbot.adapters.documents.mongo.store import MongoDocuments
 
-    return MongoDocuments.open(_mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver, bounds)
+    return MongoDocuments.open(mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver, bounds)
 
 
-def _mongo_uri(settings: Settings) -> str:
+def mongo_uri(settings: Settings) -> str:
+    """The connection string of the one database.
+
+    Raises:
+        ValueError: Its file is missing or cannot be read.
+    """
     if settings.mongodb.uri_file is None:
         raise ValueError("CHATBOT_MONGODB_URI_FILE: needed where a setting CHATBOT_…_STORE is mongodb")
     try:

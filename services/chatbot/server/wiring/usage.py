@@ -1,7 +1,10 @@
 """Settings -> the price table, and where use is recorded."""
 
+from chatbot.core.usage.recorder import Recorder, RecorderPolicy
 from chatbot.domain.usage.prices import NO_PRICES, PriceError, PriceTable
+from chatbot.domain.usage.rows import UsageStore, UsageTelemetry
 from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.stores import mongo_uri
 
 
 def open_prices(settings: Settings) -> PriceTable:
@@ -18,3 +21,31 @@ def open_prices(settings: Settings) -> PriceTable:
         return load_prices(settings.usage.prices_file)
     except PriceError as exc:
         raise ValueError(f"CHATBOT_USAGE_PRICES_FILE: {exc}") from None
+
+
+def open_recorder(settings: Settings, telemetry: UsageTelemetry) -> Recorder | None:
+    """Where requests are recorded, None where they are not; the store is opened when the first one is over.
+
+    Raises:
+        ValueError: The file with the connection string is missing or holds none.
+    """
+    chosen = settings.usage
+    if not chosen.enabled:
+        return None
+    policy = RecorderPolicy(raw_days=chosen.raw_days, daily_days=chosen.daily_days)
+    return Recorder(open_usage_store(settings), telemetry, policy)
+
+
+def open_usage_store(settings: Settings) -> UsageStore:
+    """Where rows of use are kept; it connects when it is first used.
+
+    Raises:
+        ValueError: The file with the connection string is missing or holds none.
+    """
+    if settings.history.store == "sqlite":
+        from chatbot.adapters.usage.sqlite import SqliteUsage
+
+        return SqliteUsage(settings.usage.sqlite_path)
+    from chatbot.adapters.usage.mongo import MongoUsage
+
+    return MongoUsage.open(mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
