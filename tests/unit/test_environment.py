@@ -1,5 +1,6 @@
 """Strict reading of the environment: what is wrong or unknown stops the start and is named, without its value."""
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -115,3 +116,23 @@ def test_the_command_shows_settings_and_names_problems(
 
     assert ended.value.code == WRONG_SETTINGS
     assert "did you mean CHATBOT_HTTP_PORT?" in capsys.readouterr().err
+
+
+def test_a_wrong_server_is_named_by_its_place_in_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = [{"name": "wiki", "url": "http://wiki:8080/mcp"}, {"name": "Wrong", "url": "http://x"}, {"name": "c"}]
+    monkeypatch.setenv("CHATBOT_TOOLS_MCP", json.dumps(servers))
+
+    with pytest.raises(WrongEnvironment) as wrong:
+        load_settings()
+
+    assert len(wrong.value.problems) == 1
+    assert "[1].name: " in wrong.value.problems[0] and "[2]: " in wrong.value.problems[0]
+
+
+def test_servers_are_shown_as_they_would_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATBOT_TOOLS_MCP", json.dumps([{"name": "wiki", "url": "http://wiki/mcp", "tools": ["a"]}]))
+
+    line = next(one for one in shown(load_settings()).splitlines() if one.startswith("CHATBOT_TOOLS_MCP="))
+
+    monkeypatch.setenv("CHATBOT_TOOLS_MCP", line.partition("=")[2])
+    assert load_settings().tools.mcp[0].pins() == {"a": ""}

@@ -4,7 +4,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -78,8 +78,17 @@ def _wrong(error: ValidationError) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for one in error.errors(include_url=False, include_input=False):
         name = f"{PREFIX}{'_'.join(str(part).upper() for part in one['loc'][:2])}"
-        reasons.setdefault(name, []).append(one["msg"])
+        place = _place(one["loc"][2:])
+        reasons.setdefault(name, []).append(f"{place}: {one['msg']}" if place else one["msg"])
     return [f"{name}: {'; or '.join(dict.fromkeys(why))}" for name, why in reasons.items()]
+
+
+def _place(steps: Sequence[int | str]) -> str:
+    """Where in a list something is wrong: `[0].name`; "" where it is no list. Names of types are left out."""
+    if not steps or not isinstance(steps[0], int):
+        return ""
+    named = (step for step in steps if isinstance(step, int) or step.isidentifier())
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in named)
 
 
 def _is_no_list(value: str | None) -> bool:
@@ -100,5 +109,7 @@ def _shown(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        return json.dumps([str(item) for item in value])
+        return json.dumps(
+            [item.model_dump(mode="json") if isinstance(item, BaseModel) else str(item) for item in value]
+        )
     return str(value).lower() if isinstance(value, bool) else str(value)
