@@ -16,6 +16,7 @@ from chatbot.api.service import HttpLimits, Parts
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.admission import Admission, AdmissionPolicy
+from chatbot.core.agent.opening import Agent
 from chatbot.core.answering.answerer import Answerer
 from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.history import History
@@ -24,6 +25,7 @@ from chatbot.core.limits.limiter import Limiter, LimiterPolicy
 from chatbot.core.performance import Machine, Statistics
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.retrieval.library import Library
+from chatbot.core.toolservers.servers import ToolServers
 from chatbot.core.usage.recorder import Recorder, RecorderPolicy
 from chatbot.core.web.referenced import Web
 from chatbot.domain.generation import Backend, Sampling
@@ -63,6 +65,8 @@ class ServiceOptions:
     documents: Library | None = None
     machine: Callable[[], Awaitable[Machine | None]] | None = None
     web: Callable[[Meters], Web] | None = None
+    agent: Callable[[Meters], Agent] | None = None
+    tool_servers: ToolServers = field(default_factory=ToolServers)
     accounts: AccountStore | None = None
     usage: UsageStore | None = None
     prices: PriceTable = NO_PRICES
@@ -104,7 +108,8 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
     meters.watch_line(name, lambda: admission.line(name))
     web = options.web(meters) if options.web is not None else Web()
     local = PromptTemplates.shipped(name, Backend.LLAMA)
-    routes = {Backend.LLAMA: BackendRoute(options.generator, admission, local, web=web)}
+    agent = options.agent(meters) if options.agent is not None else None
+    routes = {Backend.LLAMA: BackendRoute(options.generator, admission, local, agent, web=web)}
     if options.remote is not None:
         line = Admission(options.policy, Capacity(4, open=True), Unqueued(meters, name))
         routes[Backend.OPENAI] = BackendRoute(options.remote, line, PromptTemplates.shipped(name, Backend.OPENAI))
@@ -132,6 +137,8 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         documents=options.documents,
         machine=options.machine,
         has_search=web.toolbox is not None,
+        tools=tuple(one.name for one in agent.toolbox.definitions) if agent is not None else (),
+        remote_tools=options.tool_servers.standings,
         limiter=limiter,
         usage=recorder,
     )
