@@ -6,6 +6,7 @@ from typing import Final
 from board_capacity import CAPACITY
 from board_models import MODELS
 from board_services import SERVICES
+from board_use import USE
 from grafana_foundation_sdk.builders import common as build_common
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import prometheus, timeseries
@@ -21,7 +22,7 @@ _HEIGHT: Final = 8
 
 def files() -> dict[str, str]:
     """Name -> JSON of every dashboard."""
-    return {board.name: _json(board) for board in (SERVICES, MODELS, CAPACITY)}
+    return {board.name: _json(board) for board in (SERVICES, MODELS, CAPACITY, USE)}
 
 
 def _json(board: Board) -> str:
@@ -80,7 +81,7 @@ def _panel(panel: Panel, width: int) -> timeseries.Panel:
         .legend(build_common.VizLegendOptions().show_legend(True).placement(common.LegendPlacement.BOTTOM))
         .tooltip(build_common.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI))
     )
-    if panel.unit in ("percentunit", "short", "s", "bytes"):
+    if panel.unit in ("percentunit", "short", "s", "bytes", "currencyUSD"):
         made = made.min(0)
     for number, (expression, legend) in enumerate(panel.queries):
         query = prometheus.Dataquery().expr(expression).legend_format(legend).ref_id(chr(ord("A") + number)).range()

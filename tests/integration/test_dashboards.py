@@ -1,11 +1,13 @@
 """Every query of the dashboards, asked of a real Prometheus that scraped real services while they answered."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import httpx2
 import pytest
 from parts.local_process import LocalProcess, local_process
 from parts.prometheus import Prometheus, Target, panel_queries, running_prometheus, until
+from parts.troubled_services import price_table
 
 WINDOW = "10s"
 QUESTIONS = {
@@ -23,7 +25,9 @@ QUESTIONS = {
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProcess]:
-    with local_process(tmp_path_factory.mktemp("scraped")) as running:
+    folder = tmp_path_factory.mktemp("scraped")
+    prices = price_table(folder, datetime.now(UTC).date())
+    with local_process(folder, CHATBOT_USAGE_PRICES_FILE=prices) as running:
         yield running
 
 
@@ -52,15 +56,15 @@ def moved(local: LocalProcess, prometheus: Prometheus) -> Prometheus:
     return prometheus
 
 
-@pytest.mark.parametrize("name", ["services", "capacity"])
-def test_every_query_of_the_services_returns_data_for_both(moved: Prometheus, name: str) -> None:
+@pytest.mark.parametrize(("name", "least"), [("services", 12), ("capacity", 12), ("use", 8)])
+def test_every_query_of_the_services_returns_data_for_both(moved: Prometheus, name: str, least: int) -> None:
     empty = {
         (title, query)
         for title, query in panel_queries(name, WINDOW)
         if {sample["metric"].get("service") for sample in moved.ask(query)} != set(QUESTIONS)
     }
 
-    assert len(panel_queries(name, WINDOW)) >= 12
+    assert len(panel_queries(name, WINDOW)) >= least
     assert empty == set()
 
 

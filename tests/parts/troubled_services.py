@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import httpx2
@@ -139,6 +140,33 @@ def limits_cut_off(folder: Path) -> Iterator[Trouble]:
 
 
 @contextmanager
+def use_cut_off(folder: Path) -> Iterator[Trouble]:
+    """Somebody holds the store of use, there is hardly room for records in memory, and prices are of long ago."""
+    store = folder / "usage.sqlite3"
+    settings = {
+        "CHATBOT_USAGE_SQLITE_PATH": str(store),
+        "CHATBOT_USAGE_MAX_WAITING": "5",
+        "CHATBOT_USAGE_PRICES_FILE": price_table(folder, date(2020, 1, 1)),
+    }
+    with stub_office(folder, Stub(), settings) as office:
+        address = target("use", f"127.0.0.1:{office.metrics_port}")
+
+        def fault(end: End) -> None:
+            with held(store):
+                ask_for_ever(f"{office.url}/Llama", QUESTIONS["office"], 2, end, 0.2)
+
+        yield Trouble((address,), fault)
+
+
+def price_table(folder: Path, since: date) -> str:
+    """A file with prices of both services' local models; its name."""
+    rows = (f"- {{model: local/{name}, from: {since}, input: 0.5, output: 2}}\n" for name in QUESTIONS)
+    path = folder / "prices.yaml"
+    path.write_text("".join(rows))
+    return str(path)
+
+
+@contextmanager
 def held(store: Path) -> Iterator[None]:
     """Nobody else can write or read a SQLite file."""
     with contextlib.closing(sqlite3.connect(store, isolation_level=None, timeout=60)) as holder:
@@ -234,7 +262,11 @@ def calm(folder: Path) -> Iterator[Trouble]:
         tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as memory,  # noqa: S108
         search_in_a_thread(FOUND) as searxng,
         local_process(
-            folder, CHATBOT_HISTORY_SQLITE_PATH=f"{memory}/history.sqlite3", CHATBOT_SEARCH_SEARXNG_URL=searxng.url
+            folder,
+            CHATBOT_HISTORY_SQLITE_PATH=f"{memory}/history.sqlite3",
+            CHATBOT_USAGE_SQLITE_PATH=f"{memory}/usage.sqlite3",
+            CHATBOT_USAGE_PRICES_FILE=price_table(folder, datetime.now(UTC).date()),
+            CHATBOT_SEARCH_SEARXNG_URL=searxng.url,
         ) as local,
     ):
 
@@ -276,6 +308,7 @@ TROUBLES = {
     "no-model": no_model,
     "overload": overload,
     "store": store_cut_off,
+    "use": use_cut_off,
     "volume": volume,
 }
 

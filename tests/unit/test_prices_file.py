@@ -7,7 +7,7 @@ import pytest
 from chatbot.adapters.usage.prices_file import MOST_BYTES, load_prices
 from chatbot.domain.generation import Usage
 from chatbot.domain.usage.prices import PriceError
-from chatbot.server.settings.usage import UsageSettings
+from chatbot.server.settings.accounts import UsageSettings
 from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.usage import open_prices
 

@@ -32,6 +32,9 @@
   "CHATBOT_DOCUMENTS_FILE_BYTES" ($v.documents.fileBytes | int64)
   "CHATBOT_TOOLS_ENABLED" (index $v.tools $name)
   "CHATBOT_TOOLS_TIME_ZONE" $v.tools.timeZone
+  "CHATBOT_USAGE_ENABLED" $v.usage.enabled
+  "CHATBOT_USAGE_RAW_DAYS" $v.usage.rawDays
+  "CHATBOT_USAGE_DAILY_DAYS" $v.usage.dailyDays
   "CHATBOT_LIMITS_REPLICAS" (include "chatbot.processes" $root)
   "CHATBOT_LOG_LEVEL" $v.log.level
 -}}
@@ -48,6 +51,7 @@
 {{- $_ := set $env "CHATBOT_AUTH_JWT_TENANT_CLAIM" .tenantClaim -}}
 {{- $_ := set $env "CHATBOT_AUTH_JWT_SCOPE_CLAIM" .scopeClaim -}}
 {{- end -}}{{- end -}}
+{{- if $v.usage.pricesConfigMap }}{{ $_ := set $env "CHATBOT_USAGE_PRICES_FILE" "/etc/chatbot/prices/prices.yaml" }}{{ end -}}
 {{- if $s.promptsConfigMap }}{{ $_ := set $env "CHATBOT_PROMPTS_DIR" "/etc/chatbot/prompts" }}{{ end -}}
 {{- if $v.caBundleConfigMap }}{{ $_ := set $env "SSL_CERT_FILE" "/etc/chatbot/ca/ca.crt" }}{{ end -}}
 {{- if $v.openai.enabled -}}

@@ -16,6 +16,7 @@
 {{- $found := dict -}}
 {{- with (index . 1).promptsConfigMap }}{{ $_ := set $found "prompts" . }}{{ end -}}
 {{- with (index . 0).Values.auth.jwt.jwksConfigMap }}{{ $_ := set $found "jwks" . }}{{ end -}}
+{{- with (index . 0).Values.usage.pricesConfigMap }}{{ $_ := set $found "prices" . }}{{ end -}}
 {{- with (index . 0).Values.caBundleConfigMap }}{{ $_ := set $found "ca" . }}{{ end -}}
 {{- $found | toJson -}}
 {{- end -}}

@@ -58,6 +58,29 @@ class TenantSettings(Section):
     `CHATBOT_HISTORY_STORE=sqlite`. Without the file nothing is forbidden."""
 
 
+class UsageSettings(Section):
+    """What each request took: counts, a pseudonym and a cost, never text."""
+
+    enabled: bool = True
+    """Whether requests are recorded. They live where `CHATBOT_HISTORY_STORE` says."""
+
+    sqlite_path: Path | None = None
+    """File of the records, where `CHATBOT_HISTORY_STORE=sqlite`. None: `chatbot-usage.sqlite3` beside the history's."""
+
+    prices_file: Path | None = None
+    """Price table, YAML; checked at start. Without one nothing has a cost, and limits in dollars let nobody
+    spend any."""
+
+    raw_days: int = Field(30, ge=1, le=3650)
+    """Records of single requests are kept for so long, days."""
+
+    daily_days: int = Field(400, ge=1, le=3650)
+    """Sums of days are kept for so long, days. They name keys, no users."""
+
+    max_waiting: int = Field(20_000, ge=1, le=1_000_000)
+    """Records that wait in memory while the store is away; those beyond are lost, and counted."""
+
+
 class LimitSettings(Section):
     """How limits of keys are counted; the limits themselves are each key's (`chatbot-keys`)."""
 

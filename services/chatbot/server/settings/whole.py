@@ -6,7 +6,7 @@ Secrets come as files (`*_FILE`), so that they are in no environment and no proc
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from chatbot.server.settings.accounts import AuthSettings, LimitSettings, TenantSettings
+from chatbot.server.settings.accounts import AuthSettings, LimitSettings, TenantSettings, UsageSettings
 from chatbot.server.settings.documents import DocumentSettings
 from chatbot.server.settings.engine import EngineSettings, GenerationSettings, ModelSettings, PromptSettings
 from chatbot.server.settings.history import HistorySettings, MongoSettings
@@ -14,7 +14,6 @@ from chatbot.server.settings.remote import FallbackSettings, OpenAISettings
 from chatbot.server.settings.search import SearchSettings
 from chatbot.server.settings.serving import HttpSettings, LogSettings, MetricsSettings, QueueSettings
 from chatbot.server.settings.tools import ToolSettings
-from chatbot.server.settings.usage import UsageSettings
 
 
 class Settings(BaseSettings):

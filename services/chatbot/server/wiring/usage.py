@@ -7,6 +7,9 @@ from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.stores import mongo_uri
 
 
+_FILE = "chatbot-usage.sqlite3"
+
+
 def open_prices(settings: Settings) -> PriceTable:
     """The price table; empty where no file is named.
 
@@ -32,7 +35,7 @@ def open_recorder(settings: Settings, telemetry: UsageTelemetry) -> Recorder | N
     chosen = settings.usage
     if not chosen.enabled:
         return None
-    policy = RecorderPolicy(raw_days=chosen.raw_days, daily_days=chosen.daily_days)
+    policy = RecorderPolicy(raw_days=chosen.raw_days, daily_days=chosen.daily_days, most_waiting=chosen.max_waiting)
     return Recorder(open_usage_store(settings), telemetry, policy)
 
 
@@ -45,7 +48,7 @@ def open_usage_store(settings: Settings) -> UsageStore:
     if settings.history.store == "sqlite":
         from chatbot.adapters.usage.sqlite import SqliteUsage
 
-        return SqliteUsage(settings.usage.sqlite_path)
+        return SqliteUsage(settings.usage.sqlite_path or settings.history.sqlite_path.with_name(_FILE))
     from chatbot.adapters.usage.mongo import MongoUsage
 
     return MongoUsage.open(mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
