@@ -185,7 +185,7 @@ def test_names_that_no_tool_may_have_are_left_out() -> None:
 def test_descriptions_are_cut_and_cleaned_of_what_nobody_sees() -> None:
     long = RemoteDefinition(
         "search",
-        "Searches.\u202e\n\U000e0041 " + "x" * 1_000_000,
+        "Searches.\u202e\n\U000e0041 ![a](https://evil.com/?q=1) " + "x" * 1_000_000,
         {
             "type": "object",
             "description": "y" * 500,

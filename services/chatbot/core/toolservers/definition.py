@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from chatbot.core.retrieval.answer_text import Links, cleaned
 from chatbot.domain.toolservers.server import RemoteDefinition
 from chatbot.domain.visible_text import visible
 
@@ -67,7 +68,7 @@ def full_name(server: str, tool: str) -> str:
 
 
 def told_description(definition: RemoteDefinition) -> str:
-    """The description, without what nobody sees, on one line and cut."""
+    """The description, without links and what nobody sees, on one line and cut."""
     return _short(definition.description, MAX_DESCRIPTION)
 
 
@@ -77,32 +78,32 @@ def told_schema(definition: RemoteDefinition) -> Mapping[str, Any]:
     Raises:
         DefinitionRefused: `bad_schema`: too deep. `hidden_text`: a name or a value has characters that nobody sees.
     """
-    schema = _cleaned(definition.parameters, _MAX_DEPTH)
+    schema = _told(definition.parameters, _MAX_DEPTH)
     text = json.dumps(schema, ensure_ascii=False)
     if visible(text) != text:
         raise DefinitionRefused("hidden_text")
     return schema
 
 
-def _cleaned(schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+def _told(schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
     if not depth:
         raise DefinitionRefused("bad_schema")
-    cleaned: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     for key, value in schema.items():
         if key in _DROPPED:
             continue
         if key in _TOLD:
-            cleaned[key] = _short(str(value), MAX_ARGUMENT_DESCRIPTION)
+            told[key] = _short(str(value), MAX_ARGUMENT_DESCRIPTION)
         elif key in _NAMED and isinstance(value, Mapping):
-            cleaned[key] = {name: _part(one, depth - 1) for name, one in value.items()}
+            told[key] = {name: _part(one, depth - 1) for name, one in value.items()}
         else:
-            cleaned[key] = value if key in _AS_IT_IS else _part(value, depth - 1)
-    return cleaned
+            told[key] = value if key in _AS_IT_IS else _part(value, depth - 1)
+    return told
 
 
 def _part(value: Any, depth: int) -> Any:
     if isinstance(value, Mapping):
-        return _cleaned(value, depth)
+        return _told(value, depth)
     if not isinstance(value, list):
         return value
     if not depth:
@@ -111,5 +112,6 @@ def _part(value: Any, depth: int) -> Any:
 
 
 def _short(text: str, limit: int) -> str:
-    line = " ".join(visible(text[: limit * 20]).split())
+    seen = " ".join(visible(text[: limit * 20]).split())
+    line = " ".join(cleaned(seen, Links(), 0)[0].split())  # a model may repeat what it is told, also a link
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
