@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -19,6 +19,9 @@ from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.agent.opening import Agent
 from chatbot.core.answering.answerer import Answerer
 from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
+from chatbot.core.characters.book import CharacterBook
+from chatbot.core.characters.desk import CharacterDesk
+from chatbot.core.characters.preview import Previewer
 from chatbot.core.history import History
 from chatbot.core.limits.ledger import MemoryAccounts
 from chatbot.core.limits.limiter import Limiter, LimiterPolicy
@@ -28,6 +31,7 @@ from chatbot.core.retrieval.library import Library
 from chatbot.core.toolservers.servers import ToolServers
 from chatbot.core.usage.recorder import Recorder, RecorderPolicy
 from chatbot.core.web.referenced import Web
+from chatbot.domain.chat import Dialogue
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.limits import AccountStore
 from chatbot.domain.model import Capacity
@@ -63,6 +67,7 @@ class ServiceOptions:
     refuses_when_down: bool = True
     store: ConversationStore | None = None
     documents: Library | None = None
+    characters: CharacterBook | None = None
     machine: Callable[[], Awaitable[Machine | None]] | None = None
     web: Callable[[Meters], Web] | None = None
     agent: Callable[[Meters], Agent] | None = None
@@ -121,6 +126,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
     meters.watch_limits(lambda: limiter.is_degraded)
     recorder = Recorder(options.usage, meters, options.recording) if options.usage is not None else None
     policy = AnswerPolicy(options.queue_seconds, options.generation_seconds, Sampling(), options.may_fall_back, limiter)
+    policy = replace(policy, casting=options.characters and options.characters.casting)
     answerer = Answerer(name, routes, history, policy, meters.of(name))
     gate = Gate(lambda: options.generator.has_model)
     parts = Parts(
@@ -135,6 +141,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         telemetry=meters,
         limits=options.limits,
         documents=options.documents,
+        characters=_desk(options, local),
         machine=options.machine,
         has_search=web.toolbox is not None,
         tools=tuple(one.name for one in agent.toolbox.definitions) if agent is not None else (),
@@ -144,6 +151,17 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
     )
     app = create_app(options.profile, parts, options.http)
     return app, Service(app, "", 0, options.generator, admission, answerer, meters, gate, limiter, recorder)
+
+
+def _desk(options: ServiceOptions, templates: PromptTemplates) -> CharacterDesk | None:
+    """Characters with tokens that nobody counts: the stub has no vocabulary."""
+
+    async def unknown(_dialogue: Dialogue) -> int | None:
+        return None
+
+    if options.characters is None:
+        return None
+    return CharacterDesk(options.characters, Previewer(templates, unknown, lambda: 8_192))
 
 
 def on_loopback() -> socket.socket:

@@ -80,6 +80,7 @@ def _question(
         language=context.language,
         traceparent=context.traceparent,
         wishes=Wishes(wants_web=asked.wants_references),
+        wanted=asked.wanted(),
     )
 
 

@@ -123,14 +123,20 @@ def page_of(request: Request) -> tuple[int, str]:
     Raises:
         InvalidInput: One of them is wrong.
     """
-    limit = _limit(request.query_params.get("limit", "20"))
+    limit = limit_of(request)
     after = request.query_params.get("after", "")
     if after:
         check_db_id(after, "after")
     return limit, after
 
 
-def _limit(value: str) -> int:
+def limit_of(request: Request) -> int:
+    """How many lines of a listing are wanted.
+
+    Raises:
+        InvalidInput: Not from 1 to 100.
+    """
+    value = request.query_params.get("limit", "20")
     if not (value.isascii() and value.isdigit() and len(value) <= 4):
         raise InvalidInput("limit", "not_integer")
     limit = int(value)

@@ -18,6 +18,7 @@ class Profile:
         request: Body of `POST /Llama` and `POST /OpenAI`.
         session_request: Body of `POST /chat`.
         has_tools: Whether the local model may call the service's own tools, where no setting says it.
+        has_characters: Whether tenants may keep characters here, which answer as models of their own.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Profile:
     request: type[ChatRequest]
     session_request: type[SessionRequest]
     has_tools: bool
+    has_characters: bool = False
 
 
 OFFICE: Final = Profile(
@@ -46,4 +48,5 @@ CHARACTER: Final = Profile(
     request=CharacterRequest,
     session_request=CharacterSessionRequest,
     has_tools=False,
+    has_characters=True,
 )

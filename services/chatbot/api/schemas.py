@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from chatbot.core.characters.casting import Wanted, is_name
 from chatbot.domain.errors import InvalidInput
 
 DB_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -88,6 +89,13 @@ def printable(value: str) -> str:
 UserId = Annotated[str, Field(min_length=1, max_length=MAX_USER_ID_CHARACTERS), AfterValidator(printable)]
 
 
+GREETING_INDEX: Final = Field(0, ge=0, lt=50, description="Which greeting of a stored character is its first words.")
+USER_NAME: Final = Field("", max_length=100, description="How a stored character calls the user (`{{user}}`).")
+UPGRADE: Final = Field(
+    False, description="Go on with the newest revision of a stored character, not with that of the conversation."
+)
+
+
 class ChatRequest(TextModel):
     """What both services take."""
 
@@ -103,6 +111,10 @@ class ChatRequest(TextModel):
     def prompt_fields(self) -> Mapping[str, str]:
         """What the prompt file may name."""
         return {}
+
+    def wanted(self) -> Wanted | None:
+        """The stored character that may answer."""
+        return None
 
     @property
     def wants_references(self) -> bool:
@@ -147,11 +159,33 @@ class CharacterRequest(ChatRequest):
 
     character_name: str = Field(min_length=1, max_length=100, description="The persona's name.")
     greeting: str = Field(max_length=2_000, description="What the persona says first.")
-    context: str = Field(max_length=4_000, description="Personality, way of speaking, setting.")
+    context: str = Field(
+        max_length=4_000,
+        description="Personality, way of speaking, setting. Empty, and `character_name` names a stored character: that "
+        "one answers, with `greeting` in the place of its own where that is not empty.",
+    )
+    greeting_index: int = GREETING_INDEX
+    user_name: str = USER_NAME
+    upgrade_character: bool = UPGRADE
 
     def prompt_fields(self) -> Mapping[str, str]:
         """What the prompt file may name."""
         return {"character_name": self.character_name, "greeting": self.greeting, "context": self.context}
+
+    def wanted(self) -> Wanted | None:
+        """The stored character that may answer; the request's own words win."""
+        fields = self.prompt_fields()
+        return wanted_character(fields, self.greeting_index, self.user_name, upgrades=self.upgrade_character)
+
+
+def wanted_character(
+    fields: Mapping[str, str], greeting_index: int, user_name: str, *, upgrades: bool
+) -> Wanted | None:
+    """The stored character that a request may name; None where the request says by itself who answers."""
+    if fields["context"].strip() or not is_name(fields["character_name"]):
+        return None
+    greeting = fields["greeting"] or None
+    return Wanted(fields["character_name"], None, greeting, greeting_index, user_name, upgrades)
 
 
 _Schema = TypeVar("_Schema", bound=BaseModel)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from chatbot.api.profiles import Profile
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.answering.answerer import Answerer
+from chatbot.core.characters.desk import CharacterDesk
 from chatbot.core.history import History
 from chatbot.core.limits.limiter import Limiter
 from chatbot.core.performance import Machine, Statistics
@@ -67,6 +68,7 @@ class Parts:
         generators: Those that are configured.
         sampling: Defaults where a caller gives none.
         documents: None where they are switched off.
+        characters: None where the service has none.
         limiter: Limits of keys; None where there are no keys.
         usage: Where requests are recorded; None where they are not.
         tenants: Their policies.
@@ -86,6 +88,7 @@ class Parts:
     limits: HttpLimits = HttpLimits()
     sampling: Sampling = Sampling()
     documents: Library | None = None
+    characters: CharacterDesk | None = None
     limiter: Limiter | None = None
     usage: Recorder | None = None
     tenants: Tenants = NO_POLICIES

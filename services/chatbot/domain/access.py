@@ -20,6 +20,8 @@ class Scope(StrEnum):
     CONVERSATIONS_READ = "conversations:read"
     CONVERSATIONS_ERASE = "conversations:erase"
     DOCUMENTS = "documents"
+    CHARACTERS_READ = "characters:read"
+    CHARACTERS_WRITE = "characters:write"
     USAGE_READ = "usage:read"
 
 

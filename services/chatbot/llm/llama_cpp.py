@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from chatbot.domain.chat import Dialogue
 from chatbot.domain.errors import ChatError, EngineLost, InvalidInput, PromptTooLong, TimedOut, Unavailable
 from chatbot.domain.generation import (
     Backend,
@@ -15,6 +16,7 @@ from chatbot.domain.generation import (
     FinishReason,
     GenerationEvent,
     GenerationRequest,
+    Sampling,
     TextPiece,
     Timings,
     Usage,
@@ -76,6 +78,18 @@ class LlamaCppGenerator:
         if measured["too_long"] is not None:
             field = _field(str(measured["too_long"]), request)
             raise PromptTooLong(field, int(measured["prompt_tokens"]), model.context_tokens)
+
+    async def prompt_tokens(self, dialogue: Dialogue) -> int | None:
+        """How many tokens a dialogue has as a prompt; None where no engine serves, or no frame carries it."""
+        child, measure_id = self._host.child(), f"measure-{next(self._measures)}"
+        if child is None:
+            return None
+        try:
+            frame = measure_frame(GenerationRequest("", dialogue, Sampling(), 0.0), measure_id)
+            async with asyncio.timeout(_MEASURE_SECONDS):
+                return int((await child.measure(measure_id, frame))["prompt_tokens"])
+        except (TimeoutError, EngineLost, PromptTooLong):
+            return None
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """See `TextGenerator`; while no engine serves this waits inside, to the deadline.

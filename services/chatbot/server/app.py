@@ -16,6 +16,7 @@ from chatbot.api import chat, conversations, errors, operations
 from chatbot.api.accounts import own_key, usage_report
 from chatbot.api.accounts.decisions import KEY_HEADER, check_decisions, decide
 from chatbot.api.accounts.usage_noting import USAGE_HEADER
+from chatbot.api.characters import routes as character_routes
 from chatbot.api.documents import rag
 from chatbot.api.documents import routes as document_routes
 from chatbot.api.not_found import HTML_HEADERS, VARY, render_not_found
@@ -39,6 +40,7 @@ _ROUTERS: Final = (
     conversations.router,
     document_routes.router,
     rag.router,
+    character_routes.router,
     own_key.router,
     usage_report.router,
     tool_routes.router,
@@ -71,7 +73,7 @@ def create_app(profile: Profile, parts: Parts, options: HttpOptions = HttpOption
         wrapped = CORSMiddleware(
             wrapped,
             allow_origins=list(options.cors_origins),
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", KEY_HEADER, "Content-Type", "Idempotency-Key", "X-User-ID", "X-Request-ID"],
             expose_headers=[
                 *("X-Request-ID", "X-Backend", "X-History-Saved", "X-References", "Retry-After", USAGE_HEADER)

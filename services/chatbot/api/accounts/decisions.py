@@ -46,6 +46,8 @@ class Decision:
 _ANY_KEY: Final = Decision()
 _OPEN: Final = Decision(is_open=True)
 _DOCUMENTS: Final = Decision(Scope.DOCUMENTS, stays_here=True)
+_READ_CHARACTERS: Final = Decision(Scope.CHARACTERS_READ, stays_here=True)
+_WRITE_CHARACTERS: Final = Decision(Scope.CHARACTERS_WRITE, stays_here=True)
 
 DECISIONS: Final[Mapping[str, Decision]] = {
     "askLlama": Decision(Scope.CHAT),
@@ -66,6 +68,13 @@ DECISIONS: Final[Mapping[str, Decision]] = {
     "cancelDocument": _DOCUMENTS,
     "eraseDocument": _DOCUMENTS,
     "askDocuments": _DOCUMENTS,
+    "listCharacters": _READ_CHARACTERS,
+    "readCharacter": _READ_CHARACTERS,
+    "exportCharacter": _READ_CHARACTERS,
+    "previewCharacter": _READ_CHARACTERS,
+    "importCharacter": _WRITE_CHARACTERS,
+    "putCharacter": _WRITE_CHARACTERS,
+    "eraseCharacter": _WRITE_CHARACTERS,
     "ownKey": _ANY_KEY,
     "readUsage": Decision(stays_here=True),  # without the scope, of the key alone
     "listTools": Decision(Scope.CHAT),

@@ -5,6 +5,7 @@ from typing import Any, Final
 from chatbot.api import errors, texts
 from chatbot.api.accounts.decisions import KEY_HEADER
 from chatbot.api.errors import TABLE, Row
+from chatbot.api.openapi.character_operations import CARD_SCHEMA
 
 Json = dict[str, Any]
 
@@ -116,7 +117,7 @@ MODEL: Final[Json] = {
         "id": {"type": "string"},
         "object": {"const": "model"},
         "created": {"type": "integer"},
-        "owned_by": {"enum": ["local", "openai"]},
+        "owned_by": {"enum": ["local", "openai", "character"]},
     },
 }
 MODEL_LIST: Final[Json] = {
@@ -131,6 +132,7 @@ SCHEMAS: Final[Json] = {
     "ChatCompletion": CHAT_COMPLETION,
     "Model": MODEL,
     "ModelList": MODEL_LIST,
+    "Card": CARD_SCHEMA,
 }
 HEADERS: Final[Json] = {
     "X-Request-ID": {"schema": {"type": "string"}, "description": "The caller's where it is sane, else made here."},

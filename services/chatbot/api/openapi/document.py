@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from chatbot.api.characters.schemas import CharacterFields, PreviewRequest
 from chatbot.api.documents.schemas import DocumentText, RagRequest
 from chatbot.api.openapi import components
 from chatbot.api.openapi.operations import complete
@@ -18,6 +19,7 @@ _TAGS = {
     "OpenAI wire format": "For clients of the OpenAI API: `base_url` is this service's address and `/v1`.",
     "conversations": "What is remembered of a user, to read and to erase.",
     "documents": "Upload documents, watch them being read, ask questions that are answered from them.",
+    "characters": "Cards of characters: import, keep, try and take them away. `character/<name>` is a model of `/v1`.",
     "operations": "What the service is and how it is doing.",
 }
 _REF = "#/components/schemas/{model}"
@@ -39,7 +41,7 @@ def document(app: FastAPI, profile: Profile) -> dict[str, Any]:
             complete(operation, {"product": profile.request.__name__, "session": profile.session_request.__name__})
     own = (profile.request, profile.session_request)
     _, bodies = models_json_schema(
-        [(one, "validation") for one in (*own, ChatCompletionRequest, DocumentText, RagRequest)],
+        [(one, "validation") for one in (*own, ChatCompletionRequest, DocumentText, RagRequest, CharacterFields, PreviewRequest)],
         ref_template=_REF,
     )
     made = described.setdefault("components", {})

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 from chatbot.api.schemas import DB_ID_PATTERN, TURN_ID_PATTERN
 
 Json = dict[str, Any]
-Body = Literal["", "product", "session", "v1", "document", "rag"]
+Body = Literal["", "product", "session", "v1", "document", "rag", "card", "character", "preview"]
 READING: Final = (400, 408, 413, 500)
 ANSWERING: Final = (429, 503, 504)
 KEYED: Final = (401, 403)
@@ -64,6 +64,7 @@ class Operation:
         stream_example: Of the event stream, where there is one.
         stream_events: What its events are.
         status: Of success.
+        has_picture: Whether the answer can be had as a PNG.
         has_csv: Whether the answer can be had as a table.
     """
 
@@ -75,5 +76,6 @@ class Operation:
     stream_example: str = ""
     stream_events: str = ""
     status: int = 200
+    has_picture: bool = False
     is_v1: bool = False
     has_csv: bool = False

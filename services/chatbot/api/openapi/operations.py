@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from chatbot.api.accounts.decisions import DECISIONS
+from chatbot.api.openapi.character_operations import CARD_CONTENT, CHARACTER_OPERATIONS
 from chatbot.api.openapi.components import error_name, ref
 from chatbot.api.openapi.document_operations import DOCUMENT_OPERATIONS, UPLOAD_FORM
 from chatbot.api.openapi.operation import ANSWERING, COMMON, DB_ID, KEYED, PAGE, READING, TURN, USER, Json, Operation
@@ -66,6 +67,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "eraseConversation": Operation(errors=(404, 422), success="-", parameters=(USER, DB_ID)),
     **SESSION_OPERATIONS,
     **DOCUMENT_OPERATIONS,
+    **CHARACTER_OPERATIONS,
     "ownKey": Operation(success="KeyView"),
     **USAGE_OPERATIONS,
     "listTools": Operation(success="ToolList"),
@@ -76,7 +78,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
 }
 
 
-_BODIES: Final = {"v1": "ChatCompletionRequest", "document": "DocumentText", "rag": "RagRequest"}
+_BODIES: Final = {"v1": "ChatCompletionRequest", "document": "DocumentText", "rag": "RagRequest", "character": "CharacterFields", "preview": "PreviewRequest"}
 
 
 def complete(operation: Json, service_schemas: Mapping[str, str]) -> None:
@@ -92,7 +94,9 @@ def complete(operation: Json, service_schemas: Mapping[str, str]) -> None:
     decision = DECISIONS[operation["operationId"]]
     scopes = [str(decision.scope)] if decision.scope else []
     operation["security"] = [{}] if decision.is_open else [{"key": scopes}, {"keyHeader": scopes}, {}]
-    if known.body:
+    if known.body == "card":
+        operation["requestBody"] = {"required": True, "content": CARD_CONTENT}
+    elif known.body:
         named = {**_BODIES, **service_schemas}[known.body]
         content: Json = {"application/json": {"schema": ref("schemas", named)}}
         if known.body == "document":
@@ -112,6 +116,8 @@ def _responses(known: Operation, keyed: tuple[int, ...]) -> Json:
     content: Json = {} if known.success == "stream" else {"application/json": {"schema": schema}}
     if known.has_csv:
         content["text/csv"] = {"schema": {"type": "string"}}
+    if known.has_picture:
+        content["image/png"] = {"schema": {"type": "string", "contentMediaType": "image/png"}}
     if known.stream_example:
         events = {"type": "string", "description": known.stream_events}
         content["text/event-stream"] = {"schema": events, "example": known.stream_example}

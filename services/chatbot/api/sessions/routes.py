@@ -73,6 +73,7 @@ async def chat(request: Request) -> Response:
         traceparent=context.traceparent,
         text_field=asked.text_field,
         wishes=wishes,
+        wanted=asked.wanted(),
     )
     product = ProductFormat(wants_event_stream(request), asked.google_access and not parts.has_search)
     return AnswerResponse(

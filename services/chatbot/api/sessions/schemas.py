@@ -9,7 +9,16 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJso
 from pydantic_core import PydanticCustomError
 
 from chatbot.api.documents.schemas import COLLECTION_PATTERN
-from chatbot.api.schemas import DB_ID_PATTERN, TextModel, UserId
+from chatbot.api.schemas import (
+    DB_ID_PATTERN,
+    GREETING_INDEX,
+    UPGRADE,
+    USER_NAME,
+    TextModel,
+    UserId,
+    wanted_character,
+)
+from chatbot.core.characters.casting import Wanted
 from chatbot.domain.chat import Message
 from chatbot.domain.errors import InvalidInput
 
@@ -162,6 +171,10 @@ class SessionRequest(TextModel):
         """What the prompt file may name."""
         return {}
 
+    def wanted(self) -> Wanted | None:
+        """The stored character that may answer."""
+        return None
+
     def history(self) -> tuple[Message, ...] | None:
         """The history that the caller brought."""
         if self.conversation_history is None:
@@ -174,8 +187,18 @@ class CharacterSessionRequest(SessionRequest):
 
     character_name: str = Field("AI Assistant", min_length=1, max_length=100, description="The persona's name.")
     greeting: str = Field("", max_length=2_000, description="What the persona says first.")
-    context: str = Field("", max_length=4_000, description="Personality, way of speaking, setting.")
+    context: str = Field(
+        "", max_length=4_000, description="Personality, way of speaking, setting. Empty: as on `/Llama`."
+    )
+    greeting_index: int = GREETING_INDEX
+    user_name: str = USER_NAME
+    upgrade_character: bool = UPGRADE
 
     def prompt_fields(self) -> Mapping[str, str]:
         """What the prompt file may name."""
         return {"character_name": self.character_name, "greeting": self.greeting, "context": self.context}
+
+    def wanted(self) -> Wanted | None:
+        """The stored character that may answer; the request's own words win."""
+        fields = self.prompt_fields()
+        return wanted_character(fields, self.greeting_index, self.user_name, upgrades=self.upgrade_character)

@@ -14,6 +14,7 @@ from chatbot.api.accounts.decisions import check_backend
 from chatbot.api.accounts.users import bound_user, caller_of, check_claim
 from chatbot.api.schemas import count_unknown, validated
 from chatbot.api.service import Parts, parts_of, profile_of
+from chatbot.api.v1.characters import character_model, character_models, role_of, wanted_of
 from chatbot.api.v1.chunks import Completion, call_deltas
 from chatbot.api.v1.schemas import ChatCompletionRequest
 from chatbot.api.wire.context import RequestContext, context_of
@@ -37,16 +38,19 @@ async def chat_completions(request: Request) -> Response:
     asked = validated(ChatCompletionRequest, body)
     if unknown := count_unknown(ChatCompletionRequest, body):
         parts.telemetry.unknown_fields(profile.name, unknown)
-    context.backend = backend_of(asked.model, parts)
+    wanted = wanted_of(asked, parts)
+    context.backend = Backend.LLAMA if wanted is not None else backend_of(asked.model, parts)
     check_backend(context.principal, context.backend)
+    role = await role_of(request, wanted)
     exchange = Exchange(
         request_id=context.work_id,
         caller=_caller(request, asked),
         dialogue=asked.dialogue(),
-        sampling=sampling_of(asked, parts.sampling),
+        sampling=sampling_of(asked, parts.sampling if role is None else role.sampling(parts.sampling)),
         backend=context.backend,
         traceparent=context.traceparent,
         tools=asked.tool_use(),
+        role=role,
     )
     completion = Completion(context.request_id, int(time.time()), asked.model)
     with_usage = asked.stream_options is not None and asked.stream_options.include_usage
@@ -60,8 +64,9 @@ async def chat_completions(request: Request) -> Response:
 
 @router.get("/models", operation_id="listModels", summary="List models")
 async def models(request: Request) -> Response:
-    """The local model first, then the second backend's where it is configured."""
-    return _json({"object": "list", "data": [_model(backend, info) for backend, info in _allowed(request).items()]})
+    """The local model first, then the second backend's where it is configured, then stored characters."""
+    listed = [_model(backend, info) for backend, info in _allowed(request).items()]
+    return _json({"object": "list", "data": [*listed, *await character_models(request)]})
 
 
 @router.get("/models/{model:path}", operation_id="retrieveModel", summary="One model")
@@ -70,7 +75,7 @@ async def model(request: Request, model: str) -> Response:
     for backend, info in _allowed(request).items():
         if info.name == model:
             return _json(_model(backend, info))
-    raise ModelNotFound
+    return _json(await character_model(request, model))
 
 
 def _allowed(request: Request) -> dict[Backend, ModelInfo]:
@@ -124,6 +129,7 @@ def sampling_of(asked: ChatCompletionRequest, defaults: Sampling) -> Sampling:
     )
     given: dict[str, Any] = {name: value for name in names if (value := getattr(asked, name)) is not None}
     limit = asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
+    limit = defaults.max_tokens if limit is None else limit
     wanted = asked.response_format.answer_format() if asked.response_format is not None else None
     return replace(defaults, max_tokens=limit, stop=tuple(asked.stop or ()), format=wanted, **given)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from chatbot.api.schemas import TextModel, UserId
+from chatbot.api.schemas import GREETING_INDEX, USER_NAME, TextModel, UserId
 from chatbot.api.v1.messages import Messages, dialogue_of
 from chatbot.api.v1.response_format import ResponseFormat
 from chatbot.api.v1.tools import Choice, ToolChoice, Tools, check_choice, tool_use
@@ -65,6 +65,8 @@ class ChatCompletionRequest(TextModel):
     max_completion_tokens: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
     stop: Annotated[list[_Stop], Field(max_length=4), BeforeValidator(_one_or_many)] | None = None
+    greeting_index: int = GREETING_INDEX
+    user_name: str = USER_NAME
     safety_identifier: UserId | None = None
     user: UserId | None = None
     n: Annotated[Any, _unsupported(1)] = None

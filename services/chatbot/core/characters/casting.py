@@ -15,6 +15,7 @@ from chatbot.core.characters.role import Role, greeting_of
 from chatbot.domain.characters import MAX_NAME_CHARACTERS, CharacterStore, KeptCharacter
 from chatbot.domain.chat import Turn
 from chatbot.domain.errors import CharactersUnavailable, InvalidInput
+from chatbot.domain.visible_text import visible
 
 MODEL_PREFIX: Final = "character/"
 READY: Final = 32
@@ -100,10 +101,11 @@ class Casting:
         most = len(persona.character.greetings)
         if wanted.greeting_index and wanted.greeting_index >= most:
             raise InvalidInput("greeting_index", "too_large", maximum=max(0, most - 1))
+        user_name = " ".join(visible(wanted.user_name).split())
         greeting = wanted.greeting
         if greeting is None:
-            greeting = greeting_of(persona, wanted.greeting_index, wanted.user_name)
-        return Role(persona, greeting, wanted.user_name, seed)
+            greeting = greeting_of(persona, wanted.greeting_index, user_name)
+        return Role(persona, greeting, user_name, seed)
 
     async def persona(self, tenant: str, wanted: Wanted, turns: Sequence[Turn] = ()) -> Persona | None:
         """A character made ready.
@@ -117,7 +119,7 @@ class Casting:
         kept = await self._find(tenant, name, revision)
         if kept is None and wanted.revision is None and revision is not None:
             kept = await self._find(tenant, name, None)  # too old to be kept, or the character was made anew
-        return None if kept is None else self._persona(tenant, kept)
+        return None if kept is None else await self._persona(tenant, kept)
 
     async def _find(self, tenant: str, name: str, revision: str | None) -> KeptCharacter | None:
         try:
@@ -126,18 +128,23 @@ class Casting:
         except TimeoutError as exc:
             raise CharactersUnavailable("the store of characters does not answer") from exc
 
-    def _persona(self, tenant: str, kept: KeptCharacter) -> Persona:
+    async def _persona(self, tenant: str, kept: KeptCharacter) -> Persona:
         key = (tenant, kept.name, kept.revision)
         if key in self._ready:
             self._ready.move_to_end(key)
             return self._ready[key][0]
-        persona = Persona.of(kept.name, kept.revision, read_card(kept.card, Report()))
-        size = card_bytes(kept.card)
+        persona, size = await asyncio.to_thread(_made_ready, kept)
+        if key in self._ready:  # somebody else was faster
+            return self._ready[key][0]
         self._ready[key] = (persona, size)
         self._ready_bytes += size
         while len(self._ready) > READY or (self._ready_bytes > READY_BYTES and len(self._ready) > 1):
             self._ready_bytes -= self._ready.popitem(last=False)[1][1]
         return persona
+
+
+def _made_ready(kept: KeptCharacter) -> tuple[Persona, int]:
+    return Persona.of(kept.name, kept.revision, read_card(kept.card, Report())), card_bytes(kept.card)
 
 
 def pinned_revision(turns: Sequence[Turn], name: str) -> str | None:

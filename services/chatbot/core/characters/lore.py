@@ -8,7 +8,7 @@ from chatbot.core.characters.patterns import Pattern, pattern
 from chatbot.domain.characters import Lorebook, LoreEntry
 from chatbot.domain.chat import Message
 
-MAX_SCANNED_CHARACTERS: Final = 8_000
+MAX_SCANNED_CHARACTERS: Final = 4_000
 """Of the newest messages; bounds the time that a book of 20,000 keys takes."""
 
 _BYTES_PER_TOKEN: Final = 3
@@ -29,21 +29,31 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Text that keys are looked for in; `folded` is the same without upper case."""
+    """Text that keys are looked for in.
+
+    Attributes:
+        folded: The same without upper case.
+        pairs: All two characters that follow each other in either: most keys of a large book are told absent by them.
+    """
 
     text: str
     folded: str
+    pairs: frozenset[str]
 
     @classmethod
     def of(cls, texts: Sequence[str], depth: int, extra: str) -> "Scan":
         """The newest messages, so many of them, and no more of them than is looked through."""
         newest = "\n".join(texts[len(texts) - depth :] if depth < len(texts) else texts) if depth else ""
         text = f"{newest[-MAX_SCANNED_CHARACTERS:]}\n{extra[:MAX_SCANNED_CHARACTERS]}"
-        return cls(text, text.lower())
+        folded = text.lower()
+        both = (text,) if text == folded else (text, folded)
+        return cls(text, folded, frozenset(one[at : at + 2] for one in both for at in range(len(one))))
 
     def has(self, key: str, *, is_case_sensitive: bool) -> bool:
-        """Whether a word is in it."""
-        return key in self.text if is_case_sensitive else key.lower() in self.folded
+        """Whether a word is in it; without upper case where that does not matter."""
+        if len(key) > 1 and key[:2] not in self.pairs:
+            return False
+        return key in (self.text if is_case_sensitive else self.folded)
 
 
 class LoreMatcher:
@@ -98,27 +108,37 @@ class LoreMatcher:
 
 
 class _Matcher:
-    """Keys of one entry."""
+    """Keys of one entry, as they are looked for."""
 
     def __init__(self, entry: LoreEntry) -> None:
         self._entry = entry
-        self._patterns: dict[str, Pattern | None] = {}
-        if entry.is_pattern:
-            keys = (*entry.keys, *entry.secondary_keys)
-            self._patterns = {key: pattern(key, is_case_sensitive=entry.is_case_sensitive) for key in keys}
+        self._keys = self._prepared(entry.keys)
+        self._secondary = self._prepared(entry.secondary_keys)
+        self._excluded = self._words(entry.excluded_keys)
 
     def matches(self, text: Scan) -> bool:
-        entry = self._entry
-        if not self._any(entry.keys, text):
+        if not self._any(self._keys, text):
             return False
-        if entry.is_selective and entry.secondary_keys and not self._any(entry.secondary_keys, text):
+        if self._entry.is_selective and self._secondary and not self._any(self._secondary, text):
             return False
-        return not any(text.has(key, is_case_sensitive=entry.is_case_sensitive) for key in entry.excluded_keys)
+        return not self._any(self._excluded, text)
 
-    def _any(self, keys: Sequence[str], text: Scan) -> bool:
-        if self._entry.is_pattern:
-            return any(found.is_in(text.text) for key in keys if (found := self._patterns[key]) is not None)
-        return any(text.has(key, is_case_sensitive=self._entry.is_case_sensitive) for key in keys)
+    def _prepared(self, keys: Sequence[str]) -> Sequence[str | Pattern]:
+        if not self._entry.is_pattern:
+            return self._words(keys)
+        compiled = (pattern(key, is_case_sensitive=self._entry.is_case_sensitive) for key in keys)
+        return [one for one in compiled if one is not None]
+
+    def _words(self, keys: Sequence[str]) -> Sequence[str | Pattern]:
+        return keys if self._entry.is_case_sensitive else [key.lower() for key in keys]
+
+    def _any(self, keys: Sequence[str | Pattern], text: Scan) -> bool:
+        return any(
+            text.has(key, is_case_sensitive=self._entry.is_case_sensitive)
+            if isinstance(key, str)
+            else key.is_in(text.text)
+            for key in keys
+        )
 
 
 def tokens_of(text: str) -> int:

@@ -46,7 +46,7 @@ class Role:
 
     def directed(self, dialogue: Dialogue) -> Dialogue:
         """The dialogue with what comes late: lore that it calls for, the user's name, the card's last instructions."""
-        text = "\n\n".join(filter(None, (self.lore_text(self.lore(dialogue)), self._called(), self.post_history())))
+        text = "\n\n".join(filter(None, (self.lore_text(self.lore(dialogue)), self.called(), self.post_history())))
         if not text:
             return dialogue
         return replace(dialogue, rounds=(Message("system", text), *dialogue.rounds))
@@ -94,7 +94,8 @@ class Role:
     def _opening(self) -> tuple[Message, ...]:
         return (Message("assistant", self.greeting),) if self.greeting else ()
 
-    def _called(self) -> str:
+    def called(self) -> str:
+        """The user's name, said to the model; "" where nobody said it."""
         return _CALLED.format(user=self.user_name) if self.user_name else ""
 
     def _macros(self, part: str) -> Macros:

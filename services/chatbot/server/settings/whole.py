@@ -7,6 +7,7 @@ Secrets come as files (`*_FILE`), so that they are in no environment and no proc
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chatbot.server.settings.accounts import AuthSettings, LimitSettings, TenantSettings, UsageSettings
+from chatbot.server.settings.characters import CharacterSettings
 from chatbot.server.settings.documents import DocumentSettings
 from chatbot.server.settings.engine import EngineSettings, GenerationSettings, ModelSettings, PromptSettings
 from chatbot.server.settings.history import HistorySettings, MongoSettings
@@ -38,6 +39,7 @@ class Settings(BaseSettings):
     fallback: FallbackSettings = FallbackSettings()
     tools: ToolSettings = ToolSettings()
     documents: DocumentSettings = DocumentSettings()
+    characters: CharacterSettings = CharacterSettings()
     search: SearchSettings = SearchSettings()
     prompts: PromptSettings = PromptSettings()
     metrics: MetricsSettings = MetricsSettings()

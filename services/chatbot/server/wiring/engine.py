@@ -6,7 +6,6 @@ from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.prompt import PromptTemplates
 from chatbot.domain.generation import Backend
 from chatbot.domain.model import Capacity
-from chatbot.domain.ports import TextGenerator
 from chatbot.llm.engine_host import EngineHost, EngineOptions
 from chatbot.llm.llama_cpp import LlamaCppGenerator
 from chatbot.llm.model_source import FixedModel, FollowedModel
@@ -24,7 +23,7 @@ class Engine:
 
     host: EngineHost
     admission: Admission
-    generator: TextGenerator
+    generator: LlamaCppGenerator
 
     def reading(self) -> EngineReading:
         """What the metrics say of it now."""

@@ -11,6 +11,8 @@ from chatbot.core.agent.opening import TOOL_NAMES, Agent, built_in
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.answering.answerer import Answerer
 from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
+from chatbot.core.characters.book import CharacterBook
+from chatbot.core.characters.desk import CharacterDesk
 from chatbot.core.history import History
 from chatbot.core.performance import Statistics
 from chatbot.core.prompt import PromptTemplates
@@ -18,6 +20,7 @@ from chatbot.domain.generation import Backend, Sampling
 from chatbot.server.app import HttpOptions, create_app
 from chatbot.server.observe.machine_facts import MachineFacts, read_machine
 from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.characters import open_desk
 from chatbot.server.wiring.shared import Shared
 from chatbot.server.wiring.web import open_web
 
@@ -34,12 +37,14 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         top_p=settings.generation.top_p,
         repeat_penalty=settings.generation.repeat_penalty,
     )
+    characters = shared.characters if profile.has_characters else None
     policy = AnswerPolicy(
         queue_seconds=settings.queue.timeout_seconds,
         generation_seconds=settings.generation.timeout_seconds,
         sampling=sampling,
         may_fall_back=settings.fallback.enabled,
         limiter=shared.limiter,
+        casting=characters.casting if characters is not None else None,
     )
     routes = _routes(profile, shared)
     refuses = settings.history.when_down == "refuse"
@@ -58,6 +63,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         telemetry=shared.meters,
         limits=_limits(settings),
         sampling=sampling,
+        characters=_desk(characters, routes[Backend.LLAMA].templates, shared),
         documents=shared.documents.library if shared.documents else None,
         tools=TOOL_NAMES if routes[Backend.LLAMA].agent else (),
         remote_tools=shared.tool_servers.standings if routes[Backend.LLAMA].agent else tuple,
@@ -93,6 +99,10 @@ def _agent(profile: Profile, shared: Shared) -> Agent | None:
         tools.time_zone,
         others=shared.tool_servers.tools,
     )
+
+
+def _desk(book: CharacterBook | None, templates: PromptTemplates, shared: Shared) -> CharacterDesk | None:
+    return None if book is None else open_desk(book, templates, shared.engine.generator)
 
 
 def _limits(settings: Settings) -> HttpLimits:

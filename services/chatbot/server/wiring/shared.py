@@ -11,6 +11,7 @@ from chatbot.api.profiles import Profile
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.admission import Admission
 from chatbot.core.answering.answerer import Answerer
+from chatbot.core.characters.book import CharacterBook
 from chatbot.core.limits.limiter import Limiter
 from chatbot.core.toolservers.servers import ToolServers
 from chatbot.core.usage.recorder import Recorder
@@ -18,6 +19,7 @@ from chatbot.domain.ports import ConversationStore, TextGenerator
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.serving.gate import Gate
 from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.characters import open_characters
 from chatbot.server.wiring.engine import Engine, ModelSource, open_engine
 from chatbot.server.wiring.remote import open_remote
 from chatbot.server.wiring.stores import Documents, open_documents, open_keys, open_limiter, open_store, open_tenants
@@ -35,6 +37,7 @@ class Shared:
         remote: The second backend with its own line, None where it is off.
         usage: Where requests are recorded, None where they are not.
         documents: Documents and the worker that reads them, None where they are off.
+        characters: None where no service of the process has any.
         tool_servers: Whose tools the local model may call.
     """
 
@@ -48,6 +51,7 @@ class Shared:
     engine: Engine
     remote: tuple[TextGenerator, Admission] | None
     documents: Documents | None = None
+    characters: CharacterBook | None = None
     tool_servers: ToolServers = field(default_factory=ToolServers)
     usage: Recorder | None = None
 
@@ -87,6 +91,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
         engine=engine,
         remote=open_remote(settings, meters),
         documents=open_documents(settings),
+        characters=open_characters(settings) if any(profile.has_characters for profile in profiles) else None,
         tool_servers=tool_servers,
         usage=open_recorder(settings, meters),
     )
@@ -118,6 +123,8 @@ async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
                 await asyncio.gather(shared.store.close(), shared.keys.close(), shared.limiter.close())
                 if shared.documents is not None:
                     await shared.documents.library.store.close()
+                if shared.characters is not None:
+                    await shared.characters.close()
                 if shared.usage is not None:
                     await shared.usage.close()
 

@@ -100,4 +100,6 @@ class Fields:
     def _clean(self, value: str, name: str) -> str:
         if len(value) > MAX_TEXT_BYTES or len(value.encode()) > MAX_TEXT_BYTES:
             raise InvalidInput(self.path + name, "too_many_bytes", maximum=MAX_TEXT_BYTES)
+        if value.isascii() and value.isprintable():  # most of the thousands of keys that a book may have
+            return value.strip()
         return visible(unicodedata.normalize("NFC", value.replace("\r\n", "\n").replace("\r", "\n"))).strip()

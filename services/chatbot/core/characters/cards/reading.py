@@ -38,6 +38,7 @@ FIELD_OF: Final = {
 """Texts of a character -> their fields in a card."""
 
 _USED: Final = ("name", "nickname", "first_mes", "alternate_greetings", BOOK, *FIELD_OF.values())
+_FETCHED: Final = ("http:", "https:", "ftp:", "file:", "//")
 _V1: Final = ("name", "description", "personality", "scenario", "first_mes", "mes_example")
 _BOUNDS: Final = {
     "temperature": (0.0, 2.0),
@@ -94,7 +95,7 @@ def _data(card: Json, report: Report) -> Fields:
         version = card.get("spec_version")
         if spec == V3 and isinstance(version, str) and version.partition(".")[0] > "3":
             report.warn("newer_version", "spec_version")
-        if not isinstance(data.get("name"), str) and "entries" in data:
+        if "entries" in data and not any(field in data for field in _V1[1:]):
             raise MalformedBody("card_is_lorebook")
         return Fields(data, "data.", report)
     if isinstance(card.get("name"), str) and any(name in card for name in _V1[1:]):
@@ -157,7 +158,8 @@ def _tell_fields(card: Json, data: Fields, report: Report) -> None:
 
 def _has_links(assets: object) -> bool:
     listed = assets if isinstance(assets, list) else []
-    return any("://" in str(one.get("uri", ""))[:100] for one in listed if isinstance(one, dict))
+    addresses = [str(one.get("uri", ""))[:16].lower() for one in listed if isinstance(one, dict)]
+    return any(address.startswith(_FETCHED) for address in addresses)
 
 
 def _tell_macros(character: Character, report: Report) -> None:
