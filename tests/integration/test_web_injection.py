@@ -26,7 +26,7 @@ def check_prompt(request: GenerationRequest) -> None:
     lines = said.content.split("\n")
     assert (said.role, request.dialogue.history, request.dialogue.rounds, request.tools) == ("user", (), (), None)
     assert re.fullmatch(r"=== [0-9a-f]{16} ===", lines[0]) and lines.count(lines[0]) == 2
-    assert lines[-2] == lines[0] and lines[-1] == "Question: 무엇이 있나요?"
+    assert lines[-2] == lines[0] and lines[-1].startswith("Question: 무엇이 있나요?")
     assert not re.search("[\u200b\u202a-\u202e\U000e0000-\U000e007f]", said.content)
     assert "evil" not in request.dialogue.system
 
@@ -48,7 +48,8 @@ async def test_nothing_comes_of_a_hundred_hostile_texts(tmp_path: Path, figures:
                         (title, f"http://site.test/{first if not n else f'{first}-{n}![x](//evil.com/p)'}", excerpt)
                         for n, (title, excerpt) in enumerate(zip(titles, excerpts, strict=True))
                     ]
-                    answers.append((await client.post("/Llama", json=question)).json())
+                    asked = question | {"input_data": f"무엇이 있나요? {len(answers)}"}  # what was found is kept
+                    answers.append((await client.post("/Llama", json=asked)).json())
 
     questions = len(answers)
     for request in parrot.requests:
@@ -57,8 +58,8 @@ async def test_nothing_comes_of_a_hundred_hostile_texts(tmp_path: Path, figures:
     marks = {int(number) for answer in answers for number in re.findall(r"\[(\d+)\]", answer)}
     assert foreign == []
     assert marks <= {1, 2, 3, 4, 5}
-    assert (len(stub.asked), len(world.requests), world.canaries) == (questions, questions, 0)
-    assert {query for _, query, _ in stub.asked} == {"무엇이 있나요?"}
+    assert (len(stub.asked), len(world.requests), world.canaries) == (questions, questions / 2, 0)  # pages are kept
+    assert [query for _, query, _ in stub.asked] == [f"무엇이 있나요? {n}" for n in range(questions)]
     assert set(world.zone.asked) == {"site.test"}
     figures(
         hostile_texts=len(INJECTIONS), questions=questions, calls_caused=0, foreign_links=len(foreign), forged_turns=0

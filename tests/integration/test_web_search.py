@@ -1,5 +1,6 @@
 """`google_access`: providers in their own formats and faults, pages, sources, and answers that say what they are."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,6 +58,7 @@ async def site(
     *results: Result,
     generator: StubGenerator | None = None,
     documents: Library | None = None,
+    keys: Path | None = None,
     **settings: object,
 ) -> AsyncIterator[Site]:
     """Office with SearXNG, and Brave and Tavily where `settings` name their key files."""
@@ -70,6 +72,7 @@ async def site(
         options = ServiceOptions(
             generator=generator,
             documents=documents,
+            keys_file=keys,
             web=lambda meters: open_web(chosen, "office", meters, network),
         )
         async with running_service(folder, options) as service:
@@ -172,7 +175,8 @@ async def test_documents_and_pages_are_numbered_together_and_nothing_of_a_docume
         reply = (await client.post("/chat", json=asked)).json()
         stream = await client.post("/chat", json=asked, headers={"accept": "text/event-stream"})
         at.stub.mode = "500"
-        without = (await client.post("/chat", json=asked)).json()
+        other = asked | {"message": "연차와 부산 날씨?"}  # what was found for the first one is kept
+        without = (await client.post("/chat", json=other)).json()
 
     assert reply["response"] == f"연차는 15일 [1], 서울은 맑음 [2].\n\n출처:\n[2] 서울 날씨 - {SEOUL[1]}"
     assert [(one.get("id") or one["number"], one["cited"]) for one in reply["sources"]] == [
@@ -180,7 +184,7 @@ async def test_documents_and_pages_are_numbered_together_and_nothing_of_a_docume
     ]  # fmt: skip
     prompt = generator.requests[0].dialogue.question.content
     assert prompt.index("[2] 서울 날씨") < prompt.index("[1] 규정") and "99" not in prompt
-    assert [query for _, query, _ in at.stub.asked] == ["연차와 서울 날씨?"] * len(at.stub.asked)
+    assert [query for _, query, _ in at.stub.asked] == ["연차와 서울 날씨?", "연차와 부산 날씨?"]
     got = [event async for event in events(stream)]
     assert "".join(data["text"] for name, data in got if name == "token") == reply["response"]
     assert got[-1][1]["sources"] == reply["sources"]
@@ -218,7 +222,7 @@ FAULTS = [
 async def test_a_provider_that_fails_costs_references_and_no_answer(tmp_path: Path, mode: str, outcome: str) -> None:
     async with site(tmp_path, SEOUL, timeout_seconds=0.5 if mode == "hang" else 20.0) as at:
         at.stub.mode = mode
-        said = [await at.ask() for _ in range(5)]
+        said = [await at.ask(input_data=f"{QUESTION['input_data']} {n}") for n in range(5)]
         asked = len(at.stub.asked)
 
     assert set(said) == {(f"서울은 맑습니다 [1].\n\n({note('failed', 'ko')})", "unavailable")}
@@ -299,6 +303,25 @@ async def test_an_engine_that_dies_does_not_make_it_search_twice(tmp_path: Path)
         said, _ = await at.ask()
 
     assert said.startswith("맑음 [1]\n\n출처") and len(at.stub.asked) == 1 and len(at.generator.requests) == 2
+
+
+async def test_what_was_found_is_kept_for_the_tenant_and_a_page_for_everybody(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    hashes = {name: hashlib.sha256(key.encode()).hexdigest() for name, key in (("ours", "k1"), ("theirs", "k2"))}
+    keys.write_text("".join(f"{name}:{digest}\n" for name, digest in hashes.items()))
+    async with site(tmp_path, SEOUL, keys=keys) as at:
+        for key in ("k1", "k1", "k2"):
+            async with at.service.client(headers={"authorization": f"Bearer {key}"}) as client:
+                for text in ("서울  날씨 알려줘", "서울 날씨 알려줘"):
+                    answer = await client.post("/Llama", json=QUESTION | {"input_data": text})
+                    assert "[1] 서울 날씨" in answer.json(), answer.text
+
+    assert (len(at.stub.asked), len(at.world.requests)) == (2, 1)
+    asked = {
+        outcome: at.service.metric("chatbot_cache_requests_total", cache="search", outcome=outcome)
+        for outcome in ("miss", "hit", "joined", "failure_hit")
+    }
+    assert asked == {"miss": 2, "hit": 4, "joined": 0, "failure_hit": 0}
 
 
 async def test_a_query_is_in_no_log_and_no_label(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

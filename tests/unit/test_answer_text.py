@@ -4,9 +4,9 @@ import random
 import re
 
 import pytest
-from chatbot.core.retrieval.answer_text import AnswerText, Reach, cleaned
+from chatbot.core.retrieval.answer_text import AnswerText, Links, cleaned
 
-REACH = Reach.of((), ["https://www.weather.example/seoul?day=1", "https://docs.example.org"])
+REACH = Links.of((), ["https://www.weather.example/seoul?day=1", "https://docs.example.org"])
 FOREIGN = [
     "https://evil.example/x",
     "http://evil.example",
@@ -141,7 +141,7 @@ def test_a_link_without_end_is_let_go_of_at_a_bound() -> None:
     assert not leads_out(out)
 
 
-OWN = Reach.of(
+OWN = Links.of(
     [
         "Write to hr@corp.example. The form is at https://wiki.corp.example/leave?token=" + "a" * 80 + ".",
         "신청은 www.corp.example/휴가에서, 문의는 mailto:help@corp.example 로.",

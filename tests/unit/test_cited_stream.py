@@ -4,7 +4,7 @@ import asyncio
 import re
 
 import pytest
-from chatbot.core.retrieval.answer_text import AnswerText, Reach
+from chatbot.core.retrieval.answer_text import AnswerText, Links
 from chatbot.core.retrieval.citations import checked
 from chatbot.core.retrieval.cited import CitedSource
 from chatbot.domain.chat import Dialogue, Message
@@ -18,7 +18,7 @@ TEXTS = st.text(alphabet="[]［］0123459 ,、\n\tab", max_size=40)
 
 
 def told(pieces: list[str], sources: int = 3) -> str:
-    marks = AnswerText(Reach(), sources)
+    marks = AnswerText(Links(), sources)
     return "".join([*map(marks.feed, pieces), marks.end()])
 
 
@@ -53,7 +53,7 @@ def test_where_a_piece_ends_changes_nothing_and_no_mark_without_a_source_is_left
 
 
 def test_text_without_brackets_is_handed_on_at_once() -> None:
-    marks = AnswerText(Reach(), 1)
+    marks = AnswerText(Links(), 1)
 
     assert [marks.feed(piece) for piece in ("연차는", " 15일", " [", "1", "]입니다")] == [
         "연차는",

@@ -153,6 +153,13 @@ METRICS: tuple[Metric, ...] = (
         ("outcome",),
     ),
     Metric(
+        "chatbot_cache_requests_total",
+        _COUNTER,
+        "Searches, pages, forecasts and feeds that were wanted; failure_hit: it failed shortly before; joined: it was"
+        " being asked for already; miss: it was asked for.",
+        ("cache", "outcome"),
+    ),
+    Metric(
         "chatbot_agent_rounds",
         _HISTOGRAM,
         "Generations of an answer with tools; 1 called nothing.",
@@ -164,6 +171,21 @@ METRICS: tuple[Metric, ...] = (
         _COUNTER,
         "Answers in which the model could call no more tools: a bound was reached, a call repeated, or no room left.",
         ("reason",),
+    ),
+    Metric(
+        "chatbot_embedding_seconds",
+        _HISTOGRAM,
+        "Time of a call of the embedding model, seconds, by what the vectors are for; refused: the texts are too long.",
+        ("purpose", "outcome"),
+        SECONDS,
+    ),
+    Metric("chatbot_embedding_tokens_total", _COUNTER, "Tokens that the embedding model read.", ("purpose",)),
+    Metric(
+        "chatbot_retrieval_seconds",
+        _HISTOGRAM,
+        "Time to look up a question in documents where an embedding model is set, seconds; reason: why by words alone.",
+        ("mode", "reason"),
+        STEP_SECONDS,
     ),
     Metric("chatbot_mcp_server_up", _GAUGE, "1 while a tool server answers.", ("server",)),
     Metric(

@@ -18,7 +18,7 @@ from chatbot.api.wire.guard import read_object
 from chatbot.api.wire.streams import AnswerResponse
 from chatbot.core.answering.pump import Answer
 from chatbot.core.question import AnswerEvent, Done, Exchange
-from chatbot.core.retrieval.answer_text import Reach, cleaned
+from chatbot.core.retrieval.answer_text import Links, cleaned
 from chatbot.core.retrieval.citations import BUDGETS, dialogue
 from chatbot.core.retrieval.search import Retrieved, Search
 from chatbot.domain.chat import Caller
@@ -39,7 +39,8 @@ async def query(request: Request) -> Response:
     asked = validated(RagRequest, body)
     if unknown := count_unknown(RagRequest, body):
         parts.telemetry.unknown_fields(profile_of(request).name, unknown)
-    search = Search(asked.question, asked.k, asked.collections, asked.filters)
+    stays = not context.principal.rights.allows_backend(Backend.OPENAI)
+    search = Search(asked.question, asked.k, asked.collections, asked.filters, local_only=stays)
     shape = RagFormat(asked.question, await library.retriever.search(caller, search), began)
     if not asked.generate:
         return shape.response(None)
@@ -94,15 +95,19 @@ class RagFormat:
         passages = self.retrieved.passages
         told, cited = None, frozenset[int]()
         if answer is not None:
-            reach = Reach.of((self.question, *(visible(one.chunk.text) for one in passages)))
-            told, cited = cleaned(answer, reach, len(passages))
+            links = Links.of((self.question, *(visible(one.chunk.text) for one in passages)))
+            told, cited = cleaned(answer, links, len(passages))
         view = RagAnswer(
             answer=told,
             sources=[source_view(n, one, cited=n in cited) for n, one in enumerate(passages, start=1)],
             execution_time=round(time.monotonic() - self.began, 3),
             retrieved_docs=len(passages),
             retrieval=Retrieval(
-                mode="lexical", lexical=self.retrieved.candidates, dense=0, seconds=round(self.retrieved.seconds, 4)
+                mode=self.retrieved.mode,
+                reason=self.retrieved.words_alone,
+                lexical=self.retrieved.candidates,
+                dense=self.retrieved.dense,
+                seconds=round(self.retrieved.seconds, 4),
             ),
         )
         return Response(view.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from chatbot.core.agent.containment import contained
 from chatbot.core.agent.sentences import summary_of
+from chatbot.core.agent.sources import Sources
 from chatbot.core.agent.toolbox import Outcome, Ran, Toolbox, parsed
 from chatbot.core.question import ToolStep
 from chatbot.core.tools.contract import ToolContext, reach_of
@@ -36,11 +37,13 @@ class Calls:
         stopped: Why nothing may be called any more; "" while it may.
         toolbox: What may still be called: after a round that read other people's text, nothing that leaves the cluster.
         has_outside: Whether such text was read.
+        sources: Of what was read, by number.
     """
 
     def __init__(self, toolbox: Toolbox, context: Callable[[], ToolContext]) -> None:
         self.toolbox = toolbox
         self.has_outside = False
+        self.sources = Sources()
         self._bounds = toolbox.bounds
         self._context = context
         self._known: dict[tuple[str, str], Ran] = {}
@@ -140,7 +143,9 @@ class Calls:
             ran = Ran(call, Outcome.REPEATED, {**known.result, "note": "already known"})
             self.toolbox.count(ran)
             self.stop("repeated")
-        text = contained(ran.result, self._limit_bytes(context_tokens))
+        tool, limit = self.toolbox.named(call.name), self._limit_bytes(context_tokens)
+        has_sources = tool is not None and reach_of(tool).has_sources and "results" in ran.result
+        text = self.sources.shown(ran.result, limit) if has_sources else contained(ran.result, limit)
         self._result_bytes += len(text.encode())
         return Message("tool", text, call_id=call.id)
 

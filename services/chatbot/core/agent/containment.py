@@ -29,13 +29,27 @@ def contained(result: ToolResult, limit_bytes: int) -> str:
     if not isinstance(cleaned, dict) or len(text.encode()) <= limit_bytes:
         return text
     cleaned["truncated"] = True
-    surplus = len(_json(cleaned).encode()) - limit_bytes
-    texts = [key for key in cleaned if isinstance(cleaned[key], str)]
-    longest = max(texts, key=lambda key: len(str(cleaned[key])), default="")
-    if surplus > 0 and texts:
-        cleaned[longest] = _cut(str(cleaned[longest]), surplus)
+    lists = [value for value in cleaned.values() if isinstance(value, list)]
+    while (longest := max(lists, key=len, default=[])) and len(longest) > 1 and _surplus(cleaned, limit_bytes) > 0:
+        longest.pop()  # results stand in their order, the best first
+    alone = longest[0] if len(longest) == 1 else None
+    _shorten(cleaned, _surplus(cleaned, limit_bytes))
+    if isinstance(alone, dict):
+        _shorten(alone, _surplus(cleaned, limit_bytes))
     text = _json(cleaned)
     return text if len(text.encode()) <= limit_bytes else _json(_TOO_LARGE)
+
+
+def _surplus(value: JsonValue, limit_bytes: int) -> int:
+    return len(_json(value).encode()) - limit_bytes
+
+
+def _shorten(value: dict[str, JsonValue], surplus_bytes: int) -> None:
+    """Cut the longest text of an object."""
+    texts = [key for key in value if isinstance(value[key], str)]
+    if surplus_bytes > 0 and texts:
+        longest = max(texts, key=lambda key: len(str(value[key])))
+        value[longest] = _cut(str(value[longest]), surplus_bytes)
 
 
 def _cleaned(value: JsonValue, depth: int) -> JsonValue:

@@ -14,6 +14,7 @@ from chatbot.core.agent.calls import Calls
 from chatbot.core.agent.sentences import answer_without_model
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.question import ToolStep
+from chatbot.core.retrieval.cited import users_words
 from chatbot.core.tools.contract import ToolContext
 from chatbot.domain.errors import EngineLost, PromptTooLong, TimedOut, Unavailable
 from chatbot.domain.generation import (
@@ -25,8 +26,8 @@ from chatbot.domain.generation import (
     Timings,
     Usage,
 )
-from chatbot.domain.ports import TextGenerator
 from chatbot.domain.limits import RateLimited
+from chatbot.domain.ports import TextGenerator
 from chatbot.domain.tools import ToolCall, ToolUse
 
 _DEMO = "demo"  # the toy that ships cannot decide: it would call at random
@@ -61,7 +62,11 @@ class AgentLoop:
         self._losses = 0
         self._usage = Usage(0, 0)
         self._asking = Asking(generator)
-        self.calls = Calls(toolbox, lambda: replace(context(), ask=self._asking.ask))
+        self._said: tuple[str, ...] = ()
+        self.calls = Calls(toolbox, self._context_of_calls)
+
+    def _context_of_calls(self) -> ToolContext:
+        return replace(self._context(), ask=self._asking.ask, said=self._said, texts=self.calls.sources.texts)
 
     async def check(self, request: GenerationRequest) -> None:
         """As `TextGenerator.check`; a question that leaves no room for tools is asked without them."""
@@ -108,6 +113,7 @@ class AgentLoop:
     async def _all_rounds(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent | ToolStep, None]:
         began = self._toolbox.clock()
         self._asking.request_id, self._asking.deadline = request.request_id, request.deadline
+        self._said = users_words(request.dialogue)
         while True:
             asked, heard = self._asked(request), _Heard()
             try:

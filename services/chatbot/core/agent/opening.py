@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from chatbot.core.agent.loop import AgentLoop
+from chatbot.core.agent.outside import OutsideAnswer
 from chatbot.core.agent.recognised import recognised
 from chatbot.core.agent.sentences import answer_without_model, summary_of
 from chatbot.core.agent.toolbox import Toolbox
@@ -60,7 +61,7 @@ class Agent:
 
     def source(
         self, question: Question, generator: TextGenerator, *, may_leave: bool = True
-    ) -> AgentLoop | TextGenerator:
+    ) -> OutsideAnswer | AgentLoop | TextGenerator:
         """Where the answer to one question comes from: the loop, or the model alone where it may call nothing.
 
         Args:
@@ -71,7 +72,10 @@ class Agent:
         toolbox = self._toolbox_of(question)
         if not may_leave or question.wishes.wants_web:  # the web's pages are read before the first call
             toolbox = toolbox.staying()
-        return AgentLoop(toolbox, generator, lambda: self._context(question)) if toolbox.definitions else generator
+        if not toolbox.definitions:
+            return generator
+        loop = AgentLoop(toolbox, generator, lambda: self._context(question))
+        return OutsideAnswer(loop, language_of(question.text, question.language)) if toolbox.asks_outside else loop
 
     async def alone(self, question: Question) -> Alone | None:
         """The answer of one tool, for the time in which no model serves; None where the question takes a model."""

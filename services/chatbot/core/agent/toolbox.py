@@ -113,6 +113,16 @@ class Toolbox:
         """Those of the tools whose calls stay in the cluster: what may be called after outside text was read."""
         return self.only([name for name, tool in self._tools.items() if not reach_of(tool).leaves])
 
+    @property
+    def names(self) -> Collection[str]:
+        """Of all tools, in their order."""
+        return self._tools.keys()
+
+    @property
+    def asks_outside(self) -> bool:
+        """Whether one of the tools brings text of others, or names where its results come from."""
+        return any(reach_of(tool).is_outside or reach_of(tool).has_sources for tool in self._tools.values())
+
     def named(self, name: str) -> Tool | None:
         """The tool of that name."""
         return self._tools.get(name)

@@ -47,7 +47,7 @@ _SENTENCE_MARKS: Final = ".,;:!?。、"
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Links:
     """Where links of an answer may lead.
 
     Attributes:
@@ -59,7 +59,7 @@ class Reach:
     literal: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, own: Iterable[str], pages: Iterable[str] = ()) -> "Reach":
+    def of(cls, own: Iterable[str], pages: Iterable[str] = ()) -> "Links":
         """What the user's own texts and the addresses of web pages open.
 
         Args:
@@ -81,12 +81,12 @@ class Reach:
 
 def plain_title(title: str) -> str:
     """A title of somebody else's page, fit to stand in a list of ours: no link, no mark, no brackets of Markdown."""
-    return " ".join(_MARKUP.sub(" ", cleaned(title, Reach(), 0)[0]).split())
+    return " ".join(_MARKUP.sub(" ", cleaned(title, Links(), 0)[0]).split())
 
 
-def cleaned(answer: str, reach: Reach, sources: int) -> tuple[str, frozenset[int]]:
+def cleaned(answer: str, links: Links, sources: int) -> tuple[str, frozenset[int]]:
     """A whole answer as `AnswerText` leaves it, and the numbers of the sources that it names."""
-    cleaner = AnswerText(reach, sources)
+    cleaner = AnswerText(links, sources)
     return cleaner.feed(answer) + cleaner.end(), cleaner.cited
 
 
@@ -94,15 +94,15 @@ class AnswerText:
     """Cleans an answer as it comes. What might become a mark or a link is held back until it is one or is none.
 
     Args:
-        reach: Where links may lead.
-        sources: How many sources there are.
+        links: Where they may lead.
+        sources: How many sources there are; None where numbers in brackets name none.
 
     Attributes:
         cited: Numbers of the sources that were named so far.
     """
 
-    def __init__(self, reach: Reach, sources: int) -> None:
-        self._reach = reach
+    def __init__(self, links: Links, sources: int | None) -> None:
+        self._links = links
         self._sources = sources
         self._held = ""
         self.cited: frozenset[int] = frozenset()
@@ -123,8 +123,9 @@ class AnswerText:
         while True:
             cleaned = _MARKDOWN.sub(self._target, _PICTURE.sub("", text))
             cleaned = _LINK.sub(self._link, cleaned)
-            cleaned, cited = checked(cleaned, self._sources)
-            self.cited |= cited
+            if self._sources is not None:
+                cleaned, cited = checked(cleaned, self._sources)
+                self.cited |= cited
             if cleaned == text:
                 return text
             text = cleaned  # what was removed may have stood between the halves of something
@@ -134,12 +135,12 @@ class AnswerText:
         words, target = match[1], match[2]
         if target is None:
             return match[0] if _NUMBERS.fullmatch(words.strip()) else words
-        if self._reach.allows(target.strip().partition(" ")[0]):
+        if self._links.allows(target.strip().partition(" ")[0]):
             return match[0]
         return f"[{words}]" if _NUMBERS.fullmatch(words.strip()) else words
 
     def _link(self, match: re.Match[str]) -> str:
-        return match[0] if self._reach.allows(match[0]) else ""
+        return match[0] if self._links.allows(match[0]) else ""
 
 
 def _literal(link: str) -> str:

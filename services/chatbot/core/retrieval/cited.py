@@ -6,15 +6,20 @@ from typing import cast
 
 from chatbot.core.answering.pump import AnswerSource
 from chatbot.core.question import ToolStep
-from chatbot.core.retrieval.answer_text import AnswerText, Reach
+from chatbot.core.retrieval.answer_text import AnswerText, Links
 from chatbot.domain.chat import Dialogue
 from chatbot.domain.generation import Finished, GenerationEvent, GenerationRequest, TextPiece
 
 
 def own_texts(dialogue: Dialogue) -> tuple[str, ...]:
     """What of a dialogue is the user's or the operator's: instructions, questions, and documents that are quoted."""
+    return (dialogue.system, *users_words(dialogue))
+
+
+def users_words(dialogue: Dialogue) -> tuple[str, ...]:
+    """The user's messages, the question last, with the documents that it quotes."""
     asked = [message.content for message in dialogue.history if message.role == "user"]
-    return (dialogue.system, *asked, dialogue.question.content)
+    return (*asked, dialogue.question.content)
 
 
 class CitedSource:
@@ -35,7 +40,7 @@ class CitedSource:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent | ToolStep, None]:
         """As `AnswerSource.generate`."""
-        cleaner, tokens = AnswerText(Reach.of(own_texts(request.dialogue)), self._sources), 0
+        cleaner, tokens = AnswerText(Links.of(own_texts(request.dialogue)), self._sources), 0
         events = cast("AsyncGenerator[GenerationEvent | ToolStep, None]", self._source.generate(request))
         async with aclosing(events):
             async for event in events:

@@ -33,12 +33,14 @@ class Reach:
     Attributes:
         leaves: Its calls go out of the cluster: nothing that others wrote may cause one (ADR 0015).
         is_outside: Its results are other people's text.
+        has_sources: Its results are `{"results": [{"title", "url", "text"}, …]}`: numbered and named behind the answer.
         seconds: Longest call; None: that of all tools.
         label: Its name in metrics; "" for its own.
     """
 
     leaves: bool = False
     is_outside: bool = False
+    has_sources: bool = False
     seconds: float | None = None
     label: str = ""
 
@@ -55,6 +57,8 @@ class ToolContext:
         now: Aware; the moment that counts for the whole answer.
         zone: IANA name of the zone that is meant where nobody names a place.
         ask: Asks the model itself; None where there is none. Raises what a generation raises.
+        said: The user's own messages of the conversation, the question last.
+        texts: Whole texts of the numbered sources that were read for the answer, from number 1.
     """
 
     caller: Caller
@@ -62,6 +66,8 @@ class ToolContext:
     now: datetime
     zone: str
     ask: Callable[[Dialogue, Sampling], Awaitable[str]] | None = None
+    said: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 class Tool(Protocol):

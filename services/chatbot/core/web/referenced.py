@@ -18,7 +18,7 @@ from chatbot.core.agent.toolbox import Outcome, Toolbox
 from chatbot.core.answering.pump import AnswerSource
 from chatbot.core.language import language_of
 from chatbot.core.question import Question, References, Source, ToolStep
-from chatbot.core.retrieval.answer_text import AnswerText, Reach, plain_title
+from chatbot.core.retrieval.answer_text import AnswerText, Links, plain_title
 from chatbot.core.retrieval.cited import own_texts
 from chatbot.core.tools.contract import ToolContext
 from chatbot.core.web.asking import BUDGETS, WebText, shortened, texts_of, with_sources
@@ -97,7 +97,7 @@ class ReferencedAnswer:
                 async for step in steps:
                     yield step
         asked, texts = await self._asked(request, self._found or ())
-        reach = Reach.of(own_texts(request.dialogue), (one.url for one in texts))
+        reach = Links.of(own_texts(request.dialogue), (one.url for one in texts))
         sources = self._passages + len(texts)
         cleaner = AnswerText(reach, sources)
         events = cast("AsyncGenerator[GenerationEvent | ToolStep, None]", self._source.generate(asked))

@@ -1,16 +1,20 @@
 """The tool `web_search`: searches the web, reads the first pages, and gives what in them has to do with the query.
 
-It is called by the service, not by the model, before the model saw any outside text: no text of a page can cause a call
-(ADR 0015).
+It is called before the model saw any outside text, by the service or by the model itself, which then chooses among the
+user's own words: no text of a page can cause a call (ADR 0015).
 """
 
 import asyncio
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from chatbot.core.retrieval.terms import query_terms
-from chatbot.core.tools.contract import JsonValue, ToolContext, ToolRefused, ToolResult, text_argument
+from chatbot.core.tools.contract import JsonValue, Reach, ToolContext, ToolRefused, ToolResult, text_argument
+from chatbot.core.web.kept import Kept
+from chatbot.core.web.own_words import own_words
 from chatbot.domain.documents import IndexedChunk
 from chatbot.domain.outside.web import PageReader, SearchFailed, WebResult, WebSearch
 
@@ -20,6 +24,28 @@ MAX_PAGE_CHARACTERS: Final = 2_400
 _PASSAGES: Final = 2
 
 
+@dataclass(frozen=True, slots=True)
+class KeptWeb:
+    """What was found and read in the last minutes."""
+
+    results: Kept[tuple[WebResult, ...]]
+    pages: Kept[tuple[IndexedChunk, ...]]
+
+
+def result_bytes(results: Sequence[WebResult]) -> int:
+    """About how much memory results take."""
+    return sum(len(one.title) + len(one.url) + len(one.snippet) for one in results) * 4 + 200
+
+
+def page_bytes(passages: Sequence[IndexedChunk]) -> int:
+    """About how much memory a page takes: text, and its terms."""
+    return sum(len(one.chunk.text) * 4 + len(one.terms) * 60 for one in passages) + 200
+
+
+class _Unread(Exception):
+    """A page that gave nothing."""
+
+
 class WebSearchTool:
     """Implements `Tool`.
 
@@ -27,10 +53,12 @@ class WebSearchTool:
         search: The providers.
         pages: Reads pages.
         read_pages: How many of the first results are read; of the others the provider's snippet counts.
+        kept: What was found in the last minutes.
+        seconds: Longest call.
     """
 
     name = "web_search"
-    description = "Searches the web."
+    description = "Searches the web; for what is newer than your knowledge, or must be looked up."
     parameters: Mapping[str, JsonValue] = {
         "type": "object",
         "properties": {"query": {"type": "string", "maxLength": MAX_QUERY_CHARACTERS}},
@@ -38,10 +66,12 @@ class WebSearchTool:
         "additionalProperties": False,
     }
 
-    def __init__(self, search: WebSearch, pages: PageReader, read_pages: int) -> None:
+    def __init__(self, search: WebSearch, pages: PageReader, read_pages: int, kept: KeptWeb, seconds: float) -> None:
+        self.reach = Reach(leaves=True, is_outside=True, seconds=seconds, has_sources=True)
         self._search = search
         self._pages = pages
         self._read_pages = read_pages
+        self._kept = kept
 
     async def run(self, arguments: Mapping[str, JsonValue], context: ToolContext) -> ToolResult:
         """`{results: [{title, url, text}]}`.
@@ -50,11 +80,13 @@ class WebSearchTool:
             ToolRefused: `unavailable`: no provider answered.
         """
         query = " ".join(text_argument(arguments, "query", MAX_QUERY_CHARACTERS).split())
+        if context.said:
+            query = own_words(query, context.said)[:MAX_QUERY_CHARACTERS]
         try:
-            results = await self._search.search(query, context.language, RESULTS)
+            results = await self._results(query, context)
         except SearchFailed as exc:
             raise ToolRefused("unavailable", reason=exc.reason) from None
-        pages = await asyncio.gather(*(self._pages.read(result.url) for result in results[: self._read_pages]))
+        pages = await asyncio.gather(*(self._page(result.url) for result in results[: self._read_pages]))
         looked_for = frozenset(query_terms(query))
         texts = [_text(result, _best(page, looked_for)) for result, page in zip(results, pages, strict=False)]
         texts += [result.snippet for result in results[len(texts) :]]
@@ -65,6 +97,27 @@ class WebSearchTool:
                 if text or result.title
             ]
         }
+
+    async def _results(self, query: str, context: ToolContext) -> tuple[WebResult, ...]:
+        """Of the tenant: what its users look for is told to no other, not even by how fast it is found."""
+        key = (
+            context.caller.tenant,
+            context.language,
+            " ".join(unicodedata.normalize("NFKC", query).casefold().split()),
+        )
+        return await self._kept.results.get(key, lambda: self._search.search(query, context.language, RESULTS))
+
+    async def _page(self, url: str) -> Sequence[IndexedChunk]:
+        async def read() -> tuple[IndexedChunk, ...]:
+            passages = await self._pages.read(url)
+            if not passages:
+                raise _Unread  # tried again sooner than a page that was read
+            return passages
+
+        try:
+            return await self._kept.pages.get((url,), read)
+        except _Unread:
+            return ()
 
     def say(self, result: ToolResult, language: str) -> str:
         """The titles."""

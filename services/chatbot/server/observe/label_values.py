@@ -8,7 +8,11 @@ from chatbot.adapters.web.search.formats import PROVIDERS
 from chatbot.core.agent.calls import STOP_REASONS
 from chatbot.core.agent.opening import TOOL_NAMES
 from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
+from chatbot.core.tools.outside.news import News
+from chatbot.core.tools.outside.weather import Weather
 from chatbot.core.toolservers.tool import METRIC_LABEL
+from chatbot.core.web.kept import CACHE_OUTCOMES, CACHES
+from chatbot.core.web.read_result import ReadResult
 from chatbot.core.web.search_tool import WebSearchTool
 from chatbot.domain.generation import Backend, FinishReason
 from chatbot.domain.limits import LIMIT_NAMES
@@ -52,7 +56,7 @@ TOKEN_KINDS: Final = ("prompt", "cached", "completion")
 LOST_REASONS: Final = ("full", "store", "shutdown")
 _OUR_OUTCOMES: Final = tuple(str(outcome) for outcome in Outcome if outcome is not Outcome.UNKNOWN)
 _NOBODYS_OUTCOMES: Final = (Outcome.UNKNOWN, Outcome.LIMIT, Outcome.REPEATED)
-_TOOLS: Final = (*TOOL_NAMES, WebSearchTool.name)
+_TOOLS: Final = (*TOOL_NAMES, WebSearchTool.name, ReadResult.name, Weather.name, News.name)
 ALL_STATUSES: Final = (*STATUSES, *SERVER_STATUSES, CLIENT_GONE_STATUS)
 _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_auth_requests_total": AUTH_OUTCOMES,
@@ -80,6 +84,8 @@ def label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
         return product(STORE_OPERATIONS, STORE_OUTCOMES)
     if metric.name == "chatbot_search_requests_total":
         return product(PROVIDERS, SEARCH_OUTCOMES)
+    if metric.name == "chatbot_cache_requests_total":
+        return product(CACHES, CACHE_OUTCOMES)
     if metric.name == "chatbot_limit_decisions_total":
         return [("all", "granted"), ("all", "degraded"), *product(LIMIT_NAMES, ("refused",))]
     if metric.name == "chatbot_usage_tokens_total":

@@ -182,6 +182,21 @@ class Meters:
         """See `WebTelemetry`."""
         self._count("chatbot_web_pages_total", 1, service=service, outcome=outcome)
 
+    def cache_asked(self, service: str, cache: str, outcome: str) -> None:
+        """See `CacheTelemetry`."""
+        self._count("chatbot_cache_requests_total", 1, service=service, cache=cache, outcome=outcome)
+
+    def embedded(self, purpose: str, outcome: str, tokens: int, seconds: float) -> None:
+        """See `EmbeddingTelemetry`; the model is shared by all services of the process."""
+        for service in self._services:
+            self._observe("chatbot_embedding_seconds", seconds, service=service, purpose=purpose, outcome=outcome)
+            self._count("chatbot_embedding_tokens_total", tokens, service=service, purpose=purpose)
+
+    def retrieved(self, mode: str, reason: str, seconds: float) -> None:
+        """See `EmbeddingTelemetry`; documents are shared by all services of the process."""
+        for service in self._services:
+            self._observe("chatbot_retrieval_seconds", seconds, service=service, mode=mode, reason=reason)
+
     def store_called(self, service: str, operation: str, outcome: str, seconds: float) -> None:
         """A store call of one service ended."""
         labels = {"service": service, "operation": operation, "outcome": outcome}

@@ -33,7 +33,7 @@ def main() -> None:
     """Read one document; exits 0 also where it cannot be read, which is said in a frame."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     request = Request.parse(source.readline())
-    _limit(request)
+    limit(request)
     try:
         content = source.read(request.content_bytes)
         for batch in batches(_indexed(request, content), BATCH_CHUNKS):
@@ -53,7 +53,7 @@ def _indexed(request: Request, content: bytes) -> Iterator[IndexedChunk]:
             yield IndexedChunk(chunk, terms(f"{chunk.heading}\n{chunk.text}"))
 
 
-def _limit(request: Request) -> None:
+def limit(request: Request) -> None:
     """Bound memory and CPU time, step behind the engine; no files are written and none is left of a crash."""
     os.nice(NICENESS)
     limits = (

@@ -7,12 +7,11 @@ Secrets come as files (`*_FILE`), so that they are in no environment and no proc
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chatbot.server.settings.accounts import AuthSettings, LimitSettings, TenantSettings, UsageSettings
-from chatbot.server.settings.characters import CharacterSettings
 from chatbot.server.settings.documents import DocumentSettings
 from chatbot.server.settings.engine import EngineSettings, GenerationSettings, ModelSettings, PromptSettings
 from chatbot.server.settings.history import HistorySettings, MongoSettings
 from chatbot.server.settings.remote import FallbackSettings, OpenAISettings
-from chatbot.server.settings.search import SearchSettings
+from chatbot.server.settings.search import NewsSettings, SearchSettings, WeatherSettings
 from chatbot.server.settings.serving import HttpSettings, LogSettings, MetricsSettings, QueueSettings
 from chatbot.server.settings.tools import ToolSettings
 
@@ -39,8 +38,9 @@ class Settings(BaseSettings):
     fallback: FallbackSettings = FallbackSettings()
     tools: ToolSettings = ToolSettings()
     documents: DocumentSettings = DocumentSettings()
-    characters: CharacterSettings = CharacterSettings()
     search: SearchSettings = SearchSettings()
+    weather: WeatherSettings = WeatherSettings()
+    news: NewsSettings = NewsSettings()
     prompts: PromptSettings = PromptSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()

@@ -7,20 +7,19 @@ from starlette.types import ASGIApp
 from chatbot.api.profiles import Profile
 from chatbot.api.service import HttpLimits, Parts
 from chatbot.core.agent.bounds import AgentBounds
-from chatbot.core.agent.opening import TOOL_NAMES, Agent, built_in
+from chatbot.core.agent.opening import Agent, built_in
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.answering.answerer import Answerer
 from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
-from chatbot.core.characters.book import CharacterBook
-from chatbot.core.characters.desk import CharacterDesk
 from chatbot.core.history import History
 from chatbot.core.performance import Statistics
 from chatbot.core.prompt import PromptTemplates
+from chatbot.core.web.referenced import Web
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.server.app import HttpOptions, create_app
 from chatbot.server.observe.machine_facts import MachineFacts, read_machine
 from chatbot.server.settings.whole import Settings
-from chatbot.server.wiring.characters import open_desk
+from chatbot.server.wiring.outside_tools import outside_tools
 from chatbot.server.wiring.shared import Shared
 from chatbot.server.wiring.web import open_web
 
@@ -37,14 +36,12 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         top_p=settings.generation.top_p,
         repeat_penalty=settings.generation.repeat_penalty,
     )
-    characters = shared.characters if profile.has_characters else None
     policy = AnswerPolicy(
         queue_seconds=settings.queue.timeout_seconds,
         generation_seconds=settings.generation.timeout_seconds,
         sampling=sampling,
         may_fall_back=settings.fallback.enabled,
         limiter=shared.limiter,
-        casting=characters.casting if characters is not None else None,
     )
     routes = _routes(profile, shared)
     refuses = settings.history.when_down == "refuse"
@@ -63,9 +60,8 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         telemetry=shared.meters,
         limits=_limits(settings),
         sampling=sampling,
-        characters=_desk(characters, routes[Backend.LLAMA].templates, shared),
         documents=shared.documents.library if shared.documents else None,
-        tools=TOOL_NAMES if routes[Backend.LLAMA].agent else (),
+        tools=tuple(agent.toolbox.names) if (agent := routes[Backend.LLAMA].agent) else (),
         remote_tools=shared.tool_servers.standings if routes[Backend.LLAMA].agent else tuple,
         machine=MachineFacts(partial(read_machine, settings.history.sqlite_path.parent)),
         has_search=routes[Backend.LLAMA].web.toolbox is not None,
@@ -79,7 +75,7 @@ def _routes(profile: Profile, shared: Shared) -> dict[Backend, BackendRoute]:
     engine = shared.engine
     local = PromptTemplates.load(service, Backend.LLAMA, folder)
     web = open_web(shared.settings.search, service, shared.meters)
-    routes = {Backend.LLAMA: BackendRoute(engine.generator, engine.admission, local, _agent(profile, shared), web)}
+    routes = {Backend.LLAMA: BackendRoute(engine.generator, engine.admission, local, _agent(profile, shared, web), web)}
     if shared.remote is not None:
         generator, admission = shared.remote
         routes[Backend.OPENAI] = BackendRoute(
@@ -88,21 +84,18 @@ def _routes(profile: Profile, shared: Shared) -> dict[Backend, BackendRoute]:
     return routes
 
 
-def _agent(profile: Profile, shared: Shared) -> Agent | None:
+def _agent(profile: Profile, shared: Shared, web: Web) -> Agent | None:
     """The local model's tools, None where they are off."""
     tools = shared.settings.tools
     is_on = profile.has_tools if tools.enabled is None else tools.enabled
     if not is_on:
         return None
+    outside = outside_tools(shared.settings, profile.name, shared.meters, web)
     return Agent(
-        Toolbox(profile.name, built_in(), AgentBounds(), shared.meters),
+        Toolbox(profile.name, (*built_in(), *outside), AgentBounds(), shared.meters),
         tools.time_zone,
         others=shared.tool_servers.tools,
     )
-
-
-def _desk(book: CharacterBook | None, templates: PromptTemplates, shared: Shared) -> CharacterDesk | None:
-    return None if book is None else open_desk(book, templates, shared.engine.generator)
 
 
 def _limits(settings: Settings) -> HttpLimits:

@@ -6,22 +6,17 @@ Source:
     https://docs.tavily.com/documentation/api-reference/endpoint/search.
 """
 
-import html
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from chatbot.adapters.web.shown import plain_text, shown_url
 from chatbot.domain.outside.web import WebResult
 
 MAX_TITLE_CHARACTERS: Final = 200
 MAX_SNIPPET_CHARACTERS: Final = 2_000
-MAX_URL_CHARACTERS: Final = 1_000
-_TAG: Final = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
-_ENCODED: Final = {ord(character): f"%{ord(character):02X}" for character in "[]()<>\"'`{}|\\^*"}
-"""An address is shown to people, in programs that read Markdown or HTML."""
 _BRAVE_LANGUAGES: Final = {"ja": "jp"}  # its own name of it
 
 
@@ -71,20 +66,10 @@ def found(provider: Format, body: bytes, limit: int) -> tuple[WebResult, ...]:
 def _result(one: Any, snippet: str) -> Iterator[WebResult]:
     if not isinstance(one, dict):
         return
-    url, title, text = (one.get(name) for name in ("url", "title", snippet))
-    if not isinstance(url, str) or len(url) > MAX_URL_CHARACTERS or not url.isprintable() or " " in url:
-        return
-    if url.startswith(("http://", "https://")):
-        yield WebResult(
-            _plain(title, MAX_TITLE_CHARACTERS), url.translate(_ENCODED), _plain(text, MAX_SNIPPET_CHARACTERS)
-        )
-
-
-def _plain(text: object, limit: int) -> str:
-    """Text of one line without markup."""
-    if not isinstance(text, str):
-        return ""
-    return " ".join(html.unescape(_TAG.sub("", text[: 2 * limit])).split())[:limit]
+    url = shown_url(one.get("url"))
+    if url is not None:
+        title, text = one.get("title"), one.get(snippet)
+        yield WebResult(plain_text(title, MAX_TITLE_CHARACTERS), url, plain_text(text, MAX_SNIPPET_CHARACTERS))
 
 
 def _ask_searxng(base: str, key: str, query: str, language: str, count: int) -> Asked:
