@@ -91,7 +91,13 @@ async def test_text_is_uploaded_read_and_found(place: Place) -> None:
         {"chunks_done": 2, "chunks_total": 2, "percent": 100},
     )
     assert found["answer"] is None
-    assert found["retrieval"] | {"seconds": 0} == {"mode": "lexical", "lexical": 1, "dense": 0, "seconds": 0}
+    assert found["retrieval"] | {"seconds": 0} == {
+        "mode": "lexical",
+        "reason": None,
+        "lexical": 1,
+        "dense": 0,
+        "seconds": 0,
+    }
     assert found["sources"][0] == {
         "id": 1,
         "document_id": added["document_id"],
@@ -100,6 +106,8 @@ async def test_text_is_uploaded_read_and_found(place: Place) -> None:
         "content": "연차는 15일이다.",
         "metadata": {"title": "규정", "team": "hr"},
         "score": 1.0,
+        "lexical_rank": 1,
+        "dense_rank": None,
         "cited": False,
     }
     assert place.service.generator.requests == []

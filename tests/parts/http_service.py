@@ -22,6 +22,7 @@ from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.characters.book import CharacterBook
 from chatbot.core.characters.desk import CharacterDesk
 from chatbot.core.characters.preview import Previewer
+from chatbot.core.embedding.clients import ClientEmbeddings
 from chatbot.core.history import History
 from chatbot.core.limits.ledger import MemoryAccounts
 from chatbot.core.limits.limiter import Limiter, LimiterPolicy
@@ -33,6 +34,7 @@ from chatbot.core.usage.recorder import Recorder, RecorderPolicy
 from chatbot.core.web.referenced import Web
 from chatbot.domain.chat import Dialogue
 from chatbot.domain.generation import Backend, Sampling
+from chatbot.domain.embedding.source import EmbeddingSource
 from chatbot.domain.limits import AccountStore
 from chatbot.domain.model import Capacity
 from chatbot.domain.ports import ConversationStore
@@ -70,6 +72,7 @@ class ServiceOptions:
     characters: CharacterBook | None = None
     machine: Callable[[], Awaitable[Machine | None]] | None = None
     web: Callable[[Meters], Web] | None = None
+    embedding: EmbeddingSource | None = None
     agent: Callable[[Meters], Agent] | None = None
     tool_servers: ToolServers = field(default_factory=ToolServers)
     accounts: AccountStore | None = None
@@ -145,6 +148,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         machine=options.machine,
         has_search=web.toolbox is not None,
         tools=tuple(one.name for one in agent.toolbox.definitions) if agent is not None else (),
+        embeddings=ClientEmbeddings(name, options.embedding, limiter) if options.embedding is not None else None,
         remote_tools=options.tool_servers.standings,
         limiter=limiter,
         usage=recorder,

@@ -50,7 +50,7 @@ DOCUMENT_TEXTS: Final[dict[str, Texts]] = {
     ),
     "reason.embedding_unavailable": (
         "의미 검색을 준비하는 모델이 응답하지 않아 기다리고 있습니다. 단어로는 이미 찾을 수 있고, 할 일은 없습니다.",
-        "The model that searches by meaning does not answer, so this waits for it. Words are found already; do nothing.",
+        "The model that searches by meaning does not answer, so this waits for it. It is found by words; do nothing.",
         "意味で探すためのモデルが応答しないため、待機中です。言葉ではすでに見つかります。何もする必要はありません。",
     ),
     "reason.encrypted": (
@@ -64,6 +64,26 @@ DOCUMENT_TEXTS: Final[dict[str, Texts]] = {
         "文字がありません。スキャンした文書なら、文字認識（OCR）をしてから送ってください。",
     ),
     "reason.unsupported_type": (
+    "title.embedding_unavailable": (
+        "임베딩 모델이 응답하지 않습니다",
+        "The embedding model does not answer",
+        "埋め込みモデルが応答しません",
+    ),
+    "detail.embedding_unavailable": (
+        "잠시 뒤에 다시 시도해 주세요. 문서는 그동안 단어로 찾을 수 있습니다.",
+        "Try again a little later. Documents are found by their words meanwhile.",
+        "しばらくしてからもう一度お試しください。その間、文書は言葉で探せます。",
+    ),
+    "problem.send_texts": (
+        "토큰은 받지 않습니다. 글자로 보내 주세요.",
+        "holds tokens, which are another model's; send texts.",
+        "トークンは受け付けません。テキストで送ってください。",
+    ),
+    "problem.fixed_dimensions": (
+        "이 모델의 벡터는 {dimensions}차원입니다. 더 짧게 자를 수 없으면 이 필드를 빼고 보내 주세요.",
+        "the model's vectors have {dimensions} numbers, and cannot be made of this length; leave it out.",
+        "このモデルのベクトルは{dimensions}次元で、その長さにはできません。このフィールドを省いてください。",
+    ),
         "읽을 수 없는 형식입니다. txt, md, html, csv, json, pdf, docx, xlsx, pptx로, 텍스트는 UTF-8로 올려 주세요.",
         "This format cannot be read. Use txt, md, html, csv, json, pdf, docx, xlsx or pptx; text in UTF-8.",
         "読めない形式です。txt、md、html、csv、json、pdf、docx、xlsx、pptx で、テキストは UTF-8 で送ってください。",

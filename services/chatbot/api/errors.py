@@ -81,6 +81,7 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     limits.BudgetUnavailable: Row(503, "budget_unavailable"),
     domain.StoreUnavailable: Row(503, "store_unavailable"),
     domain.DocumentsUnavailable: Row(503, "documents_unavailable"),
+    domain.EmbeddingUnavailable: Row(503, "embedding_unavailable"),
     domain.CharactersUnavailable: Row(503, "characters_unavailable"),
     domain.KeysUnavailable: Row(503, "keys_unavailable"),
     domain.Draining: Row(503, "draining"),

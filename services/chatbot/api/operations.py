@@ -92,6 +92,14 @@ class SystemView(BaseModel):
     gpus: list[GpuView]
 
 
+class EmbeddingView(BaseModel):
+    """The model of `/v1/embeddings`, by which documents are found besides their words; `local` is false for an API."""
+
+    name: str
+    dimensions: int
+    local: bool
+
+
 class Info(BaseModel):
     """What this service is. `system` is null for whoever may not know it: without a key, from another machine."""
 
@@ -103,6 +111,7 @@ class Info(BaseModel):
     keys: bool
     search: bool
     documents: bool
+    embedding: EmbeddingView | None
     tools: list[str]
     system: SystemView | None
 
@@ -157,10 +166,19 @@ async def info(request: Request) -> Response:
         keys=not parts.keys.is_open,
         search=parts.has_search,
         documents=parts.documents is not None,
+        embedding=_embedding(parts),
         tools=[*parts.tool_names()] if model is None or not model.is_demo else [],
         system=await _system(request),
     )
     return Response(view.model_dump_json(), media_type="application/json")
+
+
+def _embedding(parts: service.Parts) -> EmbeddingView | None:
+    model = parts.embeddings.model() if parts.embeddings is not None else None
+    if parts.embeddings is None or model is None:
+        return None
+    is_local = parts.embeddings.backend is Backend.LLAMA
+    return EmbeddingView(name=model.name, dimensions=model.space.dimensions, local=is_local)
 
 
 async def _system(request: Request) -> SystemView | None:

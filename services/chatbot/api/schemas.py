@@ -220,6 +220,7 @@ _PROBLEMS: Final[Mapping[str, tuple[str, dict[str, str]]]] = {
     "bad_format_name": ("bad_format_name", {"maximum": "maximum"}),
     "too_many_bytes": ("too_many_bytes", {"maximum": "maximum"}),
     "send_tools": ("send_tools", {}),
+    "send_texts": ("send_texts", {}),
     "send_tool_choice": ("send_tool_choice", {}),
     "named_twice": ("named_twice", {}),
     "bad_tool_choice": ("bad_tool_choice", {}),

@@ -10,6 +10,7 @@ from chatbot.api.profiles import Profile
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.answering.answerer import Answerer
 from chatbot.core.characters.desk import CharacterDesk
+from chatbot.core.embedding.clients import ClientEmbeddings
 from chatbot.core.history import History
 from chatbot.core.limits.limiter import Limiter
 from chatbot.core.performance import Machine, Statistics
@@ -69,6 +70,8 @@ class Parts:
         sampling: Defaults where a caller gives none.
         documents: None where they are switched off.
         characters: None where the service has none.
+        shelves: Files and vector stores over them; None as they are.
+        embeddings: Vectors for clients; None where there is no model for them.
         limiter: Limits of keys; None where there are no keys.
         usage: Where requests are recorded; None where they are not.
         tenants: Their policies.
@@ -89,6 +92,8 @@ class Parts:
     sampling: Sampling = Sampling()
     documents: Library | None = None
     characters: CharacterDesk | None = None
+    shelves: Shelves | None = None
+    embeddings: ClientEmbeddings | None = None
     limiter: Limiter | None = None
     usage: Recorder | None = None
     tenants: Tenants = NO_POLICIES

@@ -28,6 +28,7 @@ from chatbot.api.sessions import routes as session_routes
 from chatbot.api.tools import routes as tool_routes
 from chatbot.api.v1 import routes as v1_routes
 from chatbot.api.wire.context import context_of
+from chatbot.api.v1 import embeddings as v1_embeddings
 from chatbot.api.wire.departure import ClientGone
 from chatbot.api.wire.front import Front, is_session, is_v1
 from chatbot.domain.errors import ChatError, NotFound
@@ -39,6 +40,7 @@ _ROUTERS: Final = (
     v1_routes.router,
     conversations.router,
     document_routes.router,
+    v1_embeddings.router,
     rag.router,
     character_routes.router,
     own_key.router,

@@ -49,10 +49,29 @@ _DOCUMENTS: Final = Decision(Scope.DOCUMENTS, stays_here=True)
 _READ_CHARACTERS: Final = Decision(Scope.CHARACTERS_READ, stays_here=True)
 _WRITE_CHARACTERS: Final = Decision(Scope.CHARACTERS_WRITE, stays_here=True)
 
+SHELF_OPERATIONS: Final = (
+    "createFile",
+    "listFiles",
+    "retrieveFile",
+    "downloadFile",
+    "deleteFile",
+    "createVectorStore",
+    "listVectorStores",
+    "retrieveVectorStore",
+    "deleteVectorStore",
+    "searchVectorStore",
+    "createVectorStoreFile",
+    "listVectorStoreFiles",
+    "retrieveVectorStoreFile",
+    "deleteVectorStoreFile",
+)
+"""Files and vector stores: as documents."""
+
 DECISIONS: Final[Mapping[str, Decision]] = {
     "askLlama": Decision(Scope.CHAT),
     "askOpenAI": Decision(Scope.CHAT),
     "createChatCompletion": Decision(Scope.CHAT),
+    "createEmbedding": Decision(Scope.CHAT),
     "chat": Decision(Scope.CHAT),
     "readSession": Decision(Scope.CONVERSATIONS_READ, stays_here=True),
     "eraseSession": Decision(Scope.CONVERSATIONS_ERASE, stays_here=True),

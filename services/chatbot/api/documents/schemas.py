@@ -48,7 +48,7 @@ class Progress(BaseModel):
 
 
 class DocumentView(BaseModel):
-    """A document. `status` is queued, parsing, indexing, completed, failed or cancelled."""
+    """A document. `status` is queued, parsing, indexing, embedding (found by words), completed, failed or cancelled."""
 
     document_id: str
     status: str
@@ -57,7 +57,7 @@ class DocumentView(BaseModel):
     metadata: dict[str, str]
     sha256: str
     progress: Progress
-    reason: str | None = Field(description="Why it failed, from a closed list.")
+    reason: str | None = Field(description="Why it failed, or waits; from a closed list.")
     remedy: str | None = Field(description="What to do about it, in the language of Accept-Language.")
     links: dict[str, str]
 
@@ -70,7 +70,11 @@ class DocumentPage(BaseModel):
 
 
 class Source(BaseModel):
-    """A passage. `id` is its number in the answer; `score` is 1 for the best, less for the others."""
+    """A passage; `id` is its number in the answer.
+
+    `score` is 0-1: found by words alone, 1 is the best and the others are shares of it; found in both ways, 1 is first
+    in both. The ranks are its places in each, null where it has none.
+    """
 
     id: int
     document_id: str
@@ -79,13 +83,18 @@ class Source(BaseModel):
     content: str
     metadata: dict[str, Any]
     score: float
+    lexical_rank: int | None
+    dense_rank: int | None
     cited: bool
 
 
 class Retrieval(BaseModel):
-    """How the passages were found; `lexical` counts candidates."""
+    """How the passages were found: `mode` is lexical (by words) or hybrid (also by meaning); both count candidates."""
 
     mode: str
+    reason: str | None = Field(
+        description="Why by words alone, where there is a model: embedding_unavailable, reindexing or local_only."
+    )
     lexical: int
     dense: int
     seconds: float
@@ -132,5 +141,7 @@ def source_view(number: int, found: Found, *, cited: bool) -> Source:
         content=found.chunk.text,
         metadata=shown | ({"page": found.chunk.page} if found.chunk.page is not None else {}),
         score=found.score,
+        lexical_rank=found.lexical_rank,
+        dense_rank=found.dense_rank,
         cited=cited,
     )

@@ -126,6 +126,34 @@ MODEL_LIST: Final[Json] = {
     "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": ref("schemas", "Model")}},
 }
 SCHEMAS: Final[Json] = {
+EMBEDDING_LIST: Final[Json] = {
+    "type": "object",
+    "required": ["object", "data", "model", "usage"],
+    "properties": {
+        "object": {"const": "list"},
+        "model": {"type": "string"},
+        "data": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["object", "index", "embedding"],
+                "properties": {
+                    "object": {"const": "embedding"},
+                    "index": {"type": "integer", "minimum": 0},
+                    "embedding": {
+                        "description": "Of length 1; as base64 little-endian float32.",
+                        "anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string"}],
+                    },
+                },
+            },
+        },
+        "usage": {
+            "type": "object",
+            "required": ["prompt_tokens", "total_tokens"],
+            "properties": {"prompt_tokens": {"type": "integer"}, "total_tokens": {"type": "integer"}},
+        },
+    },
+}
     "Problem": PROBLEM,
     "V1Error": V1_ERROR,
     "Usage": USAGE,
@@ -133,6 +161,7 @@ SCHEMAS: Final[Json] = {
     "Model": MODEL,
     "ModelList": MODEL_LIST,
     "Card": CARD_SCHEMA,
+    "EmbeddingList": EMBEDDING_LIST,
 }
 HEADERS: Final[Json] = {
     "X-Request-ID": {"schema": {"type": "string"}, "description": "The caller's where it is sane, else made here."},

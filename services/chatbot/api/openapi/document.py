@@ -11,6 +11,8 @@ from chatbot.api.documents.schemas import DocumentText, RagRequest
 from chatbot.api.openapi import components
 from chatbot.api.openapi.operations import complete
 from chatbot.api.profiles import Profile
+from chatbot.api.shelves.schemas import PlaceFields, SearchFields, VectorStoreFields
+from chatbot.api.v1.embeddings import EmbeddingsRequest
 from chatbot.api.v1.schemas import ChatCompletionRequest
 
 _TAGS = {
@@ -23,6 +25,17 @@ _TAGS = {
     "operations": "What the service is and how it is doing.",
 }
 _REF = "#/components/schemas/{model}"
+_BODIES = (
+    ChatCompletionRequest,
+    EmbeddingsRequest,
+    DocumentText,
+    RagRequest,
+    CharacterFields,
+    PreviewRequest,
+    VectorStoreFields,
+    PlaceFields,
+    SearchFields,
+)
 _FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
@@ -41,7 +54,7 @@ def document(app: FastAPI, profile: Profile) -> dict[str, Any]:
             complete(operation, {"product": profile.request.__name__, "session": profile.session_request.__name__})
     own = (profile.request, profile.session_request)
     _, bodies = models_json_schema(
-        [(one, "validation") for one in (*own, ChatCompletionRequest, DocumentText, RagRequest, CharacterFields, PreviewRequest)],
+        [(one, "validation") for one in (*own, *_BODIES)],
         ref_template=_REF,
     )
     made = described.setdefault("components", {})

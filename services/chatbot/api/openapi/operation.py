@@ -6,7 +6,22 @@ from typing import Any, Final, Literal
 from chatbot.api.schemas import DB_ID_PATTERN, TURN_ID_PATTERN
 
 Json = dict[str, Any]
-Body = Literal["", "product", "session", "v1", "document", "rag", "card", "character", "preview"]
+Body = Literal[
+    "",
+    "product",
+    "session",
+    "v1",
+    "document",
+    "rag",
+    "embedding",
+    "card",
+    "character",
+    "preview",
+    "file",
+    "vector_store",
+    "place",
+    "search",
+]
 READING: Final = (400, 408, 413, 500)
 ANSWERING: Final = (429, 503, 504)
 KEYED: Final = (401, 403)

@@ -61,6 +61,9 @@ OPERATIONS: Final[dict[str, Operation]] = {
         is_v1=True,
     ),
     "listModels": Operation(success="ModelList", is_v1=True),
+    "createEmbedding": Operation(
+        errors=(*READING, *ANSWERING, 404), body="embedding", success="EmbeddingList", is_v1=True
+    ),
     "retrieveModel": Operation(errors=(404,), success="Model", is_v1=True),
     "listConversations": Operation(errors=(422,), success="ConversationPage", parameters=(USER, *PAGE)),
     "readConversation": Operation(errors=(404, 422), success="ConversationView", parameters=(USER, DB_ID)),
@@ -78,7 +81,17 @@ OPERATIONS: Final[dict[str, Operation]] = {
 }
 
 
-_BODIES: Final = {"v1": "ChatCompletionRequest", "document": "DocumentText", "rag": "RagRequest", "character": "CharacterFields", "preview": "PreviewRequest"}
+_BODIES: Final = {
+    "v1": "ChatCompletionRequest",
+    "document": "DocumentText",
+    "rag": "RagRequest",
+    "vector_store": "VectorStoreFields",
+    "place": "PlaceFields",
+    "search": "SearchFields",
+    "embedding": "EmbeddingsRequest",
+    "character": "CharacterFields",
+    "preview": "PreviewRequest",
+}
 
 
 def complete(operation: Json, service_schemas: Mapping[str, str]) -> None:

@@ -180,7 +180,8 @@ async def _passages_of(request: Request, asked: SessionRequest, caller: Caller) 
     if wanted is None:
         return ()
     check_documents(request)
-    search = Search(asked.text, wanted.k, wanted.collections, wanted.filters, wanted.ids)
+    stays = asked.local_only or not context_of(request.scope).principal.rights.allows_backend(Backend.OPENAI)
+    search = Search(asked.text, wanted.k, wanted.collections, wanted.filters, wanted.ids, local_only=stays)
     return (await library_of(request).retriever.search(caller, search)).passages
 
 

@@ -16,6 +16,7 @@ from chatbot.api.schemas import count_unknown, validated
 from chatbot.api.service import Parts, parts_of, profile_of
 from chatbot.api.v1.characters import character_model, character_models, role_of, wanted_of
 from chatbot.api.v1.chunks import Completion, call_deltas
+from chatbot.api.v1.embeddings import embedding_models
 from chatbot.api.v1.schemas import ChatCompletionRequest
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
@@ -64,9 +65,9 @@ async def chat_completions(request: Request) -> Response:
 
 @router.get("/models", operation_id="listModels", summary="List models")
 async def models(request: Request) -> Response:
-    """The local model first, then the second backend's where it is configured, then stored characters."""
+    """The local model, the second backend's, the embedding model, stored characters; those that are configured."""
     listed = [_model(backend, info) for backend, info in _allowed(request).items()]
-    return _json({"object": "list", "data": [*listed, *await character_models(request)]})
+    return _json({"object": "list", "data": [*listed, *embedding_models(request), *await character_models(request)]})
 
 
 @router.get("/models/{model:path}", operation_id="retrieveModel", summary="One model")
@@ -75,6 +76,9 @@ async def model(request: Request, model: str) -> Response:
     for backend, info in _allowed(request).items():
         if info.name == model:
             return _json(_model(backend, info))
+    for embedding in embedding_models(request):
+        if embedding["id"] == model:
+            return _json(embedding)
     return _json(await character_model(request, model))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from chatbot.core.embedding.counted import EmbeddingTelemetry
 from chatbot.core.retrieval.fusion import chosen, fused, ranked
 from chatbot.core.retrieval.terms import query_terms
 from chatbot.domain.chat import Caller
@@ -87,10 +88,12 @@ class Meaning:
     Attributes:
         source: Makes the questions' vectors.
         least_cosine: A passage that has none of the question's words and is less similar is not found.
+        telemetry: Counts; None counts nothing.
     """
 
     source: EmbeddingSource
     least_cosine: float = 0.3
+    telemetry: EmbeddingTelemetry | None = None
 
 
 class Retriever:
@@ -115,6 +118,12 @@ class Retriever:
         Raises:
             StoreUnavailable: The store does not answer.
         """
+        retrieved = await self._search(owner, search)
+        if self._meaning is not None and self._meaning.telemetry is not None:
+            self._meaning.telemetry.retrieved(retrieved.mode, retrieved.words_alone or "", retrieved.seconds)
+        return retrieved
+
+    async def _search(self, owner: Caller, search: Search) -> Retrieved:
         began = self._clock()
         lookup = Lookup(query_terms(search.question), CANDIDATES, search.collections, search.filters, search.ids)
         lexical, dense = await asyncio.gather(self._by_words(owner, lookup), self._by_meaning(owner, search, lookup))

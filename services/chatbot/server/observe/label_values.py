@@ -1,6 +1,6 @@
 """The values that labels may have: closed sets, so that no request makes a new series."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import Final
 
@@ -8,12 +8,15 @@ from chatbot.adapters.web.search.formats import PROVIDERS
 from chatbot.core.agent.calls import STOP_REASONS
 from chatbot.core.agent.opening import TOOL_NAMES
 from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
+from chatbot.core.embedding.counted import EMBEDDING_OUTCOMES
+from chatbot.core.retrieval.search import Mode, WordsAlone
 from chatbot.core.tools.outside.news import News
 from chatbot.core.tools.outside.weather import Weather
 from chatbot.core.toolservers.tool import METRIC_LABEL
 from chatbot.core.web.kept import CACHE_OUTCOMES, CACHES
 from chatbot.core.web.read_result import ReadResult
 from chatbot.core.web.search_tool import WebSearchTool
+from chatbot.domain.embedding.source import Purpose
 from chatbot.domain.generation import Backend, FinishReason
 from chatbot.domain.limits import LIMIT_NAMES
 from chatbot.domain.outside.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
@@ -26,6 +29,7 @@ ROUTES: Final = (
     "/chat",
     "/chat/{session_id}/history",
     "/v1/chat/completions",
+    "/v1/embeddings",
     "/v1/models",
     "/v1/models/{model:path}",
     "/key",
@@ -66,6 +70,7 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_generations_total": GENERATION_ENDS,
     "chatbot_tool_seconds": (*_TOOLS, METRIC_LABEL),
     "chatbot_mcp_server_up": (),  # of the servers that are named
+_PURPOSES: Final = tuple(purpose.name.lower() for purpose in Purpose)
     "chatbot_mcp_tools_changed": (),
     "chatbot_web_pages_total": PAGE_OUTCOMES,
     "chatbot_agent_stopped_total": STOP_REASONS,
@@ -78,23 +83,10 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
 
 def label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
     """What the labels of a metric may be together, in their order and without `service`."""
-    if metric.name == "chatbot_requests_total":
-        return _request_labels()
-    if metric.name == "chatbot_store_operation_seconds":
-        return product(STORE_OPERATIONS, STORE_OUTCOMES)
-    if metric.name == "chatbot_search_requests_total":
-        return product(PROVIDERS, SEARCH_OUTCOMES)
-    if metric.name == "chatbot_cache_requests_total":
-        return product(CACHES, CACHE_OUTCOMES)
-    if metric.name == "chatbot_limit_decisions_total":
-        return [("all", "granted"), ("all", "degraded"), *product(LIMIT_NAMES, ("refused",))]
-    if metric.name == "chatbot_usage_tokens_total":
-        return product(map(str, Backend), TOKEN_KINDS)
-    if metric.name == "chatbot_tool_calls_total":
-        return [
-            *product((*_TOOLS, METRIC_LABEL), _OUR_OUTCOMES),
-            *product((UNKNOWN_TOOL,), map(str, _NOBODYS_OUTCOMES)),
-        ]
+    "chatbot_embedding_tokens_total": _PURPOSES,
+    together = _TOGETHER.get(metric.name)
+    if together is not None:
+        return together()
     return product(*(_LABELS[metric.name] for _ in metric.labels))
 
 
@@ -106,3 +98,28 @@ def _request_labels() -> Iterator[tuple[str, str, str]]:
         yield route, CLIENT_GONE_STATUS, "client_gone"
     for route in CHAT_ROUTES:  # the body may end otherwise than its status line promised
         yield from ((route, "200", outcome) for outcome in ("error", "client_gone"))
+
+
+_TOGETHER: Final[Mapping[str, Callable[[], Iterable[tuple[str, ...]]]]] = {
+    "chatbot_requests_total": _request_labels,
+    "chatbot_store_operation_seconds": lambda: product(STORE_OPERATIONS, STORE_OUTCOMES),
+    "chatbot_search_requests_total": lambda: product(PROVIDERS, SEARCH_OUTCOMES),
+    "chatbot_cache_requests_total": lambda: product(CACHES, CACHE_OUTCOMES),
+    "chatbot_limit_decisions_total": lambda: [
+        ("all", "granted"),
+        ("all", "degraded"),
+        *product(LIMIT_NAMES, ("refused",)),
+    ],
+    "chatbot_usage_tokens_total": lambda: product(map(str, Backend), TOKEN_KINDS),
+    "chatbot_tool_calls_total": lambda: [
+        *product((*_TOOLS, METRIC_LABEL), _OUR_OUTCOMES),
+        *product((UNKNOWN_TOOL,), map(str, _NOBODYS_OUTCOMES)),
+    ],
+    "chatbot_embedding_seconds": lambda: product(_PURPOSES, EMBEDDING_OUTCOMES),
+    "chatbot_retrieval_seconds": lambda: [
+        (str(Mode.HYBRID), ""),
+        (str(Mode.LEXICAL), ""),
+        *product((str(Mode.LEXICAL),), map(str, WordsAlone)),
+    ],
+}
+"""Labels of which not all values go together."""

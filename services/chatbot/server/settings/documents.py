@@ -1,4 +1,4 @@
-"""Settings of documents, a section of `Settings`."""
+"""Settings of documents and of the model that finds them by meaning."""
 
 from pathlib import Path
 from typing import Literal
@@ -26,3 +26,45 @@ class DocumentSettings(Section):
 
     reader_cpu_seconds: int = Field(30, ge=1, le=3600)
     """CPU time that reading one file may take, seconds; more ends it with the reason parser_timeout."""
+
+
+class EmbeddingSettings(Section):
+    """The model that makes vectors of texts: a GGUF of ours, or an API; none of both leaves search to the words."""
+
+    path: Path | None = None
+    """A GGUF file of an embedding model, served by a process of its own."""
+
+    url: str = Field("", pattern=r"^(https?://[^@\s]+)?$")
+    """Base URL of an OpenAI-compatible API that has `/embeddings`, without credentials. Passages and questions are
+    sent there."""
+
+    model: str = Field("", max_length=200)
+    """Model to ask the API for. Needed with the URL."""
+
+    api_key_file: Path | None = None
+    """File that holds the key of the API. None: no key is sent."""
+
+    name: str = Field("", max_length=200)
+    """Name of the model for clients of `/v1/embeddings`. Empty: its own."""
+
+    family: str = Field("", max_length=200)
+    """Name by which the words around questions and passages are found, such as multilingual-e5. Empty: the model's."""
+
+    pooling: Literal["", "mean", "cls", "last"] = ""
+    """How rows become one vector. Empty: as the file says, else its family. An API does that itself."""
+
+    dimensions: int = Field(0, ge=0, le=8192)
+    """First numbers of a vector that are kept; for models that were trained for it. 0: all."""
+
+    context_tokens: int = Field(2048, ge=32, le=32768)
+    """Longest text, tokens; clipped to what the file supports. Longer passages are cut. More needs more memory."""
+
+    least_cosine: float = Field(0.3, ge=-1, le=1)
+    """A passage without any of the question's words and less similar than this is not found. It depends on the model:
+    e5 gives more than 0.7 to anything."""
+
+    threads: int = Field(0, ge=0, le=1024)
+    """CPU threads. 0: the CPUs that the cgroup and the affinity mask give; chat comes first."""
+
+    gpu_layers: int = Field(-1, ge=-1, le=1024)
+    """Layers on the GPU; -1 is all, where there is a GPU."""

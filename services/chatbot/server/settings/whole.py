@@ -7,7 +7,8 @@ Secrets come as files (`*_FILE`), so that they are in no environment and no proc
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chatbot.server.settings.accounts import AuthSettings, LimitSettings, TenantSettings, UsageSettings
-from chatbot.server.settings.documents import DocumentSettings
+from chatbot.server.settings.characters import CharacterSettings
+from chatbot.server.settings.documents import DocumentSettings, EmbeddingSettings
 from chatbot.server.settings.engine import EngineSettings, GenerationSettings, ModelSettings, PromptSettings
 from chatbot.server.settings.history import HistorySettings, MongoSettings
 from chatbot.server.settings.remote import FallbackSettings, OpenAISettings
@@ -38,6 +39,8 @@ class Settings(BaseSettings):
     fallback: FallbackSettings = FallbackSettings()
     tools: ToolSettings = ToolSettings()
     documents: DocumentSettings = DocumentSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    characters: CharacterSettings = CharacterSettings()
     search: SearchSettings = SearchSettings()
     weather: WeatherSettings = WeatherSettings()
     news: NewsSettings = NewsSettings()

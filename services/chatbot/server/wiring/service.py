@@ -11,6 +11,9 @@ from chatbot.core.agent.opening import Agent, built_in
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.answering.answerer import Answerer
 from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
+from chatbot.core.characters.book import CharacterBook
+from chatbot.core.characters.desk import CharacterDesk
+from chatbot.core.embedding.clients import ClientEmbeddings
 from chatbot.core.history import History
 from chatbot.core.performance import Statistics
 from chatbot.core.prompt import PromptTemplates
@@ -65,6 +68,8 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         remote_tools=shared.tool_servers.standings if routes[Backend.LLAMA].agent else tuple,
         machine=MachineFacts(partial(read_machine, settings.history.sqlite_path.parent)),
         has_search=routes[Backend.LLAMA].web.toolbox is not None,
+        shelves=shared.documents.shelves if shared.documents else None,
+        embeddings=_embeddings(profile, shared),
     )
     options = HttpOptions(root_path, settings.http.trusted_proxies, settings.http.cors_origins)
     return create_app(profile, parts, options), answerer
@@ -74,6 +79,13 @@ def _routes(profile: Profile, shared: Shared) -> dict[Backend, BackendRoute]:
     folder, service = shared.settings.prompts.dir, profile.name
     engine = shared.engine
     local = PromptTemplates.load(service, Backend.LLAMA, folder)
+def _embeddings(profile: Profile, shared: Shared) -> ClientEmbeddings | None:
+    """Vectors for clients, None where there is no model for them."""
+    if shared.embedding is None:
+        return None
+    return ClientEmbeddings(profile.name, shared.embedding.source, shared.limiter)
+
+
     web = open_web(shared.settings.search, service, shared.meters)
     routes = {Backend.LLAMA: BackendRoute(engine.generator, engine.admission, local, _agent(profile, shared, web), web)}
     if shared.remote is not None:

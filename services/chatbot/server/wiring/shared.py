@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -20,6 +20,7 @@ from chatbot.server.observe.telemetry import Meters
 from chatbot.server.serving.gate import Gate
 from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.characters import open_characters
+from chatbot.server.wiring.embedding import Embedding, open_embedding
 from chatbot.server.wiring.engine import Engine, ModelSource, open_engine
 from chatbot.server.wiring.remote import open_remote
 from chatbot.server.wiring.stores import Documents, open_documents, open_keys, open_limiter, open_store, open_tenants
@@ -37,6 +38,7 @@ class Shared:
         remote: The second backend with its own line, None where it is off.
         usage: Where requests are recorded, None where they are not.
         documents: Documents and the worker that reads them, None where they are off.
+        embedding: Makes vectors of texts, None where no model is set.
         characters: None where no service of the process has any.
         tool_servers: Whose tools the local model may call.
     """
@@ -51,6 +53,7 @@ class Shared:
     engine: Engine
     remote: tuple[TextGenerator, Admission] | None
     documents: Documents | None = None
+    embedding: Embedding | None = None
     characters: CharacterBook | None = None
     tool_servers: ToolServers = field(default_factory=ToolServers)
     usage: Recorder | None = None
@@ -69,6 +72,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
     """
     meters = Meters([profile.name for profile in profiles])
     engine = open_engine(settings, profiles[0].name, meters)
+    embedding = open_embedding(settings.embedding, meters)
     tool_servers = open_tool_servers(settings.tools.mcp, may_start_programs=may_start_programs)
     meters.watch_tool_servers(tool_servers)
     tenants = open_tenants(settings)
@@ -90,7 +94,8 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
         store=open_store(settings),
         engine=engine,
         remote=open_remote(settings, meters),
-        documents=open_documents(settings),
+        documents=open_documents(settings, embedding, lambda: _waiting(engine, profiles)),
+        embedding=embedding,
         characters=open_characters(settings) if any(profile.has_characters for profile in profiles) else None,
         tool_servers=tool_servers,
         usage=open_recorder(settings, meters),
@@ -100,33 +105,49 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
 @asynccontextmanager
 async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
     """Serve the source's model while the block runs; afterwards engine and store are closed."""
-    following = asyncio.create_task(source.follow(shared.engine.host))
-    draining = asyncio.create_task(_drain(shared))
-    keys = asyncio.create_task(shared.keys.follow())
-    tenants = asyncio.create_task(shared.tenants.follow())
-    limits = asyncio.create_task(shared.limiter.follow())
-    recording = asyncio.create_task(shared.usage.follow() if shared.usage else asyncio.sleep(0))
-    reading = asyncio.create_task(shared.documents.ingestor.run() if shared.documents else asyncio.sleep(0))
     servers = asyncio.create_task(shared.tool_servers.follow())
+    tasks = [asyncio.ensure_future(work) for work in _works(shared, source)]
     try:
         yield
     finally:
         servers.cancel()
         await asyncio.gather(servers, return_exceptions=True)
-        tasks = (following, draining, keys, tenants, limits, recording, reading)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await shared.engine.host.stop()
+        if shared.embedding is not None:
+            await shared.embedding.source.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await asyncio.gather(shared.store.close(), shared.keys.close(), shared.limiter.close())
                 if shared.documents is not None:
                     await shared.documents.library.store.close()
+                    await shared.documents.shelves.store.close()
                 if shared.characters is not None:
                     await shared.characters.close()
                 if shared.usage is not None:
                     await shared.usage.close()
+
+
+def _works(shared: Shared, source: ModelSource) -> Iterator[Coroutine[None, None, object]]:
+    """What goes on beside the answers, each until it is cancelled."""
+    yield source.follow(shared.engine.host)
+    yield _drain(shared)
+    yield shared.keys.follow()
+    yield shared.tenants.follow()
+    yield shared.limiter.follow()
+    if shared.usage is not None:
+        yield shared.usage.follow()
+    if shared.documents is not None:
+        yield shared.documents.run()
+    if shared.embedding is not None:
+        yield shared.embedding.run()
+
+
+def _waiting(engine: Engine, profiles: Sequence[Profile]) -> int:
+    """Requests that wait for an answer of the local model."""
+    return sum(engine.admission.line(profile.name).depth for profile in profiles)
 
 
 async def idle(shared: Shared, answerers: Sequence[Answerer]) -> None:

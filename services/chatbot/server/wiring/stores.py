@@ -1,5 +1,7 @@
 """Settings -> where conversations, keys and documents live: one file each on one machine, one database in a cluster."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -12,6 +14,7 @@ from chatbot.core.accounts.peppers import Peppers
 from chatbot.core.accounts.stored import StoredKeys
 from chatbot.core.limits.limiter import Limiter, LimiterPolicy
 from chatbot.core.limits.windows import Calendar
+from chatbot.core.retrieval.embedding import Embedder
 from chatbot.core.retrieval.ingest import Ingestor, IngestPolicy
 from chatbot.core.retrieval.library import Library
 from chatbot.core.retrieval.search import Retriever
@@ -23,6 +26,8 @@ from chatbot.domain.usage.prices import PriceTable
 from chatbot.server.settings.accounts import AuthSettings
 from chatbot.server.settings.whole import Settings
 
+from chatbot.server.wiring.embedding import Embedding, open_embedder
+from chatbot.server.wiring.shelves import open_shelves
 
 def open_store(settings: Settings) -> ConversationStore:
     """Where conversations live; it connects when it is first used.
@@ -139,11 +144,26 @@ class Documents:
     ingestor: Ingestor
 
 
-def open_documents(settings: Settings) -> Documents | None:
+    embedder: Embedder | None = None
+
+def open_documents(
+    settings: Settings, embedding: Embedding | None = None, waiting: Callable[[], int] = lambda: 0
+) -> Documents | None:
+    async def run(self) -> None:
+        """Read, and make vectors, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.ingestor.run())
+            if self.embedder is not None:
+                group.create_task(self.embedder.run())
     """Documents of users; None where they are switched off. The store is opened when it is first used.
 
     Raises:
         ValueError: The file with the connection string is missing or holds none.
+    Args:
+        settings: Of the process.
+        embedding: Makes their vectors; None leaves them to their words.
+        waiting: How many requests wait for an answer now: those come first.
+
     """
     chosen = settings.documents
     if chosen.store == "none":
@@ -152,8 +172,17 @@ def open_documents(settings: Settings) -> Documents | None:
 
     store = _open_document_store(settings)
     limits = ReaderLimits(memory_bytes=chosen.reader_memory_bytes, cpu_seconds=chosen.reader_cpu_seconds)
-    ingestor = Ingestor(store, lambda job: ReaderProcess.open(job, limits), IngestPolicy())
-    return Documents(Library(store, Retriever(store), ingestor.wake, chosen.file_bytes), ingestor)
+    embedder = open_embedder(embedding, store, waiting) if embedding is not None else None
+    ingestor = Ingestor(
+        store,
+        lambda job: ReaderProcess.open(job, limits),
+        IngestPolicy(awaits_vectors=embedder is not None),
+        embedder.wake if embedder is not None else lambda: None,
+    )
+    retriever = Retriever(store, meaning=embedding.meaning if embedding is not None else None)
+    library = Library(store, retriever, ingestor.wake, chosen.file_bytes)
+    shelves = open_shelves(settings, library, mongo_uri(settings) if chosen.store == "mongodb" else None)
+    return Documents(library, shelves, ingestor, embedder)
 
 
 def _open_document_store(settings: Settings) -> DocumentStore:

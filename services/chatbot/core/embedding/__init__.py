@@ -1,0 +1,1 @@
+"""Vectors for whoever asks: counted, bounded and paid for."""
