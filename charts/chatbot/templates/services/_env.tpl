@@ -30,6 +30,8 @@
   "CHATBOT_MONGODB_DRIVER" $v.mongodb.driver
   "CHATBOT_DOCUMENTS_STORE" (ternary "mongodb" "none" $v.documents.enabled)
   "CHATBOT_DOCUMENTS_FILE_BYTES" ($v.documents.fileBytes | int64)
+  "CHATBOT_CHARACTERS_MAX_OWN" $v.characters.maxOwn
+  "CHATBOT_CHARACTERS_FILE_BYTES" ($v.characters.fileBytes | int64)
   "CHATBOT_TOOLS_ENABLED" (index $v.tools $name)
   "CHATBOT_TOOLS_TIME_ZONE" $v.tools.timeZone
   "CHATBOT_USAGE_ENABLED" $v.usage.enabled
