@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from chatbot.core.limits.ledger import Ledger
 from chatbot.core.limits.windows import Calendar
 from chatbot.domain.errors import StoreUnavailable
 from chatbot.domain.limits import AccountStore, Limits, Policy, State
-from parts.limit_racer import LIMITS, NOON, PROMPT_TOKENS, open_accounts
+from parts.limit_racer import LIMITS, NOON, PROMPT_BOUND, PROMPT_TOKENS, everybody, open_accounts
 from parts.mongo_server import running_server
 from parts.store_place import StorePlace
 
@@ -58,6 +59,16 @@ async def test_changes_at_once_are_all_made_and_each_sees_the_one_before(place: 
     await asyncio.gather(*(store.close() for store in stores))
 
     assert sorted(results) == list(range(1, 151))
+
+
+async def test_replicas_that_take_turns_see_what_the_other_wrote(place: StorePlace) -> None:
+    one, other = open_accounts(place), open_accounts(place)
+
+    told = [await store.update("a", plus(1)) for _ in range(5) for store in (one, one, other)]
+    read = [await store.update("a", lambda state: (None, state["number"])) for store in (one, other)]  # type: ignore[index]
+    await asyncio.gather(one.close(), other.close())
+
+    assert told == list(range(1, 16)) and read == [15, 15]
 
 
 async def test_a_change_that_fails_changes_nothing_and_hurts_nobody_else(store: AccountStore) -> None:
@@ -110,22 +121,60 @@ async def test_four_processes_that_race_never_pass_a_strict_limit(
     figures(place=place.kind, asked=RACERS * each, granted=sum(map(len, got)), tokens=reserved, of=5000)
 
 
-async def test_cost_of_an_answers_limits(place: StorePlace, figures: Callable[..., None]) -> None:
-    """Reserve and settle, one after the other, on a key that is used alone."""
-    store, took = open_accounts(place), []
-    ledger = Ledger(store, Calendar(), now=lambda: NOON)
-    for number in range(200):
-        began = time.perf_counter()
-        outcome, _ = await ledger.reserve(LIMITS, Ask(str(number), 5, 5, NOON + 600))
-        await ledger.settle(LIMITS, str(number), 7)
-        took.append((time.perf_counter() - began) * 1000)
-        assert outcome == Granted(5)
-    quota = await ledger.quota(LIMITS)
-    await store.close()
+async def test_four_processes_that_race_pass_no_limit_of_user_key_or_tenant(
+    place: StorePlace, scale: Callable[[int, int], int], figures: Callable[..., None]
+) -> None:
+    """Half of the requests settle less than they reserved, with money, while the others still race."""
+    each = scale(100, 300)
+    racers = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "parts.limit_racer", place.to_text(), str(each), "together"),
+            cwd=TESTS,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        for _ in range(RACERS)
+    ]
+    told = await asyncio.gather(*(racer.communicate(b"go\n") for racer in racers))
+    got = sum((json.loads(out) for out, _ in told), [])
 
-    assert {one.policy: one.used for one in quota.standings}[Policy.TOKENS_DAY] == 200 * 7
-    middle, slow = sorted(took)[100], sorted(took)[197]
-    figures(place=place.kind, both_ms_p50=round(middle, 2), p99=round(slow, 2))
+    store = open_accounts(place)
+    ledger = Ledger(store, Calendar(), now=lambda: NOON)
+    rows = {one.limits.account: one for user in range(5) for key in range(3) for one in everybody(user, key)}
+    for account, one in rows.items():
+        subject, number = account.split("/")
+        owners = [({"user": user, "key": key}.get(subject, 0), tokens) for user, key, tokens in got]
+        of = [tokens for owner, tokens in owners if owner == int(number)]
+        used = {one.policy: one.used for one in (await ledger.quota(one.limits)).standings}
+        most = {policy: one.limits.of(policy) or 0 for policy in used}
+        assert used[Policy.TOKENS_DAY] == sum(of) + PROMPT_BOUND * len(of) <= most[Policy.TOKENS_DAY], account
+        if Policy.USD_DAY in used:
+            assert used[Policy.USD_DAY] == 2 * sum(of) + PROMPT_BOUND * len(of) <= most[Policy.USD_DAY], account
+    await store.close()
+    assert [racer.returncode for racer in racers] == [0] * RACERS and 0 < len(got) < RACERS * each
+    figures(place=place.kind, asked=RACERS * each, granted=len(got), accounts=len(rows))
+
+
+async def test_cost_of_an_answers_limits(place: StorePlace, figures: Callable[..., None]) -> None:
+    """Reserve and settle, on a key that one replica uses alone, and on one that two use in turn."""
+    store, other = open_accounts(place), open_accounts(place)
+    took: dict[str, list[float]] = {"alone": [], "in_turn": []}
+    for number in range(200):
+        for name, keepers in (("alone", (store, store)), ("in_turn", (store, other))):
+            first, then = (Ledger(keeper, Calendar(), now=lambda: NOON) for keeper in keepers)
+            limits = replace(LIMITS, account=name)
+            began = time.perf_counter()
+            outcome, _ = await first.reserve(limits, Ask(str(number), 5, 5, NOON + 600))
+            await then.settle(limits, str(number), 7)
+            took[name].append((time.perf_counter() - began) * 1000)
+            assert outcome == Granted(5)
+    for name in took:
+        quota = await Ledger(store, Calendar(), now=lambda: NOON).quota(replace(LIMITS, account=name))
+        assert {one.policy: one.used for one in quota.standings}[Policy.TOKENS_DAY] == 200 * 7
+    await asyncio.gather(store.close(), other.close())
+
+    middle = {name: round(sorted(times)[100], 2) for name, times in took.items()}
+    figures(place=place.kind, both_ms_p50=middle["alone"], in_turn_ms_p50=middle["in_turn"])
 
 
 async def test_a_process_killed_between_reserve_and_settle_leaks_nothing(place: StorePlace) -> None:

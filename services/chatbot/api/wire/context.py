@@ -30,6 +30,7 @@ class RequestContext:
         pseudonym: Of the user, for the log; "" where he is not known, or there is nothing to make it with.
         quota: What is left of the key's limits, for the headers.
         outcome: How the body ended, also after a 200; None: by the status.
+        is_quiet: One of very many refusals: counted, but not worth a line in the log.
     """
 
     request_id: str
@@ -42,6 +43,7 @@ class RequestContext:
     pseudonym: str = ""
     quota: Quota = NO_QUOTA
     outcome: Outcome | None = None
+    is_quiet: bool = False
 
 
 def put_context(scope: Scope, context: RequestContext) -> None:

@@ -64,7 +64,7 @@ class Front:
         route = route_of(scope)
         outcome = context.outcome or ("error" if status >= 500 else "ok")
         self._telemetry.request_ended(self._service, route, status, outcome, seconds)
-        if route in _PROBES and status < 400:
+        if context.is_quiet or (route in _PROBES and status < 400):
             return
         fields = {
             "service": self._service,

@@ -104,7 +104,7 @@ class AnswerResponse(Response):
         except Exception as exc:
             self._error, context.outcome = exc, None  # by the status that the error gets
             if isinstance(exc, RateLimited):
-                context.quota = exc.quota
+                context.quota, context.is_quiet = exc.quota, exc.is_quiet
             raise
         finally:
             try:

@@ -87,6 +87,7 @@ class Counters:
         self._owed: deque[Debt] = deque(maxlen=MOST_OWED)
         self._leased: dict[tuple[Ledger, Limits], set[str]] = {}
         self._renew_at = 0.0
+        self._is_full = False
         self._failures = 0
         self._probe_at = 0.0
 
@@ -145,11 +146,11 @@ class Counters:
             await self._call(pay)
         except StoreUnavailable:
             self._owed.append(pay)
-        if tokens is not None:  # so that the replica's own count is true when it is needed
-            try:
-                await self.alone.charge(self._share(entry.limited), tokens, micro_usd)
-            except StoreUnavailable:
-                _LOG.warning("limits: too many accounts to count beside the store")
+        except asyncio.CancelledError:
+            self._owed.append(pay)  # once more does no harm
+            raise
+        if tokens is not None:
+            await self._count_beside(entry.limited, tokens, micro_usd)
 
     def owe(self, entry: Entry) -> None:
         """Give a reservation back soon, for who cannot wait."""
@@ -181,6 +182,8 @@ class Counters:
     async def pay(self) -> None:
         """Pay in the order in which it was owed; what lapsed meanwhile is still charged."""
         for _ in range(len(self._owed)):
+            if not self._owed:
+                return  # somebody else pays, too
             pay = self._owed.popleft()
             try:
                 await self._call(pay)
@@ -203,6 +206,15 @@ class Counters:
                 continue
             except Exception as exc:  # as above
                 _LOG.error("limits: a lease could not be renewed", extra={"error": type(exc).__name__})
+
+    async def _count_beside(self, limited: Limited, tokens: int, micro_usd: int) -> None:
+        """Keep the replica's own count true, for when it is needed."""
+        try:
+            await self.alone.charge(self._share(limited), tokens, micro_usd)
+        except StoreUnavailable:
+            if not self._is_full:  # once: it would be a line for every answer
+                _LOG.warning("limits: too many accounts to count beside the store")
+            self._is_full = True
 
     def _share(self, limited: Limited) -> Limits:
         return limited.limits.share(self._policy.replicas)

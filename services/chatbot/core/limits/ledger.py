@@ -13,6 +13,9 @@ from chatbot.domain.limits import AccountStore, Change, Limits, Quota, State, T
 MOST_ACCOUNTS: Final = 10_000
 """Accounts in memory; a new one is refused above it, for making room would give somebody his quota anew."""
 
+IDLE_SECONDS: Final = 86_400.0
+"""Whoever asked for nothing for so long has a new day, and makes room."""
+
 
 class Ledger:
     """Reserves, settles and gives back. See `Book` for what each call means.
@@ -89,11 +92,17 @@ class Ledger:
 
 
 class MemoryAccounts:
-    """`AccountStore` of one process, for as long as it runs."""
+    """`AccountStore` of one process, for as long as it runs.
 
-    def __init__(self, most: int = MOST_ACCOUNTS) -> None:
+    Args:
+        clock: Monotonic, seconds.
+    """
+
+    def __init__(self, most: int = MOST_ACCOUNTS, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = most
+        self._clock = clock
         self._states: dict[str, State] = {}
+        self._changed: dict[str, float] = {}  # in the order of their last changes
 
     @property
     def states(self) -> Mapping[str, State]:
@@ -103,11 +112,19 @@ class MemoryAccounts:
     async def update(self, account: str, change: Change[T]) -> T:
         """See `AccountStore`."""
         if account not in self._states and len(self._states) >= self._most:
-            raise StoreUnavailable("limits: too many accounts in memory")
+            self._make_room()
         state, result = change(self._states.get(account))
         if state is not None:
             self._states[account] = state
+            self._changed.pop(account, None)
+            self._changed[account] = self._clock()
         return result
+
+    def _make_room(self) -> None:
+        oldest = next(iter(self._changed))
+        if self._changed[oldest] > self._clock() - IDLE_SECONDS:
+            raise StoreUnavailable("limits: too many accounts in memory")
+        del self._states[oldest], self._changed[oldest]
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
+from uuid import uuid4
 
 from chatbot.core.limits.asks import LEAST_ANSWER_TOKENS, Ask, Granted, Price, Refused
 from chatbot.core.limits.counters import Counters, Entry, LimiterPolicy
@@ -128,11 +129,12 @@ class Limiter:
         taken: list[Entry] = []
         try:
             granted, quota = await self._reserve(caller, wanted, ask, taken)
-        except BaseException as exc:
+        except asyncio.CancelledError:
             for entry in taken:
                 self.counters.owe(entry)
-            if not isinstance(exc, asyncio.CancelledError):
-                await self.counters.pay()
+            raise
+        except Exception:
+            await asyncio.gather(*(self.counters.end(entry, None, 0) for entry in taken), return_exceptions=True)
             raise
         self._telemetry.limit_decided(wanted.service, "all", "degraded" if quota.is_degraded else "granted")
         request = at_most(wanted.request, granted // generations_of(wanted.request))
@@ -192,7 +194,7 @@ class Limiter:
         request = wanted.request
         times = generations_of(request)
         return Ask(
-            request.request_id,
+            uuid4().hex,  # not the request's: asked for once more, it must not meet what is still to be given back
             self.estimates.bound(request, wanted.context_tokens) * times,
             answer_tokens(request.sampling, wanted.context_tokens) * times,
             self._now() + wanted.seconds + GRACE_SECONDS,
