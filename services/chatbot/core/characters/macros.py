@@ -19,7 +19,7 @@ LEAST_ROOM_CHARACTERS: Final = 8_192
 # One level of names inside of another macro; whatever else is nested is no macro.
 _MACRO: Final = re.compile(r"\{\{((?:[^{}]|\{\{\s*(?:char|user)\s*\}\})*)\}\}|<(user|char|bot)>", re.IGNORECASE)
 _NAME: Final = re.compile(r"\{\{\s*(char|user)\s*\}\}", re.IGNORECASE)
-_DICE: Final = re.compile(r"(\d{0,2})d?(\d{1,6})", re.IGNORECASE)
+_DICE: Final = re.compile(r"(?:(\d{0,2})d)?(\d{1,6})", re.IGNORECASE)
 _UNESCAPED_COMMA: Final = re.compile(r"(?<!\\),")
 _HEAD: Final = re.compile(r"\s*(//|[^:\s]*)\s*(?:::?|\s|$)?", re.DOTALL)
 _MAX_DICE: Final = 20
@@ -101,8 +101,7 @@ def _roll(macros: Macros, rest: str, number: int) -> str:
     found = _DICE.fullmatch(rest.strip())
     if found is None or not int(found[2]):
         return ""
-    dice = min(_MAX_DICE, int(found[1] or 1)) if "d" in rest.lower() else 1
-    sides = int(found[2]) if "d" in rest.lower() else int(found[1] + found[2])
+    dice, sides = min(_MAX_DICE, int(found[1] or 1)), int(found[2])
     return str(sum(1 + macros.chosen(sides, number, str(die)) for die in range(dice)))
 
 
