@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+import pytest
 from chatbot.core.limits.counters import RENEW_SECONDS
 from chatbot.core.limits.hold import Hold
 from chatbot.core.limits.ledger import MemoryAccounts
@@ -333,9 +334,11 @@ def cost(prompt: int, answer: int) -> int:
     return -(-(prompt * 7 + answer * 23) // 10)
 
 
+@pytest.mark.scale
+@pytest.mark.timeout(1800)
 async def test_random_lives_equal_a_plain_list(scale: Callable[[int, int], int], figures: Callable[..., None]) -> None:
     """Crashes, cuts, doubles, late ends, loops of generations, clocks that jump, midnight in Seoul; three subjects."""
-    rounds, counted = scale(300, 10_000), dict.fromkeys(("granted", "refused", "widened"), 0)
+    rounds, counted = scale(200, 10_000), dict.fromkeys(("granted", "refused", "widened"), 0)
     for seed in range(rounds):
         world = World(seed)
         for number in range(30):
