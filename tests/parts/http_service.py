@@ -29,12 +29,13 @@ from chatbot.core.limits.limiter import Limiter, LimiterPolicy
 from chatbot.core.performance import Machine, Statistics
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.retrieval.library import Library
+from chatbot.core.shelves.shelves import Shelves
 from chatbot.core.toolservers.servers import ToolServers
 from chatbot.core.usage.recorder import Recorder, RecorderPolicy
 from chatbot.core.web.referenced import Web
 from chatbot.domain.chat import Dialogue
-from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.embedding.source import EmbeddingSource
+from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.limits import AccountStore
 from chatbot.domain.model import Capacity
 from chatbot.domain.ports import ConversationStore
@@ -69,10 +70,11 @@ class ServiceOptions:
     refuses_when_down: bool = True
     store: ConversationStore | None = None
     documents: Library | None = None
+    shelves: Shelves | None = None
     characters: CharacterBook | None = None
+    embedding: EmbeddingSource | None = None
     machine: Callable[[], Awaitable[Machine | None]] | None = None
     web: Callable[[Meters], Web] | None = None
-    embedding: EmbeddingSource | None = None
     agent: Callable[[Meters], Agent] | None = None
     tool_servers: ToolServers = field(default_factory=ToolServers)
     accounts: AccountStore | None = None
@@ -144,11 +146,12 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         telemetry=meters,
         limits=options.limits,
         documents=options.documents,
+        shelves=options.shelves,
         characters=_desk(options, local),
+        embeddings=ClientEmbeddings(name, options.embedding, limiter) if options.embedding is not None else None,
         machine=options.machine,
         has_search=web.toolbox is not None,
         tools=tuple(one.name for one in agent.toolbox.definitions) if agent is not None else (),
-        embeddings=ClientEmbeddings(name, options.embedding, limiter) if options.embedding is not None else None,
         remote_tools=options.tool_servers.standings,
         limiter=limiter,
         usage=recorder,

@@ -17,6 +17,37 @@ DOCUMENT_TEXTS: Final[dict[str, Texts]] = {
         "This user has no document of that document_id. GET /documents lists them.",
         "このユーザーにその document_id の文書はありません。GET /documents で一覧を確認できます。",
     ),
+    "title.file_not_found": ("그런 파일이 없습니다", "No such file", "そのファイルはありません"),
+    "detail.file_not_found": (
+        "이 사용자에게, 또는 이 저장소에 그 id의 파일이 없습니다. GET /v1/files로 목록을 볼 수 있습니다.",
+        "This user, or this vector store, has no file of that id. GET /v1/files lists them.",
+        "このユーザー、またはこのベクトルストアに、その id のファイルはありません。GET /v1/files で一覧を確認できます。",
+    ),
+    "title.vector_store_not_found": (
+        "그런 벡터 저장소가 없습니다",
+        "No such vector store",
+        "そのベクトルストアはありません",
+    ),
+    "detail.vector_store_not_found": (
+        "이 사용자에게 그 id의 벡터 저장소가 없습니다. GET /v1/vector_stores로 목록을 볼 수 있습니다.",
+        "This user has no vector store of that id. GET /v1/vector_stores lists them.",
+        "このユーザーにその id のベクトルストアはありません。GET /v1/vector_stores で一覧を確認できます。",
+    ),
+    "problem.unknown_id": (
+        "이 목록에 없는 id입니다. 앞 페이지에서 받은 값을 보내 주세요.",
+        "is no id of this list; send one of the page before.",
+        "この一覧にない id です。前のページの値を送ってください。",
+    ),
+    "problem.bad_filter_type": (
+        "eq, ne, gt, gte, lt, lte, in, nin, and, or 가운데 하나여야 합니다.",
+        "must be one of eq, ne, gt, gte, lt, lte, in, nin, and, or.",
+        "eq、ne、gt、gte、lt、lte、in、nin、and、or のいずれかにしてください。",
+    ),
+    "problem.filter_too_large": (
+        "조건이 너무 많거나 깊습니다. 32개, 4단계까지 쓸 수 있습니다.",
+        "has too many comparisons or levels; at most 32 and 4.",
+        "条件が多すぎるか深すぎます。32個、4段階までです。",
+    ),
     "title.document_quota": ("문서가 너무 많습니다", "Too many documents", "文書が多すぎます"),
     "detail.document_quota": (
         "보관할 수 있는 양을 다 썼습니다. 필요 없는 문서를 DELETE /documents/…로 지운 뒤 다시 올려 주세요.",
@@ -32,6 +63,26 @@ DOCUMENT_TEXTS: Final[dict[str, Texts]] = {
         "잠시 뒤에 다시 시도해 주세요.",
         "Try again a little later.",
         "しばらくしてからもう一度お試しください。",
+    ),
+    "title.embedding_unavailable": (
+        "임베딩 모델이 응답하지 않습니다",
+        "The embedding model does not answer",
+        "埋め込みモデルが応答しません",
+    ),
+    "detail.embedding_unavailable": (
+        "잠시 뒤에 다시 시도해 주세요. 문서는 그동안 단어로 찾을 수 있습니다.",
+        "Try again a little later. Documents are found by their words meanwhile.",
+        "しばらくしてからもう一度お試しください。その間、文書は言葉で探せます。",
+    ),
+    "problem.send_texts": (
+        "토큰은 받지 않습니다. 글자로 보내 주세요.",
+        "holds tokens, which are another model's; send texts.",
+        "トークンは受け付けません。テキストで送ってください。",
+    ),
+    "problem.fixed_dimensions": (
+        "이 모델의 벡터는 {dimensions}차원입니다. 더 짧게 자를 수 없으면 이 필드를 빼고 보내 주세요.",
+        "the model's vectors have {dimensions} numbers, and cannot be made of this length; leave it out.",
+        "このモデルのベクトルは{dimensions}次元で、その長さにはできません。このフィールドを省いてください。",
     ),
     "answer.nothing_found": (
         "문서에서 이 질문과 관련된 내용을 찾지 못했습니다.",
@@ -64,26 +115,6 @@ DOCUMENT_TEXTS: Final[dict[str, Texts]] = {
         "文字がありません。スキャンした文書なら、文字認識（OCR）をしてから送ってください。",
     ),
     "reason.unsupported_type": (
-    "title.embedding_unavailable": (
-        "임베딩 모델이 응답하지 않습니다",
-        "The embedding model does not answer",
-        "埋め込みモデルが応答しません",
-    ),
-    "detail.embedding_unavailable": (
-        "잠시 뒤에 다시 시도해 주세요. 문서는 그동안 단어로 찾을 수 있습니다.",
-        "Try again a little later. Documents are found by their words meanwhile.",
-        "しばらくしてからもう一度お試しください。その間、文書は言葉で探せます。",
-    ),
-    "problem.send_texts": (
-        "토큰은 받지 않습니다. 글자로 보내 주세요.",
-        "holds tokens, which are another model's; send texts.",
-        "トークンは受け付けません。テキストで送ってください。",
-    ),
-    "problem.fixed_dimensions": (
-        "이 모델의 벡터는 {dimensions}차원입니다. 더 짧게 자를 수 없으면 이 필드를 빼고 보내 주세요.",
-        "the model's vectors have {dimensions} numbers, and cannot be made of this length; leave it out.",
-        "このモデルのベクトルは{dimensions}次元で、その長さにはできません。このフィールドを省いてください。",
-    ),
         "읽을 수 없는 형식입니다. txt, md, html, csv, json, pdf, docx, xlsx, pptx로, 텍스트는 UTF-8로 올려 주세요.",
         "This format cannot be read. Use txt, md, html, csv, json, pdf, docx, xlsx or pptx; text in UTF-8.",
         "読めない形式です。txt、md、html、csv、json、pdf、docx、xlsx、pptx で、テキストは UTF-8 で送ってください。",

@@ -15,6 +15,7 @@ from chatbot.core.history import History
 from chatbot.core.limits.limiter import Limiter
 from chatbot.core.performance import Machine, Statistics
 from chatbot.core.retrieval.library import Library
+from chatbot.core.shelves.shelves import Shelves
 from chatbot.core.usage.recorder import Recorder
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.ports import TextGenerator
@@ -69,9 +70,9 @@ class Parts:
         generators: Those that are configured.
         sampling: Defaults where a caller gives none.
         documents: None where they are switched off.
-        characters: None where the service has none.
         shelves: Files and vector stores over them; None as they are.
         embeddings: Vectors for clients; None where there is no model for them.
+        characters: None where the service has none.
         limiter: Limits of keys; None where there are no keys.
         usage: Where requests are recorded; None where they are not.
         tenants: Their policies.
@@ -91,9 +92,9 @@ class Parts:
     limits: HttpLimits = HttpLimits()
     sampling: Sampling = Sampling()
     documents: Library | None = None
-    characters: CharacterDesk | None = None
     shelves: Shelves | None = None
     embeddings: ClientEmbeddings | None = None
+    characters: CharacterDesk | None = None
     limiter: Limiter | None = None
     usage: Recorder | None = None
     tenants: Tenants = NO_POLICIES

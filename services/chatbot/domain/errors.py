@@ -18,6 +18,8 @@ ChatError
 │   ├── ConversationNotFound
 │   ├── ModelNotFound
 │   ├── DocumentNotFound
+│   ├── FileNotFound
+│   ├── VectorStoreNotFound
 │   ├── DocumentsOff        this service keeps no documents
 │   ├── CharacterNotFound
 │   └── CharactersOff       this service keeps no characters
@@ -156,6 +158,14 @@ class ModelNotFound(NotFound):
 
 class DocumentNotFound(NotFound):
     """This user has no document of that id."""
+
+
+class FileNotFound(NotFound):
+    """This user has no file of that id, or not in that store."""
+
+
+class VectorStoreNotFound(NotFound):
+    """This user has no vector store of that id."""
 
 
 class DocumentsOff(NotFound):

@@ -25,10 +25,12 @@ from chatbot.api.openapi.document import document
 from chatbot.api.profiles import Profile
 from chatbot.api.service import Parts, profile_of
 from chatbot.api.sessions import routes as session_routes
+from chatbot.api.shelves import files as shelf_files
+from chatbot.api.shelves import vector_stores
 from chatbot.api.tools import routes as tool_routes
+from chatbot.api.v1 import embeddings as v1_embeddings
 from chatbot.api.v1 import routes as v1_routes
 from chatbot.api.wire.context import context_of
-from chatbot.api.v1 import embeddings as v1_embeddings
 from chatbot.api.wire.departure import ClientGone
 from chatbot.api.wire.front import Front, is_session, is_v1
 from chatbot.domain.errors import ChatError, NotFound
@@ -38,14 +40,16 @@ _ROUTERS: Final = (
     chat.router,
     session_routes.router,
     v1_routes.router,
+    v1_embeddings.router,
     conversations.router,
     document_routes.router,
-    v1_embeddings.router,
     rag.router,
+    shelf_files.router,
+    vector_stores.router,
     character_routes.router,
     own_key.router,
-    usage_report.router,
     tool_routes.router,
+    usage_report.router,
     operations.router,
     page.router,
 )

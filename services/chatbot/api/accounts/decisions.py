@@ -94,9 +94,10 @@ DECISIONS: Final[Mapping[str, Decision]] = {
     "importCharacter": _WRITE_CHARACTERS,
     "putCharacter": _WRITE_CHARACTERS,
     "eraseCharacter": _WRITE_CHARACTERS,
+    **dict.fromkeys(SHELF_OPERATIONS, _DOCUMENTS),
     "ownKey": _ANY_KEY,
-    "readUsage": Decision(stays_here=True),  # without the scope, of the key alone
     "listTools": Decision(Scope.CHAT),
+    "readUsage": Decision(stays_here=True),  # without the scope, of the key alone
     "performance": _ANY_KEY,
     "info": _OPEN,
     "health": _OPEN,

@@ -6,6 +6,7 @@ from chatbot.api import errors, texts
 from chatbot.api.accounts.decisions import KEY_HEADER
 from chatbot.api.errors import TABLE, Row
 from chatbot.api.openapi.character_operations import CARD_SCHEMA
+from chatbot.api.openapi.shelf_operations import SHELF_SCHEMAS
 
 Json = dict[str, Any]
 
@@ -125,7 +126,6 @@ MODEL_LIST: Final[Json] = {
     "required": ["object", "data"],
     "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": ref("schemas", "Model")}},
 }
-SCHEMAS: Final[Json] = {
 EMBEDDING_LIST: Final[Json] = {
     "type": "object",
     "required": ["object", "data", "model", "usage"],
@@ -154,14 +154,16 @@ EMBEDDING_LIST: Final[Json] = {
         },
     },
 }
+SCHEMAS: Final[Json] = {
     "Problem": PROBLEM,
     "V1Error": V1_ERROR,
     "Usage": USAGE,
     "ChatCompletion": CHAT_COMPLETION,
     "Model": MODEL,
     "ModelList": MODEL_LIST,
-    "Card": CARD_SCHEMA,
     "EmbeddingList": EMBEDDING_LIST,
+    "Card": CARD_SCHEMA,
+    **SHELF_SCHEMAS,
 }
 HEADERS: Final[Json] = {
     "X-Request-ID": {"schema": {"type": "string"}, "description": "The caller's where it is sane, else made here."},

@@ -20,11 +20,11 @@ _TAGS = {
     "sessions": "Messages of a session, with a role, notes, documents, tools; what is remembered of it.",
     "OpenAI wire format": "For clients of the OpenAI API: `base_url` is this service's address and `/v1`.",
     "conversations": "What is remembered of a user, to read and to erase.",
+    "files and vector stores": "Documents and their collections in the OpenAI API's words.",
     "documents": "Upload documents, watch them being read, ask questions that are answered from them.",
     "characters": "Cards of characters: import, keep, try and take them away. `character/<name>` is a model of `/v1`.",
     "operations": "What the service is and how it is doing.",
 }
-_REF = "#/components/schemas/{model}"
 _BODIES = (
     ChatCompletionRequest,
     EmbeddingsRequest,
@@ -36,6 +36,7 @@ _BODIES = (
     PlaceFields,
     SearchFields,
 )
+_REF = "#/components/schemas/{model}"
 _FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 

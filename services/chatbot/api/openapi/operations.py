@@ -9,6 +9,7 @@ from chatbot.api.openapi.components import error_name, ref
 from chatbot.api.openapi.document_operations import DOCUMENT_OPERATIONS, UPLOAD_FORM
 from chatbot.api.openapi.operation import ANSWERING, COMMON, DB_ID, KEYED, PAGE, READING, TURN, USER, Json, Operation
 from chatbot.api.openapi.session_operations import SESSION_OPERATIONS
+from chatbot.api.openapi.shelf_operations import FILE_FORM, SHELF_OPERATIONS
 from chatbot.api.openapi.usage_operations import USAGE_OPERATIONS
 
 _PRODUCT_STREAM: Final = (
@@ -60,20 +61,21 @@ OPERATIONS: Final[dict[str, Operation]] = {
         stream_events=_V1_EVENTS,
         is_v1=True,
     ),
-    "listModels": Operation(success="ModelList", is_v1=True),
     "createEmbedding": Operation(
         errors=(*READING, *ANSWERING, 404), body="embedding", success="EmbeddingList", is_v1=True
     ),
+    "listModels": Operation(success="ModelList", is_v1=True),
     "retrieveModel": Operation(errors=(404,), success="Model", is_v1=True),
     "listConversations": Operation(errors=(422,), success="ConversationPage", parameters=(USER, *PAGE)),
     "readConversation": Operation(errors=(404, 422), success="ConversationView", parameters=(USER, DB_ID)),
     "eraseConversation": Operation(errors=(404, 422), success="-", parameters=(USER, DB_ID)),
     **SESSION_OPERATIONS,
     **DOCUMENT_OPERATIONS,
+    **SHELF_OPERATIONS,
     **CHARACTER_OPERATIONS,
     "ownKey": Operation(success="KeyView"),
-    **USAGE_OPERATIONS,
     "listTools": Operation(success="ToolList"),
+    **USAGE_OPERATIONS,
     "performance": Operation(success="PerformanceView"),
     "info": Operation(success="Info"),
     "health": Operation(success="Health"),
@@ -107,7 +109,9 @@ def complete(operation: Json, service_schemas: Mapping[str, str]) -> None:
     decision = DECISIONS[operation["operationId"]]
     scopes = [str(decision.scope)] if decision.scope else []
     operation["security"] = [{}] if decision.is_open else [{"key": scopes}, {"keyHeader": scopes}, {}]
-    if known.body == "card":
+    if known.body == "file":
+        operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": FILE_FORM}}}
+    elif known.body == "card":
         operation["requestBody"] = {"required": True, "content": CARD_CONTENT}
     elif known.body:
         named = {**_BODIES, **service_schemas}[known.body]
@@ -127,6 +131,8 @@ def _responses(known: Operation, keyed: tuple[int, ...]) -> Json:
         return {"204": ended | {"description": "Erased, or there was nothing."}, **failed}
     schema = ref("schemas", known.success) if known.success else {"type": "string", "examples": ["안녕하세요!"]}
     content: Json = {} if known.success == "stream" else {"application/json": {"schema": schema}}
+    if known.success == "bytes":
+        content = {"application/octet-stream": {}}
     if known.has_csv:
         content["text/csv"] = {"schema": {"type": "string"}}
     if known.has_picture:

@@ -43,6 +43,14 @@ ROUTES: Final = (
     "/documents/{document_id}/events",
     "/documents/{document_id}/cancel",
     "/rag/query",
+    "/v1/files",
+    "/v1/files/{file_id}",
+    "/v1/files/{file_id}/content",
+    "/v1/vector_stores",
+    "/v1/vector_stores/{store_id}",
+    "/v1/vector_stores/{store_id}/search",
+    "/v1/vector_stores/{store_id}/files",
+    "/v1/vector_stores/{store_id}/files/{file_id}",
     "/info",
     "/healthz",
     "/readyz",
@@ -62,6 +70,7 @@ _OUR_OUTCOMES: Final = tuple(str(outcome) for outcome in Outcome if outcome is n
 _NOBODYS_OUTCOMES: Final = (Outcome.UNKNOWN, Outcome.LIMIT, Outcome.REPEATED)
 _TOOLS: Final = (*TOOL_NAMES, WebSearchTool.name, ReadResult.name, Weather.name, News.name)
 ALL_STATUSES: Final = (*STATUSES, *SERVER_STATUSES, CLIENT_GONE_STATUS)
+_PURPOSES: Final = tuple(purpose.name.lower() for purpose in Purpose)
 _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_auth_requests_total": AUTH_OUTCOMES,
     "chatbot_queue_requests_total": QUEUE_OUTCOMES,
@@ -70,11 +79,11 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_generations_total": GENERATION_ENDS,
     "chatbot_tool_seconds": (*_TOOLS, METRIC_LABEL),
     "chatbot_mcp_server_up": (),  # of the servers that are named
-_PURPOSES: Final = tuple(purpose.name.lower() for purpose in Purpose)
     "chatbot_mcp_tools_changed": (),
     "chatbot_web_pages_total": PAGE_OUTCOMES,
     "chatbot_agent_stopped_total": STOP_REASONS,
     "chatbot_limit_store_seconds": ("ok", "unavailable"),
+    "chatbot_embedding_tokens_total": _PURPOSES,
     "chatbot_usage_requests_total": tuple(map(str, UseOutcome)),
     "chatbot_usage_unrecorded_total": LOST_REASONS,
     "chatbot_cost_usd_total": (),  # the models of the price table, which nobody knows before it was read
@@ -83,7 +92,6 @@ _PURPOSES: Final = tuple(purpose.name.lower() for purpose in Purpose)
 
 def label_values(metric: Metric) -> Iterable[tuple[str, ...]]:
     """What the labels of a metric may be together, in their order and without `service`."""
-    "chatbot_embedding_tokens_total": _PURPOSES,
     together = _TOGETHER.get(metric.name)
     if together is not None:
         return together()

@@ -22,6 +22,7 @@ from chatbot.domain.generation import Backend, Sampling
 from chatbot.server.app import HttpOptions, create_app
 from chatbot.server.observe.machine_facts import MachineFacts, read_machine
 from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.characters import open_desk
 from chatbot.server.wiring.outside_tools import outside_tools
 from chatbot.server.wiring.shared import Shared
 from chatbot.server.wiring.web import open_web
@@ -39,12 +40,14 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         top_p=settings.generation.top_p,
         repeat_penalty=settings.generation.repeat_penalty,
     )
+    characters = shared.characters if profile.has_characters else None
     policy = AnswerPolicy(
         queue_seconds=settings.queue.timeout_seconds,
         generation_seconds=settings.generation.timeout_seconds,
         sampling=sampling,
         may_fall_back=settings.fallback.enabled,
         limiter=shared.limiter,
+        casting=characters.casting if characters is not None else None,
     )
     routes = _routes(profile, shared)
     refuses = settings.history.when_down == "refuse"
@@ -63,22 +66,19 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         telemetry=shared.meters,
         limits=_limits(settings),
         sampling=sampling,
+        characters=_desk(characters, routes[Backend.LLAMA].templates, shared),
         documents=shared.documents.library if shared.documents else None,
+        shelves=shared.documents.shelves if shared.documents else None,
+        embeddings=_embeddings(profile, shared),
         tools=tuple(agent.toolbox.names) if (agent := routes[Backend.LLAMA].agent) else (),
         remote_tools=shared.tool_servers.standings if routes[Backend.LLAMA].agent else tuple,
         machine=MachineFacts(partial(read_machine, settings.history.sqlite_path.parent)),
         has_search=routes[Backend.LLAMA].web.toolbox is not None,
-        shelves=shared.documents.shelves if shared.documents else None,
-        embeddings=_embeddings(profile, shared),
     )
     options = HttpOptions(root_path, settings.http.trusted_proxies, settings.http.cors_origins)
     return create_app(profile, parts, options), answerer
 
 
-def _routes(profile: Profile, shared: Shared) -> dict[Backend, BackendRoute]:
-    folder, service = shared.settings.prompts.dir, profile.name
-    engine = shared.engine
-    local = PromptTemplates.load(service, Backend.LLAMA, folder)
 def _embeddings(profile: Profile, shared: Shared) -> ClientEmbeddings | None:
     """Vectors for clients, None where there is no model for them."""
     if shared.embedding is None:
@@ -86,6 +86,10 @@ def _embeddings(profile: Profile, shared: Shared) -> ClientEmbeddings | None:
     return ClientEmbeddings(profile.name, shared.embedding.source, shared.limiter)
 
 
+def _routes(profile: Profile, shared: Shared) -> dict[Backend, BackendRoute]:
+    folder, service = shared.settings.prompts.dir, profile.name
+    engine = shared.engine
+    local = PromptTemplates.load(service, Backend.LLAMA, folder)
     web = open_web(shared.settings.search, service, shared.meters)
     routes = {Backend.LLAMA: BackendRoute(engine.generator, engine.admission, local, _agent(profile, shared, web), web)}
     if shared.remote is not None:
@@ -108,6 +112,10 @@ def _agent(profile: Profile, shared: Shared, web: Web) -> Agent | None:
         tools.time_zone,
         others=shared.tool_servers.tools,
     )
+
+
+def _desk(book: CharacterBook | None, templates: PromptTemplates, shared: Shared) -> CharacterDesk | None:
+    return None if book is None else open_desk(book, templates, shared.engine.generator)
 
 
 def _limits(settings: Settings) -> HttpLimits:

@@ -18,6 +18,7 @@ from chatbot.core.retrieval.embedding import Embedder
 from chatbot.core.retrieval.ingest import Ingestor, IngestPolicy
 from chatbot.core.retrieval.library import Library
 from chatbot.core.retrieval.search import Retriever
+from chatbot.core.shelves.shelves import Shelves
 from chatbot.domain.document_store import DocumentBounds, DocumentStore
 from chatbot.domain.limits import AccountStore, LimitTelemetry
 from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck
@@ -25,9 +26,9 @@ from chatbot.domain.tenants.policy import Tenants
 from chatbot.domain.usage.prices import PriceTable
 from chatbot.server.settings.accounts import AuthSettings
 from chatbot.server.settings.whole import Settings
-
 from chatbot.server.wiring.embedding import Embedding, open_embedder
 from chatbot.server.wiring.shelves import open_shelves
+
 
 def open_store(settings: Settings) -> ConversationStore:
     """Where conversations live; it connects when it is first used.
@@ -141,29 +142,30 @@ class Documents:
     """What the endpoints use, and the worker beside them."""
 
     library: Library
+    shelves: Shelves
     ingestor: Ingestor
-
-
     embedder: Embedder | None = None
 
-def open_documents(
-    settings: Settings, embedding: Embedding | None = None, waiting: Callable[[], int] = lambda: 0
-) -> Documents | None:
     async def run(self) -> None:
         """Read, and make vectors, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.ingestor.run())
             if self.embedder is not None:
                 group.create_task(self.embedder.run())
+
+
+def open_documents(
+    settings: Settings, embedding: Embedding | None = None, waiting: Callable[[], int] = lambda: 0
+) -> Documents | None:
     """Documents of users; None where they are switched off. The store is opened when it is first used.
 
-    Raises:
-        ValueError: The file with the connection string is missing or holds none.
     Args:
         settings: Of the process.
         embedding: Makes their vectors; None leaves them to their words.
         waiting: How many requests wait for an answer now: those come first.
 
+    Raises:
+        ValueError: The file with the connection string is missing or holds none.
     """
     chosen = settings.documents
     if chosen.store == "none":

@@ -1,0 +1,1 @@
+"""Where files and stores of users are kept."""
