@@ -150,6 +150,18 @@ SERVICES: Final = Board(
                     "Answers in which nothing more could be called, by the bound that was reached.",
                     ((rate("chatbot_agent_stopped_total", "", "service, reason"), "{{service}} {{reason}}"),),
                 ),
+                Panel(
+                    "Tool servers",
+                    "short",
+                    "Pods that a tool server answers, and tools that are withdrawn because their definition changed.",
+                    (
+                        (f"sum by (service, server) (chatbot_mcp_server_up{{{SCOPE}}})", "{{service}} {{server}} answers"),
+                        (
+                            f"max by (service, server) (chatbot_mcp_tools_changed{{{SCOPE}}})",
+                            "{{service}} {{server}} changed",
+                        ),
+                    ),
+                ),
             ),
         ),
         (

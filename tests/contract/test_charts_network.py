@@ -173,6 +173,31 @@ def test_the_second_backend_is_closed_while_it_is_off(helm: Helm) -> None:
     assert not passes(closed, PLACES["office"], PLACES["internet"], 443)
 
 
+WIKI = """
+{"name": "wiki", "url": "http://wiki.shop/mcp", "tools": ["search"], "port": 8080,
+ "peers": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}]}
+"""
+FAR = """
+{"name": "far", "url": "https://mcp.example:5432/mcp", "tools": ["search"],
+ "peers": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}
+"""
+
+
+def test_a_tool_server_is_reached_by_those_that_may_call_tools_at_its_own_place_alone(helm: Helm) -> None:
+    named = of_kind(helm.render("chatbot", sets=[*CHOSEN, f"tools.mcp=[{WIKI}, {FAR}]"]), "NetworkPolicy")
+    before = of_kind(helm.render("chatbot", sets=CHOSEN), "NetworkPolicy")
+
+    opened = {
+        row
+        for row in product(PLACES, PLACES, PORTS)
+        if row[0] != row[1] and all(PLACES[name].namespace or name in ("openai", "internet") for name in row[:2])
+        and passes(named, PLACES[row[0]], PLACES[row[1]], row[2])
+        and not passes(before, PLACES[row[0]], PLACES[row[1]], row[2])
+    }  # fmt: skip
+
+    assert opened == {("office", "another namespace", 8080), ("office", "openai", 5432)}
+
+
 @pytest.mark.parametrize("chart", ["chatbot", "chatbot-operator"])
 def test_the_table_of_the_readme_names_every_row(chart: str) -> None:
     rows = yaml.safe_load((CHARTS / chart / "files/connections.yaml").read_text())

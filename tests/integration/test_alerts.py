@@ -36,6 +36,7 @@ FIRED_BY = {
         "ChatbotWaitsLong",
     },
     "store": {"ChatbotErrorsBurnBudget", "ChatbotStoreFailing"},
+    "tools": {"ChatbotToolChanged", "ChatbotToolServerDown"},
     "use": {"ChatbotPricesOld", "ChatbotUseUnrecorded"},
     "volume": {"ChatbotVolumeNearlyFull"},
 }

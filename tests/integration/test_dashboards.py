@@ -10,6 +10,8 @@ from parts.prometheus import Prometheus, Target, panel_queries, running_promethe
 from parts.troubled_services import price_table
 
 WINDOW = "10s"
+AWAY = '[{"name": "away", "url": "http://127.0.0.1:9/mcp"}]'
+"""A tool server where nobody answers: its series are there all the same."""
 QUESTIONS = {
     "office": {"input_data": "안녕하세요!", "user_id": "u", "db_id": "d"},
     "character": {
@@ -27,7 +29,7 @@ QUESTIONS = {
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProcess]:
     folder = tmp_path_factory.mktemp("scraped")
     prices = price_table(folder, datetime.now(UTC).date())
-    with local_process(folder, CHATBOT_USAGE_PRICES_FILE=prices) as running:
+    with local_process(folder, CHATBOT_USAGE_PRICES_FILE=prices, CHATBOT_TOOLS_MCP=AWAY) as running:
         yield running
 
 

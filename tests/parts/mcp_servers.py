@@ -3,8 +3,10 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +98,26 @@ async def mcp_place(wiki: Wiki | MCPServer, **options: Any) -> AsyncIterator[Pla
     server = wiki.made() if isinstance(wiki, Wiki) else wiki
     async with asgi_place(server.streamable_http_app(**options)) as place:
         yield place
+
+
+@contextmanager
+def mcp_in_a_thread(wiki: Wiki) -> Iterator[Place]:
+    """The same beside a test that has no event loop."""
+    ready: Future[Place] = Future()
+    end = threading.Event()
+
+    async def serve() -> None:
+        async with mcp_place(wiki) as place:
+            ready.set_result(place)
+            await asyncio.to_thread(end.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        yield ready.result(timeout=30)
+    finally:
+        end.set()
+        thread.join()
 
 
 @asynccontextmanager

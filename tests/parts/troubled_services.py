@@ -5,6 +5,7 @@ Every fault is a `Trouble`: it is begun once and goes on until it is told to end
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -24,6 +25,7 @@ import psutil
 from parts import nearly_full
 from parts.kube_cluster import free_ports
 from parts.local_process import LocalProcess, local_process
+from parts.mcp_servers import Wiki, mcp_in_a_thread
 from parts.prometheus import Target
 from parts.search_stub import search_in_a_thread
 from parts.stub_office import Stub, stub_office
@@ -137,6 +139,21 @@ def limits_cut_off(folder: Path) -> Iterator[Trouble]:
             holder.join()
 
         yield Trouble((address,), fault)
+
+
+@contextmanager
+def tools_changed(folder: Path) -> Iterator[Trouble]:
+    """One tool server has another tool than the one that was approved, one is away."""
+    (nowhere,) = free_ports(1)
+    with mcp_in_a_thread(Wiki()) as place:
+        servers = [
+            {"name": "wiki", "url": place.url, "tools": [f"search@{'0' * 32}"]},
+            {"name": "away", "url": f"http://127.0.0.1:{nowhere}/mcp", "tools": ["search"]},
+        ]
+        with stub_office(folder, Stub(), {"CHATBOT_TOOLS_MCP": json.dumps(servers)}) as office:
+            address = target("tools", f"127.0.0.1:{office.metrics_port}")
+            url = f"{office.url}/Llama"
+            yield Trouble((address,), lambda end: ask_for_ever(url, QUESTIONS["office"], 1, end, 1.0))
 
 
 @contextmanager
@@ -308,6 +325,7 @@ TROUBLES = {
     "no-model": no_model,
     "overload": overload,
     "store": store_cut_off,
+    "tools": tools_changed,
     "use": use_cut_off,
     "volume": volume,
 }

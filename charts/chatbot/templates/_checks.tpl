@@ -35,6 +35,7 @@
 {{- if and $v.search.enabled $v.networkPolicy.enabled (not $v.search.peers) -}}
 {{- fail "search: the NetworkPolicy keeps the pods from reaching it. List the provider, and the internet where pages are read, in search.peers, or set networkPolicy.enabled=false." -}}
 {{- end -}}
+{{- include "chatbot.mcpChecks" . -}}
 {{- if and $v.openai.fallback (not $v.openai.enabled) -}}
 {{- fail "openai: openai.fallback=true needs openai.enabled=true." -}}
 {{- end -}}

@@ -12,6 +12,8 @@
 {{- $blocks | toJson -}}
 {{- else if eq $who "web" -}}
 {{- $v.search.peers | toJson -}}
+{{- else if hasPrefix "mcp:" $who -}}
+{{- (include "chatbot.mcpServer" (list (index . 0) $who) | fromJson).peers | default list | toJson -}}
 {{- else -}}
 {{- index $v.networkPolicy $who | toJson -}}
 {{- end -}}
@@ -25,6 +27,7 @@
 {{- if eq $number "own" }}{{ $number = include "chatbot.port" $target }}{{ end -}}
 {{- if eq $number "openai" }}{{ $number = toString $root.Values.openai.port }}{{ end -}}
 {{- if eq $number "search" }}{{ $number = toString $root.Values.search.port }}{{ end -}}
+{{- if hasPrefix "mcp:" $number }}{{ $number = include "chatbot.mcpPort" (include "chatbot.mcpServer" (list $root $number) | fromJson) }}{{ end -}}
 {{- $ports = append $ports (dict "port" (int $number) "protocol" (ternary "UDP" "TCP" (hasSuffix "/UDP" (toString .)))) -}}
 {{- end -}}
 {{- $ports | toJson -}}
@@ -44,6 +47,7 @@
 {{- $conditions := dict "" true "openai.enabled" .Values.openai.enabled "search.enabled" .Values.search.enabled "tests.gatewayUrl" .Values.tests.gatewayUrl -}}
 {{- range .Files.Get "files/connections.yaml" | fromYamlArray -}}
 {{- if get $conditions (.when | default "") }}{{ $found = append $found . }}{{ end -}}
+{{- if eq (.when | default "") "tools.mcp" }}{{ $found = concat $found (include "chatbot.mcpConnections" (list $ .) | fromJsonArray) }}{{ end -}}
 {{- end -}}
 {{- $found | toJson -}}
 {{- end -}}

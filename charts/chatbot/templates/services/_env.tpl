@@ -65,6 +65,7 @@
 {{- with $v.openai.httpsProxy }}{{ $_ := set $env "HTTPS_PROXY" . }}{{ end -}}
 {{- if $v.openai.existingSecret }}{{ $_ := set $env "CHATBOT_OPENAI_API_KEY_FILE" "/etc/chatbot/openai/api-key" }}{{ end -}}
 {{- end -}}
+{{- if $v.tools.mcp }}{{ $_ := set $env "CHATBOT_TOOLS_MCP" (include "chatbot.mcp" $root) }}{{ end -}}
 {{- with $v.search -}}{{- if .enabled -}}
 {{- with .searxngUrl }}{{ $_ := set $env "CHATBOT_SEARCH_SEARXNG_URL" . }}{{ end -}}
 {{- if .braveSecret }}{{ $_ := set $env "CHATBOT_SEARCH_BRAVE_KEY_FILE" "/etc/chatbot/brave/token" }}{{ end -}}

@@ -8,6 +8,10 @@
 {{- with .braveSecret }}{{ $_ := set $found "brave" . }}{{ end -}}
 {{- with .tavilySecret }}{{ $_ := set $found "tavily" . }}{{ end -}}
 {{- end -}}{{- end -}}
+{{- range .Values.tools.mcp -}}
+{{- $name := .name -}}
+{{- with .tokenSecret }}{{ $_ := set $found (printf "mcp-%s" $name) . }}{{ end -}}
+{{- end -}}
 {{- $found | toJson -}}
 {{- end -}}
 
