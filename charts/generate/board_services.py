@@ -155,7 +155,10 @@ SERVICES: Final = Board(
                     "short",
                     "Pods that a tool server answers, and tools that are withdrawn because their definition changed.",
                     (
-                        (f"sum by (service, server) (chatbot_mcp_server_up{{{SCOPE}}})", "{{service}} {{server}} answers"),
+                        (
+                            f"sum by (service, server) (chatbot_mcp_server_up{{{SCOPE}}})",
+                            "{{service}} {{server}} answers",
+                        ),
                         (
                             f"max by (service, server) (chatbot_mcp_tools_changed{{{SCOPE}}})",
                             "{{service}} {{server}} changed",
