@@ -76,6 +76,14 @@ def test_limits_are_given_changed_and_lifted(place: Path, capsys: pytest.Capture
     assert listed(capsys)[0]["limits"] == {}
 
 
+def test_money_is_given_in_dollars_and_kept_in_millionths(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    typed(capsys, "create --tenant a --usd-per-day 2.50 --concurrent 4")
+    (row,) = listed(capsys)
+
+    assert row["limits"] == {"micro_usd_per_day": 2_500_000, "concurrent": 4}
+    assert "usd-day 2.5" in typed(capsys, f"limit {row['id']} --usd-per-day 2.5")[1]
+
+
 def test_a_rotation_takes_limits_and_what_was_used_along(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     typed(capsys, "create --tenant a --tokens-per-day 1000")
     first = str(listed(capsys)[0]["id"])
@@ -114,6 +122,11 @@ def test_a_line_for_the_keys_file_has_its_limits(place: Path, capsys: pytest.Cap
         "create --tenant a --tokens-per-day nan",
         "create --tenant a --tokens-per-day 9999999999999",
         "create --tenant a --burst 5",
+        "create --tenant a --usd-per-day 0",
+        "create --tenant a --usd-per-day -1",
+        "create --tenant a --usd-per-day 1e3",
+        "create --tenant a --usd-per-day 0.0000001",
+        "create --tenant a --usd-per-day NaN",
         "limit",
         "limit cbk_x --tokens-per-day 5",
         "create --tenant a/b",

@@ -13,9 +13,8 @@ from chatbot.core.limits.ledger import MemoryAccounts
 from chatbot.core.limits.limiter import Limiter, LimiterPolicy, Wanted
 from chatbot.core.limits.windows import Calendar
 from chatbot.domain.chat import Caller, Dialogue, Message
-
 from chatbot.domain.generation import Backend, GenerationRequest, Sampling, Usage
-from chatbot.domain.limits import limit_name, Limited, Limits, Policy, RateLimited, Subject
+from chatbot.domain.limits import Limited, Limits, Policy, RateLimited, Subject, limit_name
 from chatbot.domain.usage.prices import PriceTable
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from ipaddress import ip_network
 from typing import Final
 
@@ -14,8 +15,10 @@ from chatbot.core.accounts.key_text import is_key_id
 from chatbot.domain.access import ALL_SCOPES, Network, Scope
 from chatbot.domain.generation import Backend
 from chatbot.domain.limits import MOST, Limits
+from chatbot.domain.usage.prices import MICRO_USD
 
 _TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DOLLARS: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?", re.ASCII)
 _DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _MAX_USER, _MAX_LABEL, _DIGITS = 128, 100, 13
@@ -79,6 +82,8 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     limits.add_argument("--tokens-per-minute", type=count, metavar="20000")
     limits.add_argument("--tokens-per-day", type=count, metavar="200000", help="days begin in CHATBOT_LIMITS_TIME_ZONE")
     limits.add_argument("--tokens-per-month", type=count, metavar="2000000")
+    limits.add_argument("--usd-per-day", type=micro_usd, metavar="2.50", help="priced by CHATBOT_USAGE_PRICES_FILE")
+    limits.add_argument("--concurrent", type=count, metavar="4", help="requests at the same time, waiting ones too")
 
 
 def limits_of(asked: argparse.Namespace) -> Limits:
@@ -87,9 +92,10 @@ def limits_of(asked: argparse.Namespace) -> Limits:
     Raises:
         ValueError: They make no sense together.
     """
-    names = ("requests_per_minute", "burst", "tokens_per_minute", "tokens_per_day", "tokens_per_month")
+    names = ("requests_per_minute", "burst", "tokens_per_minute", "tokens_per_day", "tokens_per_month", "concurrent")
+    given = {name: getattr(asked, name) for name in names}
     try:
-        return Limits.parse({name: getattr(asked, name) for name in names})
+        return Limits.parse(given | {"micro_usd_per_day": asked.usd_per_day})
     except ValueError as exc:
         raise ValueError(f"limits: {exc}") from None
 
@@ -98,6 +104,12 @@ def count(text: str) -> int:
     """A limit."""
     is_right = text.isascii() and text.isdigit() and len(text) <= _DIGITS and 1 <= int(text) <= MOST
     return int(_checked(text, is_right, f"a whole number from 1 to {MOST}"))
+
+
+def micro_usd(text: str) -> int:
+    """Dollars, as millionths."""
+    is_right = _DOLLARS.fullmatch(text) is not None and 1 <= Decimal(text) * MICRO_USD <= MOST
+    return int(Decimal(_checked(text, is_right, "dollars, as 2.50, with at most 6 decimals")) * MICRO_USD)
 
 
 def tenant(text: str) -> str:

@@ -21,6 +21,7 @@ from chatbot.domain.access import KeyRecord, Rights
 from chatbot.domain.errors import StoreUnavailable
 from chatbot.domain.limits import Policy
 from chatbot.domain.ports import KeyStore
+from chatbot.domain.usage.prices import MICRO_USD
 from chatbot.keys.arguments import limits_of, parse
 from chatbot.server.environment import WrongEnvironment, load_settings
 from chatbot.server.settings.whole import Settings
@@ -158,7 +159,9 @@ def _state(record: KeyRecord, now: float) -> str:
 
 
 def _limits(record: KeyRecord) -> str:
-    limits = {policy: record.rights.limits.of(policy) for policy in Policy}
+    limits: dict[Policy, float | None] = {policy: record.rights.limits.of(policy) for policy in Policy}
+    if (money := limits[Policy.USD_DAY]) is not None:
+        limits[Policy.USD_DAY] = money / MICRO_USD
     return ", ".join(f"{policy} {limit}" for policy, limit in limits.items() if limit is not None) or "no limits"
 
 
