@@ -150,20 +150,22 @@ SERVICES: Final = Board(
                     "Answers in which nothing more could be called, by the bound that was reached.",
                     ((rate("chatbot_agent_stopped_total", "", "service, reason"), "{{service}} {{reason}}"),),
                 ),
+            ),
+        ),
+        (
+            "Tool servers",
+            (
                 Panel(
-                    "Tool servers",
+                    "Tool servers that answer",
                     "short",
-                    "Pods that a tool server answers, and tools that are withdrawn because their definition changed.",
-                    (
-                        (
-                            f"sum by (service, server) (chatbot_mcp_server_up{{{SCOPE}}})",
-                            "{{service}} {{server}} answers",
-                        ),
-                        (
-                            f"max by (service, server) (chatbot_mcp_tools_changed{{{SCOPE}}})",
-                            "{{service}} {{server}} changed",
-                        ),
-                    ),
+                    "Pods that a tool server answers.",
+                    ((f"sum by (service, server) (chatbot_mcp_server_up{{{SCOPE}}})", "{{service}} {{server}}"),),
+                ),
+                Panel(
+                    "Tools that changed",
+                    "short",
+                    "Tools that are withdrawn because their definition is not the approved one.",
+                    ((f"max by (service, server) (chatbot_mcp_tools_changed{{{SCOPE}}})", "{{service}} {{server}}"),),
                 ),
             ),
         ),
