@@ -150,7 +150,7 @@ async def test_question_overtakes_passages(source: LocalEmbedding) -> None:
     done: list[str] = []
 
     async def ask(name: str, count: int, purpose: Purpose) -> None:
-        await source.embed(["연차 규정 " * 100] * count, purpose, within())
+        await source.embed(["연차 규정 " * 8] * count, purpose, within())
         done.append(name)
 
     passages = [asyncio.create_task(ask(f"passages {number}", 16, Purpose.PASSAGE)) for number in range(4)]

@@ -86,29 +86,31 @@ async def test_without_a_model_nothing_is_listed_and_nothing_is_found(tmp_path: 
     assert (refused.value.code, listed, info["embedding"]) == ("model_not_found", ["stub"], None)
 
 
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"input": []}, "input"),
-        ({"input": ""}, "input[0]"),
-        ({"input": ["a", ""]}, "input[1]"),
-        ({"input": [1, 2, 3]}, "input"),
-        ({"input": [[1, 2], [3]]}, "input"),
-        ({"input": [{"text": "a"}]}, "input[0]"),
-        ({"input": ["a"] * 2049}, "input"),
-        ({"input": "a", "dimensions": 0}, "dimensions"),
-        ({"input": "a", "dimensions": 513}, "dimensions"),
-        ({"input": "a", "encoding_format": "int8"}, "encoding_format"),
-        ({}, "input"),
-    ],
-)
-async def test_wrong_field_is_named(tmp_path: Path, fields: dict[str, Any], param: str) -> None:
-    async with service_of(tmp_path, HandmadeMeaning()) as (service, _), service.client() as http:
-        answer = await http.post("/v1/embeddings", json={"model": MODEL, **fields}, headers={"Accept-Language": "en"})
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"input": []}, "input"),
+    ({"input": ""}, "input[0]"),
+    ({"input": ["a", ""]}, "input[1]"),
+    ({"input": [1, 2, 3]}, "input"),
+    ({"input": [[1, 2], [3]]}, "input"),
+    ({"input": [{"text": "a"}]}, "input[0]"),
+    ({"input": ["a"] * 2049}, "input"),
+    ({"input": "a", "dimensions": 0}, "dimensions"),
+    ({"input": "a", "dimensions": 513}, "dimensions"),
+    ({"input": "a", "encoding_format": "int8"}, "encoding_format"),
+    ({}, "input"),
+]
 
-    error = answer.json()["error"]
-    assert (answer.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
-    assert error["message"]
+
+async def test_wrong_field_is_named(tmp_path: Path) -> None:
+    async with service_of(tmp_path, HandmadeMeaning()) as (service, _), service.client() as http:
+        answers = [await http.post("/v1/embeddings", json={"model": MODEL, **fields}) for fields, _ in WRONG]
+
+    errors = [answer.json()["error"] for answer in answers]
+    assert {(answer.status_code, error["type"]) for answer, error in zip(answers, errors, strict=True)} == {
+        (400, "invalid_request_error")
+    }
+    assert [error["param"] for error in errors] == [param for _, param in WRONG]
+    assert all(error["message"] for error in errors)
 
 
 async def test_other_model_is_not_found(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def make_embedding_toy(path: Path, *, pooling: int | None = MEAN, **options: Any
     return make_toy(path, pooling=pooling, n_layers=1, **options)
 
 
-def within(seconds: float = 60.0) -> float:
+def within(seconds: float = 240.0) -> float:
     """A deadline."""
     return time.monotonic() + seconds
 

@@ -18,7 +18,7 @@ from chatbot.llm.engine.native.gguf_header import GgufHeader
 from chatbot.llm.engine.native.library import Library
 from chatbot.llm.engine.native.machine import memory_limit, usable_cpus
 from chatbot.llm.engine.native.model import Model, NativeError
-from chatbot.llm.engine.native.sizing import MemoryPlan, Sizes, TooLargeForMachine, plan_memory
+from chatbot.llm.engine.native.sizing import SMALL_MODEL_BYTES, MemoryPlan, Sizes, TooLargeForMachine, plan_memory
 from chatbot.llm.engine.text.vocabulary import Vocabulary
 
 TEXTS_A_STEP = 16
@@ -92,7 +92,8 @@ def load_embedding(frame: LoadFrame, library: Library, on_progress: Callable[[fl
     family = family_of(frame.get("family", "") or model_name(header, path))
     pooling = _pooling(frame.get("pooling", ""), family.pooling, header)
     most = min(frame["context_tokens"], header.size("context_length", frame["context_tokens"]))
-    sizes = EmbeddingSizes(most, TEXTS_A_STEP, frame["threads"] or usable_cpus(), pooling)
+    threads = frame["threads"] or (1 if header.weight_bytes < SMALL_MODEL_BYTES else usable_cpus())
+    sizes = EmbeddingSizes(most, TEXTS_A_STEP, threads, pooling)
     try:
         plan = _plan(sizes, header, frame["gpu_layers"], library)
         model = Model(path, frame["gpu_layers"] if gpu is not None else 0, on_progress)

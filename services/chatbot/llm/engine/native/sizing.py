@@ -14,7 +14,8 @@ GIB = 1 << 30
 _KV_GRAIN = 256  # llama.cpp rounds its context up to this
 _BYTES_F16 = 2
 _BYTES_F32 = 4
-_SMALL_MODEL_BYTES = 50 * 10**6
+SMALL_MODEL_BYTES = 50 * 10**6
+"""More threads than one only wait for each other in a smaller model."""
 _PINNED_SEQUENCES = 2
 _MAX_SEQUENCES = 255  # llama_max_parallel_sequences(), and one to move states through
 _FIXED_BYTES = 96 << 20  # interpreter, libraries, graph and scheduler of llama.cpp
@@ -134,7 +135,7 @@ def choose_sizes(wanted: Wanted, header: GgufHeader, *, has_gpu: bool, cpus: int
         slots=slots,
         kv_tokens=kv_tokens,
         step_tokens=min(step_tokens, kv_tokens),
-        threads=wanted.threads or (1 if header.weight_bytes < _SMALL_MODEL_BYTES else cpus),
+        threads=wanted.threads or (1 if header.weight_bytes < SMALL_MODEL_BYTES else cpus),
         sequences=slots if has_streams else min(3 * slots + _PINNED_SEQUENCES, _MAX_SEQUENCES),
         idle_tokens=idle_tokens,
         cheap_idle_tokens=None if is_free else min(idle_tokens, _cheap_idle_tokens(header)),
