@@ -189,6 +189,17 @@ SERVICES: Final = Board(
                     "Pages of search results by outcome; refused: an address, type or size that is not allowed.",
                     ((rate("chatbot_web_pages_total", "", "service, outcome"), "{{service}} {{outcome}}"),),
                 ),
+                Panel(
+                    "Kept of the web",
+                    "ops",
+                    "Searches, pages, forecasts and feeds that were wanted; hit: kept, miss: asked for.",
+                    (
+                        (
+                            rate("chatbot_cache_requests_total", "", "service, cache, outcome"),
+                            "{{service}} {{cache}} {{outcome}}",
+                        ),
+                    ),
+                ),
             ),
         ),
         (

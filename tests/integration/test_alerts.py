@@ -27,6 +27,7 @@ FIRED_BY = {
     "engine": {"ChatbotEngineRestarting"},
     "gone": {"ChatbotServiceMissing"},
     "limits": {"ChatbotLimitsDegraded"},
+    "search": {"ChatbotSearchDown", "ChatbotToolFailing"},
     "no-model": {"ChatbotErrorsBurnBudget"},
     "overload": {
         "ChatbotQueueSaturated",

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import count
 from pathlib import Path
 
 import httpx2
@@ -88,6 +89,17 @@ def ask_for_ever(
             await asyncio.gather(*asked, return_exceptions=True)
 
     asyncio.run(everybody())
+
+
+def search_for_ever(url: str, end: End, pause_seconds: float) -> None:
+    """Somebody asks of the web, something else each time: what was found is kept for a while."""
+    asked = {**QUESTIONS["office"], "google_access": True}
+    with httpx2.Client(timeout=_REQUEST_SECONDS, trust_env=False) as client:
+        for number in count():
+            if end.wait(pause_seconds):
+                return
+            with contextlib.suppress(httpx2.HTTPError):
+                client.post(url, json={**asked, "input_data": f"What is new? {number}"})
 
 
 @contextmanager
@@ -293,14 +305,24 @@ def calm(folder: Path) -> Iterator[Trouble]:
                 target=ask_for_ever, args=(url.format("character"), QUESTIONS["character"], 1, end, 0.5)
             )
             others.start()
-            web = {**QUESTIONS["office"], "google_access": True}
-            searching = threading.Thread(target=ask_for_ever, args=(url.format("office"), web, 1, end, 1.0))
+            searching = threading.Thread(target=search_for_ever, args=(url.format("office"), end, 1.0))
             searching.start()
             ask_for_ever(url.format("office"), {**QUESTIONS["office"], "db_id": "d", "unknown": 1}, 6, end, 1.5)
             others.join()
             searching.join()
 
         yield Trouble((of_local("calm", local),), load, ("office", "character"))
+
+
+@contextmanager
+def search_down(folder: Path) -> Iterator[Trouble]:
+    """The only provider of web search fails whatever it is asked."""
+    with search_in_a_thread() as searxng:
+        searxng.mode = "500"
+        with stub_office(folder, Stub(), {"CHATBOT_SEARCH_SEARXNG_URL": searxng.url}) as office:
+            address = target("search", f"127.0.0.1:{office.metrics_port}")
+            url = f"{office.url}/Llama"
+            yield Trouble((address,), lambda end: search_for_ever(url, end, 0.5))
 
 
 def of_local(namespace: str, local: LocalProcess) -> Target:
@@ -324,6 +346,7 @@ TROUBLES = {
     "limits": limits_cut_off,
     "no-model": no_model,
     "overload": overload,
+    "search": search_down,
     "store": store_cut_off,
     "tools": tools_changed,
     "use": use_cut_off,

@@ -32,8 +32,14 @@
 {{- if and $v.search.enabled (not (or $v.search.searxngUrl $v.search.braveSecret $v.search.tavilySecret)) -}}
 {{- fail "search: search.enabled=true needs a provider: search.searxngUrl, search.braveSecret or search.tavilySecret." -}}
 {{- end -}}
-{{- if and $v.search.enabled $v.networkPolicy.enabled (not $v.search.peers) -}}
-{{- fail "search: the NetworkPolicy keeps the pods from reaching it. List the provider, and the internet where pages are read, in search.peers, or set networkPolicy.enabled=false." -}}
+{{- if and (or $v.search.enabled $v.weather.plan $v.news.feeds) $v.networkPolicy.enabled (not $v.search.peers) -}}
+{{- fail "search: the NetworkPolicy keeps the pods from reaching it. List the provider (also of weather and news), and the internet where pages are read, in search.peers, or set networkPolicy.enabled=false." -}}
+{{- end -}}
+{{- if and (eq $v.weather.plan "commercial") (not $v.weather.keySecret) -}}
+{{- fail "weather: weather.plan=commercial needs weather.keySecret." -}}
+{{- end -}}
+{{- if and (eq $v.weather.plan "self_hosted") (not $v.weather.url) -}}
+{{- fail "weather: weather.plan=self_hosted needs weather.url." -}}
 {{- end -}}
 {{- include "chatbot.mcpChecks" . -}}
 {{- if and $v.openai.fallback (not $v.openai.enabled) -}}

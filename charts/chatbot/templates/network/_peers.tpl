@@ -44,7 +44,7 @@
 {{/* chatbot.connections $: the rows of files/connections.yaml that hold for these values, as JSON */}}
 {{- define "chatbot.connections" -}}
 {{- $found := list -}}
-{{- $conditions := dict "" true "openai.enabled" .Values.openai.enabled "search.enabled" .Values.search.enabled "tests.gatewayUrl" .Values.tests.gatewayUrl -}}
+{{- $conditions := dict "" true "openai.enabled" .Values.openai.enabled "search, weather, news" (or .Values.search.enabled .Values.weather.plan .Values.news.feeds) "tests.gatewayUrl" .Values.tests.gatewayUrl -}}
 {{- range .Files.Get "files/connections.yaml" | fromYamlArray -}}
 {{- if get $conditions (.when | default "") }}{{ $found = append $found . }}{{ end -}}
 {{- if eq (.when | default "") "tools.mcp" }}{{ $found = concat $found (include "chatbot.mcpConnections" (list $ .) | fromJsonArray) }}{{ end -}}

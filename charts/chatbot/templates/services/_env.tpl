@@ -72,7 +72,14 @@
 {{- if .tavilySecret }}{{ $_ := set $env "CHATBOT_SEARCH_TAVILY_KEY_FILE" "/etc/chatbot/tavily/key" }}{{ end -}}
 {{- $_ := set $env "CHATBOT_SEARCH_TIMEOUT_SECONDS" .timeoutSeconds -}}
 {{- $_ := set $env "CHATBOT_SEARCH_READ_PAGES" .readPages -}}
+{{- $_ := set $env "CHATBOT_SEARCH_OFFERED" .offered -}}
 {{- end -}}{{- end -}}
+{{- with $v.weather -}}{{- if .plan -}}
+{{- $_ := set $env "CHATBOT_WEATHER_PLAN" .plan -}}
+{{- with .url }}{{ $_ := set $env "CHATBOT_WEATHER_URL" . }}{{ end -}}
+{{- if .keySecret }}{{ $_ := set $env "CHATBOT_WEATHER_KEY_FILE" "/etc/chatbot/weather/key" }}{{ end -}}
+{{- end -}}{{- end -}}
+{{- with $v.news.feeds }}{{ $_ := set $env "CHATBOT_NEWS_FEEDS" (toJson .) }}{{ end -}}
 {{- range $key, $value := $env }}
 - name: {{ $key }}
   value: {{ $value | toString | quote }}

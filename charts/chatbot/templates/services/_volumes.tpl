@@ -8,6 +8,7 @@
 {{- with .braveSecret }}{{ $_ := set $found "brave" . }}{{ end -}}
 {{- with .tavilySecret }}{{ $_ := set $found "tavily" . }}{{ end -}}
 {{- end -}}{{- end -}}
+{{- if .Values.weather.plan }}{{ with .Values.weather.keySecret }}{{ $_ := set $found "weather" . }}{{ end }}{{ end -}}
 {{- range .Values.tools.mcp -}}
 {{- $name := .name -}}
 {{- with .tokenSecret }}{{ $_ := set $found (printf "mcp-%s" $name) . }}{{ end -}}

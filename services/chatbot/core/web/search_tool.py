@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from chatbot.core.retrieval.terms import query_terms
-from chatbot.core.tools.contract import JsonValue, Reach, ToolContext, ToolRefused, ToolResult, text_argument
+from chatbot.core.tools.contract import JsonValue, Reach, ToolContext, ToolResult, text_argument
 from chatbot.core.web.kept import Kept
 from chatbot.core.web.own_words import own_words
 from chatbot.domain.documents import IndexedChunk
-from chatbot.domain.outside.web import PageReader, SearchFailed, WebResult, WebSearch
+from chatbot.domain.outside.web import PageReader, WebResult, WebSearch
 
 MAX_QUERY_CHARACTERS: Final = 500
 RESULTS: Final = 5
@@ -77,15 +77,12 @@ class WebSearchTool:
         """`{results: [{title, url, text}]}`.
 
         Raises:
-            ToolRefused: `unavailable`: no provider answered.
+            SearchFailed: No provider answered.
         """
         query = " ".join(text_argument(arguments, "query", MAX_QUERY_CHARACTERS).split())
         if context.said:
             query = own_words(query, context.said)[:MAX_QUERY_CHARACTERS]
-        try:
-            results = await self._results(query, context)
-        except SearchFailed as exc:
-            raise ToolRefused("unavailable", reason=exc.reason) from None
+        results = await self._results(query, context)
         pages = await asyncio.gather(*(self._page(result.url) for result in results[: self._read_pages]))
         looked_for = frozenset(query_terms(query))
         texts = [_text(result, _best(page, looked_for)) for result, page in zip(results, pages, strict=False)]
