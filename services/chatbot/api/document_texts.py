@@ -21,7 +21,7 @@ DOCUMENT_TEXTS: Final[dict[str, Texts]] = {
     "detail.file_not_found": (
         "이 사용자에게, 또는 이 저장소에 그 id의 파일이 없습니다. GET /v1/files로 목록을 볼 수 있습니다.",
         "This user, or this vector store, has no file of that id. GET /v1/files lists them.",
-        "このユーザー、またはこのベクトルストアに、その id のファイルはありません。GET /v1/files で一覧を確認できます。",
+        "このユーザー、またはこのベクトルストアに、その id のファイルはありません。GET /v1/files をご確認ください。",
     ),
     "title.vector_store_not_found": (
         "그런 벡터 저장소가 없습니다",
