@@ -183,6 +183,18 @@ FAR = """
 """
 
 
+def test_an_embedding_api_is_reached_at_its_own_place_alone(helm: Helm) -> None:
+    peer = '{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}'
+    api = ["embedding.url=http://vectors.shop/v1", "embedding.model=m", "embedding.port=8080"]
+    opened = of_kind(helm.render("chatbot", sets=[*CHOSEN, *api, f"embedding.peers=[{peer}]"]), "NetworkPolicy")
+    closed = of_kind(helm.render("chatbot", sets=CHOSEN), "NetworkPolicy")
+
+    for service, other, port in product(("office", "character"), ("another namespace", "internet"), (8080, 443)):
+        is_named = other == "another namespace" and port == 8080
+        assert passes(opened, PLACES[service], PLACES[other], port) is is_named
+        assert not passes(closed, PLACES[service], PLACES[other], port)
+
+
 def test_a_tool_server_is_reached_by_those_that_may_call_tools_at_its_own_place_alone(helm: Helm) -> None:
     named = of_kind(helm.render("chatbot", sets=[*CHOSEN, f"tools.mcp=[{WIKI}, {FAR}]"]), "NetworkPolicy")
     before = of_kind(helm.render("chatbot", sets=CHOSEN), "NetworkPolicy")

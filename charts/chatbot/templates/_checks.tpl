@@ -41,6 +41,15 @@
 {{- if and (eq $v.weather.plan "self_hosted") (not $v.weather.url) -}}
 {{- fail "weather: weather.plan=self_hosted needs weather.url." -}}
 {{- end -}}
+{{- if and $v.embedding.file $v.embedding.url -}}
+{{- fail "embedding: embedding.file and embedding.url contradict each other; choose one." -}}
+{{- end -}}
+{{- if and $v.embedding.url (not $v.embedding.model) -}}
+{{- fail "embedding: embedding.url needs embedding.model." -}}
+{{- end -}}
+{{- if and $v.embedding.url $v.networkPolicy.enabled (not $v.embedding.peers) -}}
+{{- fail "embedding: the NetworkPolicy keeps the pods from reaching embedding.url. List it in embedding.peers, or set networkPolicy.enabled=false." -}}
+{{- end -}}
 {{- include "chatbot.mcpChecks" . -}}
 {{- if and $v.openai.fallback (not $v.openai.enabled) -}}
 {{- fail "openai: openai.fallback=true needs openai.enabled=true." -}}

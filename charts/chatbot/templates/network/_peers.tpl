@@ -10,6 +10,8 @@
 {{- $blocks := list -}}
 {{- range $v.openai.cidrs }}{{ $blocks = append $blocks (dict "ipBlock" (dict "cidr" .)) }}{{ end -}}
 {{- $blocks | toJson -}}
+{{- else if eq $who "embedding" -}}
+{{- $v.embedding.peers | toJson -}}
 {{- else if eq $who "web" -}}
 {{- $v.search.peers | toJson -}}
 {{- else if hasPrefix "mcp:" $who -}}
@@ -26,6 +28,7 @@
 {{- $number := splitList "/" (toString .) | first -}}
 {{- if eq $number "own" }}{{ $number = include "chatbot.port" $target }}{{ end -}}
 {{- if eq $number "openai" }}{{ $number = toString $root.Values.openai.port }}{{ end -}}
+{{- if eq $number "embedding" }}{{ $number = toString $root.Values.embedding.port }}{{ end -}}
 {{- if eq $number "search" }}{{ $number = toString $root.Values.search.port }}{{ end -}}
 {{- if hasPrefix "mcp:" $number }}{{ $number = include "chatbot.mcpPort" (include "chatbot.mcpServer" (list $root $number) | fromJson) }}{{ end -}}
 {{- $ports = append $ports (dict "port" (int $number) "protocol" (ternary "UDP" "TCP" (hasSuffix "/UDP" (toString .)))) -}}
@@ -44,7 +47,7 @@
 {{/* chatbot.connections $: the rows of files/connections.yaml that hold for these values, as JSON */}}
 {{- define "chatbot.connections" -}}
 {{- $found := list -}}
-{{- $conditions := dict "" true "openai.enabled" .Values.openai.enabled "search, weather, news" (or .Values.search.enabled .Values.weather.plan .Values.news.feeds) "tests.gatewayUrl" .Values.tests.gatewayUrl -}}
+{{- $conditions := dict "" true "openai.enabled" .Values.openai.enabled "embedding.url" .Values.embedding.url "search, weather, news" (or .Values.search.enabled .Values.weather.plan .Values.news.feeds) "tests.gatewayUrl" .Values.tests.gatewayUrl -}}
 {{- range .Files.Get "files/connections.yaml" | fromYamlArray -}}
 {{- if get $conditions (.when | default "") }}{{ $found = append $found . }}{{ end -}}
 {{- if eq (.when | default "") "tools.mcp" }}{{ $found = concat $found (include "chatbot.mcpConnections" (list $ .) | fromJsonArray) }}{{ end -}}

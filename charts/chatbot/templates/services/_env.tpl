@@ -65,6 +65,17 @@
 {{- with $v.openai.httpsProxy }}{{ $_ := set $env "HTTPS_PROXY" . }}{{ end -}}
 {{- if $v.openai.existingSecret }}{{ $_ := set $env "CHATBOT_OPENAI_API_KEY_FILE" "/etc/chatbot/openai/api-key" }}{{ end -}}
 {{- end -}}
+{{- with $v.embedding -}}{{- if or .file .url -}}
+{{- with .file }}{{ $_ := set $env "CHATBOT_EMBEDDING_PATH" (printf "/models/%s" .) }}{{ end -}}
+{{- with .url }}{{ $_ := set $env "CHATBOT_EMBEDDING_URL" . }}{{ end -}}
+{{- with .model }}{{ $_ := set $env "CHATBOT_EMBEDDING_MODEL" . }}{{ end -}}
+{{- if and .url .existingSecret }}{{ $_ := set $env "CHATBOT_EMBEDDING_API_KEY_FILE" "/etc/chatbot/embedding/api-key" }}{{ end -}}
+{{- with .family }}{{ $_ := set $env "CHATBOT_EMBEDDING_FAMILY" . }}{{ end -}}
+{{- $_ := set $env "CHATBOT_EMBEDDING_DIMENSIONS" (.dimensions | int64) -}}
+{{- $_ := set $env "CHATBOT_EMBEDDING_LEAST_COSINE" .leastCosine -}}
+{{- $_ := set $env "CHATBOT_EMBEDDING_THREADS" $s.engine.threads -}}
+{{- if not $s.gpu.enabled }}{{ $_ := set $env "CHATBOT_EMBEDDING_GPU_LAYERS" 0 }}{{ end -}}
+{{- end -}}{{- end -}}
 {{- if $v.tools.mcp }}{{ $_ := set $env "CHATBOT_TOOLS_MCP" (include "chatbot.mcp" $root) }}{{ end -}}
 {{- with $v.search -}}{{- if .enabled -}}
 {{- with .searxngUrl }}{{ $_ := set $env "CHATBOT_SEARCH_SEARXNG_URL" . }}{{ end -}}
