@@ -21,6 +21,7 @@ from chatbot_operator import settings as operator_settings
 from chatbot_operator.plan import condition_list
 from chatbot_operator.plan import texts as condition_texts
 from chatbot_operator.reasons import EventReason, Reason
+from chatbot_operator.tenants import reasons as tenant_reasons
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -114,7 +115,33 @@ def conditions_page() -> str:
     lines += ["| reason | meaning | what to do |", "|---|---|---|"]
     for reason, text in ((reason, condition_texts.EVENT_TEXTS[reason]) for reason in EventReason):
         lines.append(f"| `{reason}` | {escaped(text.meaning)} | {escaped(text.remedy)} |")
+    lines += ["", *tenant_conditions()]
     return "\n".join(lines) + "\n"
+
+
+def tenant_conditions() -> list[str]:
+    """The same for a Tenant, whose reasons tell themselves what to do."""
+    ready = [*tenant_reasons.READY_REASONS]
+    limits = [reason for reason in tenant_reasons.TenantReason if reason not in ready]
+    rows = [f"| `{reason}` | {escaped(tenant_reasons.MEANINGS[reason])} |" for reason in tenant_reasons.TenantReason]
+    return [
+        "# Conditions of a Tenant",
+        "",
+        "`kubectl describe tnt/<name>` shows them; made from operator/chatbot_operator/tenants/reasons.py.",
+        "",
+        "| condition | `True` means | reasons |",
+        "|---|---|---|",
+        f"| `Ready` | Every ready pod that mounts the policies serves this one. | {_named(ready)} |",
+        f"| `LimitsConsistent` | No limit contradicts another; all hold in any case. | {_named(limits)} |",
+        "",
+        "| reason | meaning |",
+        "|---|---|",
+        *rows,
+    ]
+
+
+def _named(reasons: list[tenant_reasons.TenantReason]) -> str:
+    return ", ".join(f"`{reason}`" for reason in reasons)
 
 
 def escaped(text: str) -> str:

@@ -117,6 +117,17 @@ MODELS: Final = Board(
             "The operator",
             (
                 Panel(
+                    "Tenants",
+                    "short",
+                    "Tenants by whether every ready pod serves their policy.",
+                    (
+                        (
+                            'sum by (tenant_namespace, ready) (chatbot_tenants{tenant_namespace=~"$namespace"})',
+                            "{{tenant_namespace}} ready {{ready}}",
+                        ),
+                    ),
+                ),
+                Panel(
                     "Looks at Models",
                     "ops",
                     "How often a Model was looked at, by outcome.",

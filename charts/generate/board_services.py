@@ -60,6 +60,15 @@ SERVICES: Final = Board(
                     ((gauge("chatbot_limits_degraded"), SERVICE),),
                 ),
                 Panel(
+                    "Policies of tenants",
+                    "short",
+                    "Policies that hold, on all pods; and pods that keep old ones, the file being broken or gone.",
+                    (
+                        (gauge("chatbot_tenant_policies"), f"{SERVICE} policies"),
+                        (gauge("chatbot_tenant_policies_stale"), f"{SERVICE} stale"),
+                    ),
+                ),
+                Panel(
                     "Store of limits, time",
                     "s",
                     "Time of a call that reserves or settles.",

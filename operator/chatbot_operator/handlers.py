@@ -22,6 +22,7 @@ from chatbot_operator import names
 from chatbot_operator.cluster.api import MODELS, Api
 from chatbot_operator.cluster.faults import ApiFault, Missing, Unreachable
 from chatbot_operator.cluster.reader import Key
+from chatbot_operator.tenants.keeper import key_of
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ _KINDS = (
     ("batch", "v1", "jobs"),
     ("", "v1", "persistentvolumeclaims"),
 )
+_TENANTS = (names.GROUP, names.VERSION, names.TENANTS)
 
 
 class _Pauses:
@@ -61,7 +63,7 @@ class _NoMemory(kopf.DiffBaseStorage):
 
 
 def registry(add: Callable[[Key, float], None], api: Api) -> kopf.OperatorRegistry:
-    """Handlers that put the Model's key on the queue, and the way to log in."""
+    """Handlers that put a key on the queue, of a Model or of a namespace's Tenants; and the way to log in."""
     handlers = kopf.OperatorRegistry()
 
     async def login(**_: Any) -> kopf.ConnectionInfo:
@@ -74,10 +76,16 @@ def registry(add: Callable[[Key, float], None], api: Api) -> kopf.OperatorRegist
         model = labels.get(names.MODEL_LABEL) or labels.get(names.DOWNLOAD_LABEL)
         if model:
             add((namespace or "", model), _SETTLING_SECONDS)
+        if labels.get(names.TENANTS_LABEL) == names.TENANTS_CONFIG_MAP:
+            add(key_of(namespace or ""), _SETTLING_SECONDS)
+
+    async def tenant_seen(namespace: str | None, **_: Any) -> None:
+        add(key_of(namespace or ""), _SETTLING_SECONDS)
 
     kopf.on.login(registry=handlers)(login)
     models, *belongings = _KINDS
     kopf.on.event(*models, registry=handlers)(seen)
+    kopf.on.event(*_TENANTS, registry=handlers)(tenant_seen)
     for kind in belongings:
         kopf.on.event(*kind, registry=handlers)(belonging_seen)
     return handlers

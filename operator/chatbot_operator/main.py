@@ -16,6 +16,7 @@ from chatbot_operator import __version__
 from chatbot_operator.actor import Actor
 from chatbot_operator.builders import JobSettings
 from chatbot_operator.cluster.api import Api
+from chatbot_operator.cluster.pages import PodPages
 from chatbot_operator.cluster.reader import Key, Reader
 from chatbot_operator.cluster.served import ModelPages
 from chatbot_operator.handlers import Watcher
@@ -27,6 +28,8 @@ from chatbot_operator.process.logs import set_up_logs
 from chatbot_operator.process.tick import Tick
 from chatbot_operator.reconcile import Reconciler, report
 from chatbot_operator.settings import DownloadSettings, Settings
+from chatbot_operator.tenants.keeper import TenantKeeper
+from chatbot_operator.tenants.pages import MOST_BYTES, read
 from chatbot_operator.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -43,7 +46,9 @@ _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Look after Models until a signal ends it."""
-    parser = argparse.ArgumentParser(prog="chatbot-operator", description="Looks after Models (chatbot.ai/v1alpha1).")
+    parser = argparse.ArgumentParser(
+        prog="chatbot-operator", description="Looks after Models and Tenants (chatbot.ai/v1alpha1)."
+    )
     parser.add_argument("--show-settings", action="store_true", help="print every setting and end")
     parser.add_argument("--version", action="version", version=__version__)
     options = parser.parse_args(arguments)
@@ -72,13 +77,21 @@ async def operate(settings: Settings) -> None:
         metrics, heartbeat = Metrics(), Heartbeat()
         actor = Actor(api, job_settings(settings.download))
         reconciler = Reconciler(api, Reader(api, pages, _now), actor, metrics, _now)
-        queue: WorkQueue[Key] = WorkQueue(reconciler.reconcile, report, random.Random())  # noqa: S311 - jitter
+        policies = PodPages(settings.pods.policy_url, settings.pods.timeout_seconds, read, most_bytes=MOST_BYTES)
+        stack.push_async_callback(policies.close)
+        keeper = TenantKeeper(api, policies, namespaces, metrics, _now)
+
+        async def work(key: Key) -> float | None:
+            return await (reconciler.reconcile(key) if key[1] else keeper.reconcile(key[0]))
+
+        queue: WorkQueue[Key] = WorkQueue(work, report, random.Random())  # noqa: S311 - jitter
         tick = Tick(api, queue, heartbeat, namespaces, every_seconds=settings.work.tick_seconds, metrics=metrics)
+        tick.also(keeper.keys)
         await stack.enter_async_context(
             endpoints(settings.metrics.host, settings.metrics.port, metrics.registry, heartbeat)
         )
         watcher = Watcher(queue.add, api, namespaces)
-        logger.info("looking after Models", extra={"namespace": ",".join(namespaces) or "(all)"})
+        logger.info("looking after Models and Tenants", extra={"namespace": ",".join(namespaces) or "(all)"})
         await _until_a_signal(queue.run(settings.work.most_at_once), tick.run(), watcher.run())
 
 

@@ -47,10 +47,16 @@ ROLLOUT_SECONDS = Described(
 RECONCILE = Described(
     "chatbot_reconcile_seconds",
     "histogram",
-    "Time of one look at one Model, or at the list of them where that failed, seconds.",
+    "Time of one look at one Model or at the Tenants of a namespace, or at a list where that failed, seconds.",
     ("outcome",),
 )
-METRICS = (CONDITION, BYTES, BYTES_EXPECTED, FAILURES, ROLLOUTS, ROLLOUT_SECONDS, RECONCILE)
+TENANTS = Described(
+    "chatbot_tenants",
+    "gauge",
+    "Tenants of a namespace, by whether every consumer serves them.",
+    ("tenant_namespace", "ready"),
+)
+METRICS = (CONDITION, BYTES, BYTES_EXPECTED, FAILURES, ROLLOUTS, ROLLOUT_SECONDS, RECONCILE, TENANTS)
 
 
 class Metrics:
@@ -59,6 +65,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._statuses: dict[tuple[str, str], ModelStatus] = {}
+        self._tenants: dict[str, tuple[int, int]] = {}
         self.failures = _counter(FAILURES, self.registry)
         self.rollouts = _counter(ROLLOUTS, self.registry)
         self.rollout_seconds = _histogram(ROLLOUT_SECONDS, _ROLLOUT_SECONDS, self.registry)
@@ -76,6 +83,10 @@ class Metrics:
                 self.rollouts.labels(name, namespace, result)
         self._statuses[name, namespace] = status
 
+    def saw_tenants(self, namespace: str, *, ready: int, others: int) -> None:
+        """How many Tenants of a namespace are served everywhere, and how many are not."""
+        self._tenants[namespace] = ready, others
+
     def forget(self, namespace: str, name: str) -> None:
         """A Model is gone; so are its series."""
         self._statuses.pop((name, namespace), None)
@@ -92,7 +103,14 @@ class Metrics:
             _add_conditions(condition, model, status.conditions)
             _add_if_known(arrived, model, status.download.bytes_done)
             _add_if_known(expected, model, status.download.bytes_total)
-        yield from (condition, arrived, expected)
+        yield from (condition, arrived, expected, self._tenants_family())
+
+    def _tenants_family(self) -> Metric:
+        family = GaugeMetricFamily(TENANTS.name, TENANTS.help, labels=TENANTS.labels)
+        for namespace, (ready, others) in list(self._tenants.items()):
+            family.add_metric([namespace, "true"], ready)
+            family.add_metric([namespace, "false"], others)
+        return family
 
 
 def _add_conditions(

@@ -8,6 +8,15 @@ API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "Model"
 PLURAL = "models"
 
+TENANTS = "tenants"
+"""Plural of the kind whose objects are compiled into one ConfigMap."""
+
+TENANTS_LABEL = "chatbot.ai/tenants"
+"""On Deployments and pod templates: the ConfigMap with policies of tenants that they mount."""
+
+TENANTS_CONFIG_MAP = "chatbot-tenants"
+"""Name of that ConfigMap, in every namespace."""
+
 FIELD_MANAGER = "chatbot-operator"
 """Field manager of server-side apply and of every patch; shown by `kubectl get --show-managed-fields`."""
 

@@ -46,6 +46,9 @@ class PodsSettings(Section):
     model_url: str = Field("http://{ip}:9090/model", pattern=r"^https?://[^@\s]+$")
     """Where a pod answers; `{ip}`, `{namespace}` and `{name}` are filled in."""
 
+    policy_url: str = Field("http://{ip}:9090/policy", pattern=r"^https?://[^@\s]+$")
+    """Where a pod says which policies of tenants it serves, filled in likewise."""
+
     timeout_seconds: float = Field(3.0, gt=0, le=30)
     """Longest wait for one pod, seconds."""
 

@@ -15,7 +15,7 @@ from parts.board_events import Events, moved_by
 from parts.helm import CHOSEN, helm, of_kind
 from parts.kube_client import Kube, wait_for
 from parts.kube_cluster import operator_login, scratch_namespace
-from parts.kube_objects import BAD, GOOD_1, condition, consumer, model, story, volume
+from parts.kube_objects import BAD, GOOD_1, condition, consumer, model, story, tenant, volume
 from parts.kube_operator import running_operator
 from parts.kube_pods import FakePods
 from parts.kube_proxy import ApiProxy, api_proxy
@@ -85,7 +85,8 @@ def rendered() -> dict[str, Any]:
 
 
 def _befall(kube: Kube, namespace: str, proxy: ApiProxy) -> None:
-    """Five Models; one stays well."""
+    """Five Models, one stays well; and a Tenant."""
+    kube.create(tenant(namespace))
     for number, name in enumerate(MODELS):
         kube.create(volume(namespace, number))
         kube.create(consumer(namespace, name, name))

@@ -31,7 +31,7 @@ OF_HA = {
 }
 EVERYTHING = {chart: ("-f", str(CHARTS / chart / "ci/everything.yaml")) for chart in ("chatbot", "chatbot-operator")}
 HELMS = ("helm", "helm-oldest")
-MODELS_KIND = "models.chatbot.ai"
+OUR_KINDS = ("models.chatbot.ai", "tenants.chatbot.ai")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def person(request: pytest.FixtureRequest, bare: Kube, tmp_path: Path) -> Iterat
     """An administrator with today's Helm, and one with the oldest that the charts say they run with."""
     with person_at(bare, tmp_path, helm(request.param)) as somebody:
         yield somebody
-    remove_kinds(bare, [MODELS_KIND])  # a test that failed leaves it, and the next one wants to bring it
+    remove_kinds(bare, OUR_KINDS)  # a test that failed leaves them, and the next one wants to bring them
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def test_with_every_value_set_it_comes_changes_goes_back_and_leaves_nothing(pers
         assert {kind.split("/")[0] for kind in before["chatbot"]} >= {one.split("/")[-1] for one in NEIGHBOURS}
         for chart, objects in before.items():
             assert _lasting(objects) == _lasting(after[chart])
-        wait_for(lambda: not any(MODELS_KIND in kind for kind in _crds(person)), what=lambda: "crds.keep=false")
+        wait_for(lambda: not any(kind.endswith(OUR_KINDS) for kind in _crds(person)), what=lambda: "crds.keep=false")
 
 
 def _wait_until_gone(person: Person, chart: str, kinds: str = KINDS) -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from parts.kube_client import Kube, wait_for
 from parts.kube_cluster import RIGHTS_FILE, operator_login, rules
-from parts.kube_objects import BAD, GOOD_2, GOOD_3, condition, consumer, model
+from parts.kube_objects import BAD, GOOD_2, GOOD_3, condition, consumer, model, tenant
 from parts.kube_operator import running_operator
 from parts.kube_pods import FakePods
 from parts.kube_proxy import api_proxy
@@ -69,6 +69,8 @@ def test_a_whole_story_asks_for_every_right_and_for_no_other(
         until_reason(kube, namespace, "Ready", "MissingRight")
         _give(kube, namespace)
         until_ready(kube, namespace, GOOD_3, seconds=150)
+        kube.create(tenant(namespace))
+        wait_for(lambda: condition(kube.get("Tenant", namespace, "acme"), "Ready"))
         kube.delete("Model", namespace, "demo")
         wait_for(lambda: not kube.find("Job", namespace))
         answers = dict(proxy.answers)

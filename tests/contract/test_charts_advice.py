@@ -61,7 +61,7 @@ def test_every_object_fits_the_schemas_of_the_oldest_and_the_newest_kubernetes(
     rendered: Path, tmp_path: Path, version: str, figures: Callable[..., None]
 ) -> None:
     (package,) = python_tools("manifest-checks").glob("lib/python3*/site-packages/kubernetes_validate")
-    kinds = [*neighbour_kinds(), CHARTS / "chatbot-operator/files/models.chatbot.ai.yaml"]
+    kinds = [*neighbour_kinds(), *(CHARTS / "chatbot-operator/files").glob("*.chatbot.ai.yaml")]
     location = write_schemas(package, version, kinds, tmp_path)
     files = [*rendered.iterdir(), *(ROOT / "manifests").glob("*.yaml")]
 

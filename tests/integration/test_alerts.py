@@ -26,8 +26,8 @@ FIRED_BY = {
     "calm": set(),
     "engine": {"ChatbotEngineRestarting"},
     "gone": {"ChatbotServiceMissing"},
-    "limits": {"ChatbotLimitsDegraded"},
     "search": {"ChatbotSearchDown", "ChatbotToolFailing"},
+    "limits": {"ChatbotLimitsDegraded", "ChatbotTenantPoliciesStale"},
     "no-model": {"ChatbotErrorsBurnBudget"},
     "overload": {
         "ChatbotQueueSaturated",
@@ -88,9 +88,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, scale: Callable[[int, int], 
             until(lambda: len(prometheus.ask("up == 1")) == len(TROUBLES), lambda: prometheus.ask("up"))
             began_at = time.time()
             time.sleep(10)  # windows without a fault in them
-            events = Events(
-                prometheus, WINDOW, tuple(ONLY_ZERO), {name: {"namespace": name} for name in TROUBLES}
-            )
+            events = Events(prometheus, WINDOW, tuple(ONLY_ZERO), {name: {"namespace": name} for name in TROUBLES})
             calm = {"calm": troubles.pop("calm")}
             with in_trouble(calm):
                 with in_trouble(troubles):

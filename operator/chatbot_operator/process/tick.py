@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from chatbot_operator.cluster.api import MODELS, Api, Document
 from chatbot_operator.cluster.faults import ApiFault, Unreachable
@@ -41,6 +41,11 @@ class Tick:
         self._namespaces = namespaces
         self._every_seconds = every_seconds
         self._metrics = metrics
+        self._more: list[Callable[[], Awaitable[list[Key]]]] = []
+
+    def also(self, keys: Callable[[], Awaitable[list[Key]]]) -> None:
+        """Look at these keys, too, with each tick; they are asked for anew each time, and never raise."""
+        self._more.append(keys)
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -50,9 +55,10 @@ class Tick:
             await asyncio.sleep(self._every_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
 
     async def _keys(self) -> list[Key]:
-        """Every Model of every namespace that can be read."""
+        """Every Model of every namespace that can be read, and whatever else there is to look at."""
         found = [await self._models(namespace) for namespace in self._namespaces or ("",)]
-        return [(model["metadata"]["namespace"], model["metadata"]["name"]) for models in found for model in models]
+        keys = [(model["metadata"]["namespace"], model["metadata"]["name"]) for models in found for model in models]
+        return keys + [key for more in self._more for key in await more()]
 
     async def _models(self, namespace: str) -> list[Document]:
         """An API server that is down, or a right that is missing, is no failure of ours: that it was asked counts."""

@@ -46,6 +46,7 @@
 {{- with $v.http.corsOrigins }}{{ $_ := set $env "CHATBOT_HTTP_CORS_ORIGINS" (toJson .) }}{{ end -}}
 {{- if $v.auth.existingSecret }}{{ $_ := set $env "CHATBOT_AUTH_KEYS_FILE" "/etc/chatbot/auth/keys" }}{{ end -}}
 {{- if $v.auth.pepperSecret }}{{ $_ := set $env "CHATBOT_AUTH_PEPPER_FILE" "/etc/chatbot/pepper/pepper" }}{{ end -}}
+{{- if $v.tenants.configMap }}{{ $_ := set $env "CHATBOT_TENANTS_FILE" "/etc/chatbot/tenants/tenants.yaml" }}{{ end -}}
 {{- with $v.auth.jwt -}}{{- if .issuer -}}
 {{- $_ := set $env "CHATBOT_AUTH_JWT_ISSUER" .issuer -}}
 {{- $_ := set $env "CHATBOT_AUTH_JWT_AUDIENCE" .audience -}}

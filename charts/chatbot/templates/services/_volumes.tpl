@@ -38,6 +38,9 @@
 {{- range $folder, $_ := include "chatbot.configMaps" . | fromJson }}
 - {name: {{ $folder }}, mountPath: /etc/chatbot/{{ $folder }}, readOnly: true}
 {{- end }}
+{{- if (index . 0).Values.tenants.configMap }}
+- {name: tenants, mountPath: /etc/chatbot/tenants, readOnly: true}
+{{- end }}
 {{- end -}}
 
 {{/* chatbot.volumes (list $ service) */}}
@@ -67,5 +70,10 @@
 {{- range $folder, $configMap := include "chatbot.configMaps" . | fromJson }}
 - name: {{ $folder }}
   configMap: {name: {{ $configMap }}}
+{{- end }}
+{{- with (index . 0).Values.tenants.configMap }}
+# policies of tenants, written by the operator; a folder of its own, so that a change reaches a running pod
+- name: tenants
+  configMap: {name: {{ . }}, optional: true}
 {{- end }}
 {{- end -}}

@@ -1,0 +1,164 @@
+"""One look at the Tenants of one namespace: read, plan, write the ConfigMap, write the statuses.
+
+The ConfigMap is read before the Tenants and written only if it is still the one that was read. So of two operators the
+one that saw older Tenants never has the last word: whoever wrote in between makes the other read again.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from chatbot_operator.cluster.api import CONFIG_MAPS, DEPLOYMENTS, PODS, TENANTS, Api
+from chatbot_operator.cluster.consumers import is_alive, is_ready, pods_of
+from chatbot_operator.cluster.faults import ApiFault, Conflict, Missing, Unreachable
+from chatbot_operator.cluster.pages import PodPages
+from chatbot_operator.cluster.reader import Key
+from chatbot_operator.metrics import Metrics
+from chatbot_operator.tenants import bundle
+from chatbot_operator.tenants.bundle import Bundle, Source
+from chatbot_operator.tenants.pages import ServedPolicies
+from chatbot_operator.tenants.plan import Consumer, Observed, is_ready_status, plan
+
+Document = dict[str, Any]
+logger = logging.getLogger(__name__)
+
+_AFTER_A_CONFLICT_SECONDS: Final = 0.2
+_REFUSABLE: Final = (403, 413, 422)
+_LONGEST_REFUSAL: Final = 500
+
+
+def key_of(namespace: str) -> Key:
+    """The key of a namespace's Tenants on the queue; no Model has this name."""
+    return namespace, ""
+
+
+class TenantKeeper:
+    """Keeps the ConfigMap of every namespace true, and says in each Tenant's status who serves it.
+
+    Args:
+        namespaces: Where; none stands for everywhere.
+        now: UTC.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        pages: PodPages[ServedPolicies],
+        namespaces: Sequence[str],
+        metrics: Metrics,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._api = api
+        self._pages = pages
+        self._namespaces = namespaces
+        self._metrics = metrics
+        self._now = now
+        self._bundle: Bundle = bundle.TENANTS
+        self._refusals: dict[str, str] = {}
+
+    async def keys(self) -> list[Key]:
+        """A key for each namespace that has Tenants, or a ConfigMap of some that are gone."""
+        if self._namespaces:
+            return [key_of(namespace) for namespace in self._namespaces]
+        try:
+            found = await self._api.find_everywhere(TENANTS)
+            found += await self._api.find_everywhere(CONFIG_MAPS, named=self._bundle.config_map)
+        except (ApiFault, Unreachable) as error:
+            logger.warning("Tenants could not be listed: %s", error)
+            return []
+        return [key_of(namespace) for namespace in sorted({one["metadata"]["namespace"] for one in found})]
+
+    async def reconcile(self, namespace: str) -> float | None:
+        """Look at the Tenants of a namespace once.
+
+        Returns:
+            Seconds until it should be looked at again, None where nothing but a change asks for it.
+
+        Raises:
+            ApiFault: The API server refused what should not be refused.
+            Unreachable: It did not answer in time.
+        """
+        started, outcome = time.monotonic(), "error"
+        try:
+            again, outcome = await self._look(namespace)
+            return again
+        except Unreachable:
+            outcome = "unreachable"
+            raise
+        except ApiFault:
+            outcome = "refused"
+            raise
+        finally:
+            self._metrics.reconcile_seconds.labels(outcome).observe(time.monotonic() - started)
+
+    async def _look(self, namespace: str) -> tuple[float | None, str]:
+        config_map = await self._config_map(namespace)  # before the Tenants: see above
+        sources = await self._sources(namespace)
+        text = (config_map or {}).get("data", {}).get(self._bundle.file)
+        consumers = await self._consumers(namespace) if sources else ()
+        refusal = self._refusals.get(namespace, "")
+        planned = plan(self._bundle, sources, Observed(consumers, text, refusal), self._now())
+        try:
+            if planned.text is not None:
+                await self._write(namespace, planned.text, config_map)
+                if self._refusals.get(namespace, "") != refusal:
+                    return _AFTER_A_CONFLICT_SECONDS, "ok"  # to say it
+            await self._write_statuses(sources, planned.statuses)
+        except Conflict:  # changed since it was read: read again, plan again
+            return _AFTER_A_CONFLICT_SECONDS, "conflict"
+        ready = sum(is_ready_status(planned.statuses.get(one.name, one.status)) for one in sources)
+        self._metrics.saw_tenants(namespace, ready=ready, others=len(sources) - ready)
+        return planned.again_in_seconds, "ok"
+
+    async def _config_map(self, namespace: str) -> Document | None:
+        found = await self._api.find(CONFIG_MAPS, namespace, named=self._bundle.config_map)
+        return found[0] if found else None
+
+    async def _sources(self, namespace: str) -> list[Source]:
+        try:
+            found = await self._api.find(TENANTS, namespace)
+        except Missing:  # the cluster does not know Tenants
+            return []
+        return [Source.of(one) for one in found if "deletionTimestamp" not in one["metadata"]]
+
+    async def _consumers(self, namespace: str) -> tuple[Consumer, ...]:
+        selector = self._bundle.consumers
+        deployments, pods = await asyncio.gather(
+            self._api.find(DEPLOYMENTS, namespace, selector), self._api.find(PODS, namespace, selector)
+        )
+        ready = [pod for pod in pods if is_alive(pod) and is_ready(pod)]
+        said = await self._pages.ask(ready)
+        return tuple(
+            Consumer(one["metadata"]["name"], tuple(said.get(pod["metadata"]["uid"]) for pod in pods_of(one, ready)))
+            for one in sorted(deployments, key=lambda document: document["metadata"]["name"])
+        )
+
+    async def _write(self, namespace: str, text: str, config_map: Document | None) -> None:
+        """Write the ConfigMap, or remember why not."""
+        version = config_map["metadata"]["resourceVersion"] if config_map else ""
+        document = bundle.config_map(self._bundle, namespace, text, version)
+        try:
+            await (self._api.apply(CONFIG_MAPS, document) if version else self._api.create(CONFIG_MAPS, document))
+        except ApiFault as fault:
+            if fault.status not in _REFUSABLE:
+                raise
+            told = fault.message[:_LONGEST_REFUSAL].rstrip(".")
+            self._refusals[namespace] = f"to write the ConfigMap {self._bundle.config_map} was refused: {told}"
+            return
+        self._refusals.pop(namespace, None)
+        logger.info("policies of tenants are written", extra={"namespace": namespace})
+
+    async def _write_statuses(self, sources: Sequence[Source], statuses: Mapping[str, Document]) -> None:
+        for source in sources:
+            status = statuses.get(source.name)
+            if status is None:
+                continue
+            try:
+                await self._api.write_status(
+                    source.namespace, source.name, status, source.resource_version, kind=TENANTS
+                )
+            except Missing:  # deleted meanwhile
+                continue
