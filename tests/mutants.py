@@ -55,7 +55,7 @@ STREAMS = "tests/integration/test_engine_streams.py"
 
 DOCUMENTS, DOCUMENT_STORE = f"{ADAPTERS}/documents", "tests/integration/test_document_store.py"
 
-LIMITS = "tests/integration/test_limits_http.py"
+LIMITS, TENANTS = "tests/integration/test_limits_http.py", "tests/integration/test_limits_tenants.py"
 ACCOUNT, ACCOUNT_TEST = f"{CORE}/limits/account.py", "tests/unit/test_limits_account.py"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -63,17 +63,20 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "what a failure of ours reserved is kept",
         f"{LIMITS}::test_a_failure_of_ours_costs_nothing[failure1]",
-        (Edit(f"{CORE}/limits/hold.py", 'finish in ("error", "timeout")', "not finish"),),
+        (
+            Edit(f"{CORE}/limits/hold.py", "self._is_free = True", "self._is_free = False"),
+            Edit(f"{CORE}/limits/hold.py", "if self.is_billed and self._heard_tokens:", "if self._heard_tokens:"),
+        ),
     ),
     Mutant(
         "an answer is settled twice",
         f"{ACCOUNT_TEST}::test_what_was_really_used_is_charged_once_however_often_it_is_told",
-        (Edit(ACCOUNT, "elif self.account.lapsed.pop(name, None) is not None:", "else:"),),
+        (Edit(ACCOUNT, "held = self.account.held.pop(name)", "held = self.account.held[name]"),),
     ),
     Mutant(
         "a reservation that nobody settles never lapses",
         f"{ACCOUNT_TEST}::test_what_nobody_settles_lapses_and_is_charged_all_the_same_where_it_ends_late",
-        (Edit(ACCOUNT, "if held[2] <= now]", "if held[2] <= 0]"),),
+        (Edit(ACCOUNT, "if held.lapses_at <= now]", "if held.lapses_at <= 0]"),),
     ),
     Mutant(
         "a clock that runs back refills a quota",
@@ -101,11 +104,36 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{LIMITS}::test_without_the_store_each_replica_grants_its_share[is_away]",
         (
             Edit(
-                f"{CORE}/limits/limiter.py",
-                "            share = limits.share(self._policy.replicas)\n            return",
-                "            share = limits\n            return",
+                f"{CORE}/limits/counters.py",
+                "return limited.limits.share(self._policy.replicas)",
+                "return limited.limits",
             ),
         ),
+    ),
+    Mutant(
+        "what a narrow limit gave is kept where a wider one refuses",
+        f"{TENANTS}::test_user_key_and_tenant_are_limited_at_once_and_a_refusal_takes_from_nobody",
+        (Edit(f"{CORE}/limits/limiter.py", "None, 0) for entry in taken)", "None, 0) for entry in taken[:0])"),),
+    ),
+    Mutant(
+        "a lease is not renewed",
+        f"{TENANTS}::test_a_replica_that_dies_gives_its_places_back_within_half_a_minute",
+        (Edit(f"{CORE}/limits/ledger.py", "self._now() + LEASE_SECONDS", "self._now()"),),
+    ),
+    Mutant(
+        "money that somebody may have billed is given back when a process dies",
+        "tests/unit/test_limits_interleavings.py::test_random_lives_equal_a_plain_list",
+        (Edit(ACCOUNT, "book._end(name, 0, book.account.held[name].kept_micro_usd)", "book._end(name, 0, 0)"),),
+    ),
+    Mutant(
+        "a further round of an answer is not reserved for",
+        "tests/unit/test_limits_rounds.py::test_a_model_that_calls_for_ever_and_uses_all_it_may_passes_no_limit",
+        (Edit(f"{CORE}/limits/hold.py", "if tokens > self._reserved[0] or", "if tokens < 0 or"),),
+    ),
+    Mutant(
+        "a reservation may cost less than the answer",
+        f"{TENANTS}::test_money_is_charged_as_the_provider_told_and_a_budget_is_never_passed",
+        (Edit(f"{CORE}/limits/asks.py", "return self.spent_micro_usd + self.micro_usd(answer_tokens)", "return 1"),),
     ),
     # ---- documents (ADR 0014)
     Mutant(
@@ -194,6 +222,27 @@ MUTANTS: tuple[Mutant, ...] = (
                 f"{CORE}/retrieval/answer_text.py", "cleaned, cited = checked(cleaned, self._sources)", "cited = set()"
             ),
         ),
+    ),
+    Mutant(
+        "a query of the model leaves the house as it wrote it",
+        "tests/integration/test_outside_tools.py"
+        "::test_a_model_searches_by_itself_with_the_users_words_and_reads_on_by_number",
+        (Edit(f"{CORE}/web/search_tool.py", "if context.said:", "if False:"),),
+    ),
+    Mutant(
+        "what one tenant looked for is kept for another",
+        "tests/integration/test_web_search.py::test_what_was_found_is_kept_for_the_tenant_and_a_page_for_everybody",
+        (Edit(f"{CORE}/web/search_tool.py", "context.caller.tenant,", '"",'),),
+    ),
+    Mutant(
+        "a failure of the web is kept as long as an answer",
+        "tests/unit/test_kept.py::test_a_failure_is_kept_for_a_short_while",
+        (Edit(f"{CORE}/web/kept.py", "+ self._policy.failure_seconds", "+ self._policy.seconds"),),
+    ),
+    Mutant(
+        "numbers of a forecast have no bounds",
+        "tests/integration/test_outside_tools.py::test_a_forecast_that_is_none_is_a_failure_in_time",
+        (Edit("services/chatbot/adapters/web/open_meteo.py", "or not least <= value <= most", ""),),
     ),
     Mutant(
         "a link that a document only begins is said",
@@ -470,7 +519,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/unit/test_resilience.py::test_opens_after_failures_in_a_row",
         (
             Edit(
-                f"{LLM}/resilience.py",
+                "services/chatbot/domain/outside/breaker.py",
                 "if is_probe or self._failures >= self._policy.failures:",
                 "if is_probe:",
             ),

@@ -62,13 +62,13 @@ async def test_user_key_and_tenant_are_limited_at_once_and_a_refusal_takes_from_
         first, second = await keyed.header(), await keyed.header()
         told = [
             (await asked(client, headers, user)).json()
-            for headers, user in [(first, "a")] * 3 + [(first, "b")] * 3 + [(first, "c")] + [(second, "d")]
+            for headers, user in [(first, "a")] * 3 + [(first, "b")] * 3 + [(first, "c")] + [(second, "c")] * 3
         ]
         used = await standings(client, first)
 
     violated = [body["violated-policies"] if isinstance(body, dict) else [] for body in told]
-    assert violated == [[], [], [USER], [], [], [USER], ["requests-minute"], []]
-    assert used == {"requests-minute": 4, TENANT: 5}, "what was refused by one limit is in no other"
+    assert violated == [[], [], [USER], [], [], [USER], ["requests-minute"], [], [], [USER]]
+    assert used == {"requests-minute": 4, TENANT: 6}, "what was refused by one limit is in no other"
 
 
 async def test_a_rate_of_the_tenant_is_told_as_the_tenants(tmp_path: Path) -> None:
@@ -252,9 +252,11 @@ async def test_a_replica_that_dies_gives_its_places_back_within_half_a_minute(tm
                 now[0] += 29
                 renewed = await asked(client, {})
                 now[0] += 2  # it does not any more
-                async with asyncio.timeout(30):  # a refusal is remembered for a second
-                    while (after := await asked(client, {})).status_code != 200:
-                        await asyncio.sleep(0.05)
+                for _ in range(600):  # a refusal is remembered for a second
+                    after = await asked(client, {})
+                    if after.status_code == 200:
+                        break
+                    await asyncio.sleep(0.05)
                 held.cancel()
                 await asyncio.gather(held, return_exceptions=True)
 
