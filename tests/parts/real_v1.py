@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import openai
-from chatbot.api.profiles import OFFICE
+from chatbot.api.profiles import OFFICE, Profile
 from chatbot.llm.engine_host import EngineHost
 from chatbot.llm.model_source import FixedModel
 from chatbot.server.settings.whole import Settings
@@ -25,15 +25,22 @@ class RealV1:
     Attributes:
         client: Of the service's `/v1`; no retries, 60 s.
         host: Its engine.
+        url: Of the service itself.
     """
 
     client: openai.AsyncOpenAI
     host: EngineHost
+    url: str = ""
 
 
 @asynccontextmanager
 async def real_v1(
-    folder: Path, model: Path | None = None, *, context_tokens: int = 1024, kv_tokens: int = 4096
+    folder: Path,
+    model: Path | None = None,
+    *,
+    context_tokens: int = 1024,
+    kv_tokens: int = 4096,
+    profile: Profile = OFFICE,
 ) -> AsyncIterator[RealV1]:
     """Serve a file under the name "toy"; without one a toy is made."""
     chosen = Settings.model_validate(
@@ -43,15 +50,15 @@ async def real_v1(
             "history": {"sqlite_path": folder / "history.sqlite3"},
         }
     )
-    shared = open_shared(chosen, [OFFICE])
-    app, _ = open_service(OFFICE, shared, "")
+    shared = open_shared(chosen, [profile])
+    app, _ = open_service(profile, shared, "")
     async with (
         running(shared, FixedModel(model or make_toy(folder / "toy.gguf"))),
         serving(app, shared.gate) as (port,),
         openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0) as client,
     ):
         await until(lambda: shared.engine.host.child() is not None, 60)
-        yield RealV1(client.with_options(timeout=60), shared.engine.host)
+        yield RealV1(client.with_options(timeout=60), shared.engine.host, f"http://127.0.0.1:{port}")
 
 
 @asynccontextmanager
