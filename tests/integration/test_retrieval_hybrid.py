@@ -1,6 +1,7 @@
 """Words and meaning together, over the real store: what is found, what is said of it, and what happens without."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -250,3 +251,42 @@ async def test_nothing_is_known_of_a_source_that_never_answered(store: SqliteDoc
     assert (await state(store, document)).state is DocumentState.EMBEDDING
     found = await Retriever(store, meaning=Meaning(Unknown())).search(ALICE, Search("연차"))
     assert len(found.passages) == 1
+
+
+@pytest.mark.scale
+async def test_cost_of_a_question_among_many_vectors(
+    tmp_path: Path, scale: Callable[[int, int], int], figures: Callable[..., None]
+) -> None:
+    """Vectors of 1,024 numbers, as many models make; the question's own is not part of the time."""
+    from parts.retrieval_evaluation import noise, questions
+
+    class Wide(HandmadeMeaning):
+        dimensions = 1024
+
+    count, source = scale(1000, 20_000), Wide()
+    texts = noise(count)
+    path = tmp_path / "many.sqlite3"
+    store = SqliteDocuments(path, DocumentBounds())
+    for first in range(0, count, 1000):
+        await read(store, str(first), texts[first : first + 1000])
+    began = time.monotonic()
+    embedder = Embedder(store, source, EmbedPolicy(passages=64), at_once)
+    while await embedder.work():
+        pass
+    embedded_seconds = time.monotonic() - began
+    retriever = Retriever(store, meaning=Meaning(source, least_cosine=-1))
+
+    found = [await retriever.search(ALICE, Search(question.text)) for question in questions()]
+    await store.close()
+
+    assert {one.mode for one in found} == {Mode.HYBRID}
+    assert {one.dense for one in found} == {50}
+    seconds = sorted(one.seconds for one in found[1:])
+    figures(
+        passages=count,
+        first_ms=round(found[0].seconds * 1000, 1),
+        query_ms_p50=round(seconds[len(seconds) // 2] * 1000, 1),
+        p95=round(seconds[int(len(seconds) * 0.95)] * 1000, 1),
+        file_mib=round(path.stat().st_size / 2**20, 1),
+        passages_given_vectors_per_second=round(count / embedded_seconds),
+    )
