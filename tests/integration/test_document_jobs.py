@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -15,15 +15,18 @@ from chatbot.adapters.documents.reader_process import READER_COMMAND, ReaderLimi
 from chatbot.adapters.documents.sqlite_store import SqliteDocuments
 from chatbot.core.retrieval.ingest import PIPELINE, Ingestor, IngestPolicy
 from chatbot.core.retrieval.search import Retriever, Search
-from chatbot.domain.document_store import DocumentBounds, Progress, ReaderLost
+from chatbot.domain.document_store import DocumentBounds, DocumentStore, Progress, ReaderLost
 from chatbot.domain.documents import Document, DocumentState, FailureReason, Job, Upload
-from parts.document_place import ALICE, BOB
+from parts.document_place import ALICE, BOB, kept_bytes, open_documents
 from parts.document_zoo import ENGLISH, READABLE, UNREADABLE
+from parts.mongo_server import scratch_database
+from parts.store_place import StorePlace
 
 BOUNDS = DocumentBounds(lease_seconds=1.0)
 POLICY = IngestPolicy(beat_seconds=0.2, idle_seconds=0.1)
 LONG = "\n\n".join(f"# Part {number}\n\nRule {number} canary{number} says {ENGLISH}" for number in range(400))
 DEADLINE_SECONDS = 60.0
+TESTS = Path(__file__).parents[1]
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 
 
@@ -32,6 +35,17 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteDocuments]:
     store = SqliteDocuments(tmp_path / "documents.sqlite3", BOUNDS)
     yield store
     await store.close()
+
+
+@pytest.fixture(params=["sqlite", "motor"])
+def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
+    """One machine's store, and a cluster's."""
+    if request.param == "sqlite":
+        yield StorePlace("sqlite", str(tmp_path / "documents.sqlite3"))
+        return
+    url = request.getfixturevalue("url")
+    with scratch_database(url) as database:
+        yield StorePlace(request.param, url, database)
 
 
 class Readers:
@@ -50,7 +64,7 @@ class Readers:
 
 
 @asynccontextmanager
-async def working(store: SqliteDocuments, readers: Readers) -> AsyncIterator[Ingestor]:
+async def working(store: DocumentStore, readers: Readers) -> AsyncIterator[Ingestor]:
     """A worker, while the block runs."""
     ingestor = Ingestor(store, readers, POLICY)
     task = asyncio.create_task(ingestor.run())
@@ -62,7 +76,7 @@ async def working(store: SqliteDocuments, readers: Readers) -> AsyncIterator[Ing
             await task
 
 
-async def until(store: SqliteDocuments, document: Document, is_so: Callable[[Document], bool]) -> Document:
+async def until(store: DocumentStore, document: Document, is_so: Callable[[Document], bool]) -> Document:
     """The document as soon as it is so."""
     async with asyncio.timeout(DEADLINE_SECONDS):
         while True:
@@ -73,12 +87,12 @@ async def until(store: SqliteDocuments, document: Document, is_so: Callable[[Doc
             await asyncio.sleep(0.02)
 
 
-async def ended(store: SqliteDocuments, document: Document) -> Document:
+async def ended(store: DocumentStore, document: Document) -> Document:
     ends = (DocumentState.COMPLETED, DocumentState.FAILED, DocumentState.CANCELLED)
     return await until(store, document, lambda one: one.state in ends)
 
 
-async def chunks_stored(store: SqliteDocuments, documents: list[Document], count: int) -> None:
+async def chunks_stored(store: DocumentStore, documents: list[Document], count: int) -> None:
     while True:
         found = [await store.read(one.owner, one.document_id) for one in documents]
         if sum(one.chunks_done for one in found if one) >= count:
@@ -86,7 +100,7 @@ async def chunks_stored(store: SqliteDocuments, documents: list[Document], count
         await asyncio.sleep(0.005)
 
 
-async def canaries(store: SqliteDocuments, numbers: range) -> list[int]:
+async def canaries(store: DocumentStore, numbers: range) -> list[int]:
     """How many passages have each canary."""
     retriever = Retriever(store)
     counts = []
@@ -159,10 +173,6 @@ async def test_machine_without_processes_is_no_fault_of_the_file(store: SqliteDo
         await ReaderProcess.open(Job("d", "l", "a.txt", b"", 0), ReaderLimits(), ("/no/such/program",))
 
 
-def on_disk(folder: Path) -> bytes:
-    return b"".join(file.read_bytes() for file in folder.iterdir())
-
-
 class Interrupted:
     """A reading that kills its process before a given frame; the process of the next try is left alone."""
 
@@ -204,14 +214,14 @@ async def test_killed_reader_is_followed_by_one_that_goes_on(store: SqliteDocume
 
 WORKER = """
 import asyncio, sys
-from pathlib import Path
 from chatbot.adapters.documents.reader_process import ReaderLimits, ReaderProcess
-from chatbot.adapters.documents.sqlite_store import SqliteDocuments
 from chatbot.core.retrieval.ingest import Ingestor, IngestPolicy
 from chatbot.domain.document_store import DocumentBounds
+from parts.document_place import open_documents
+from parts.store_place import StorePlace
 
 async def main():
-    store = SqliteDocuments(Path(sys.argv[1]), DocumentBounds(lease_seconds=1.0, tries=1000))
+    store = open_documents(StorePlace.from_text(sys.argv[1]), DocumentBounds(lease_seconds=1.0, tries=1000))
     await Ingestor(store, lambda job: ReaderProcess.open(job, ReaderLimits()), IngestPolicy(0.2, 0.1)).run()
 
 asyncio.run(main())
@@ -220,15 +230,16 @@ asyncio.run(main())
 
 @pytest.mark.scale
 async def test_worker_killed_at_any_stage_loses_and_doubles_nothing(
-    tmp_path: Path, scale: Callable[[int, int], int], figures: Callable[..., None]
+    any_place: StorePlace, scale: Callable[[int, int], int], figures: Callable[..., None]
 ) -> None:
     """The whole worker, not only its reader; a new one resumes what the killed one had."""
-    path = tmp_path / "documents.sqlite3"
-    store = SqliteDocuments(path, DocumentBounds(lease_seconds=1.0, tries=1000))
+    store = open_documents(any_place, DocumentBounds(lease_seconds=1.0, tries=1000))
     documents = [await store.add(ALICE, Upload("a.md", f"{number} {LONG}".encode())) for number in range(2)]
     kills = scale(4, 20)
     for kill in range(kills):
-        worker = await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, str(path))
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WORKER, any_place.to_text(), env={**os.environ, "PYTHONPATH": str(TESTS)}
+        )
         async with asyncio.timeout(DEADLINE_SECONDS):
             await chunks_stored(store, documents, kill * 800 // kills)
         worker.kill()
@@ -281,9 +292,8 @@ async def test_erasing_and_cancelling_end_the_reader(store: SqliteDocuments, ver
 
 
 @pytest.mark.parametrize("chunks", [1, 200], ids=["just begun", "half"])
-async def test_document_erased_while_it_is_indexed_leaves_nothing(
-    store: SqliteDocuments, tmp_path: Path, chunks: int
-) -> None:
+async def test_document_erased_while_it_is_indexed_leaves_nothing(any_place: StorePlace, chunks: int) -> None:
+    store = open_documents(any_place, BOUNDS)
     document = await store.add(ALICE, Upload("a.md", (LONG * 20).encode()))
     async with working(store, Readers()):
         await until(store, document, lambda one: one.chunks_done >= chunks)
@@ -291,8 +301,9 @@ async def test_document_erased_while_it_is_indexed_leaves_nothing(
         other = await store.add(ALICE, Upload("b.txt", b"another one"))
         await ended(store, other)
 
-    assert b"canary" not in on_disk(tmp_path)
+    assert b"canary" not in kept_bytes(any_place)
     assert await canaries(store, range(3)) == [0, 0, 0]
+    await store.close()
 
 
 def test_pipeline_is_told_by_a_number() -> None:
