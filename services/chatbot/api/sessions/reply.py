@@ -58,7 +58,7 @@ class SessionReply(BaseModel):
     sources: list[Source | WebSource] = Field(
         description="Passages of documents, then pages of the web, numbered together."
     )
-    search: SearchState | None = Field(description="Null without `google_access`.")
+    search: SearchState | None = Field(description="Null where neither `google_access` nor a tool used the web.")
     tool_calls: list[ToolLine]
     usage: SessionUsage
     execution_time: float
