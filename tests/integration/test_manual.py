@@ -88,6 +88,9 @@ def test_a_key_of_the_store_is_made_rotated_and_revoked(tmp_path: Path, figures:
             assert tell(client, "d", Authorization=f"Bearer {key}").status_code == 200
             assert listed(client, **{"X-API-Key": key}) == ["d"]
 
+        table = follow("usage", tmp_path, KEY=new, URL=str(client.base_url).rstrip("/"))
+        assert table.startswith("day,key,model,requests,prompt_tokens,cached_tokens,completion_tokens,tool_calls,cost_usd")
+
         follow("key-limit", tmp_path, KEY_ID=new[4:16], **typed)
         limited = time.monotonic()
         while not client.get("/key", headers={"X-API-Key": new}).json()["limits"]:
@@ -135,7 +138,7 @@ def test_a_backup_made_while_it_runs_is_restored(tmp_path: Path) -> None:
 
 def test_every_marked_block_is_run_by_a_test() -> None:
     assert names() == IN_CLUSTER | {
-        "erase", "key", "key-limit", "key-revoke", "key-rotate", "rotate", "sqlite-backup", "sqlite-restore",
+        "erase", "key", "key-limit", "key-revoke", "key-rotate", "rotate", "sqlite-backup", "sqlite-restore", "usage",
     }  # fmt: skip
     with pytest.raises(IndexError):
         commands("no such block")

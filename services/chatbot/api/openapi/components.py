@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from chatbot.api import errors, texts
 from chatbot.api.accounts.decisions import KEY_HEADER
+from chatbot.api.accounts.usage_noting import USAGE_HEADER
 from chatbot.api.errors import TABLE, Row
 from chatbot.api.openapi.character_operations import CARD_SCHEMA
 from chatbot.api.openapi.shelf_operations import SHELF_SCHEMAS
@@ -178,6 +179,10 @@ HEADERS: Final[Json] = {
     "X-References": {
         "schema": {"type": "string", "enum": ["used", "unavailable"]},
         "description": "With `google_access`: whether the answer is from the web; of a stream only `unavailable`.",
+    },
+    USAGE_HEADER: {
+        "schema": {"type": "string", "examples": ["prompt=212,completion=96,cached=180,cost_usd=0.000125"]},
+        "description": "What a whole answer took; the cost where the price table knows the model.",
     },
     "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."},
     "Content-Language": {

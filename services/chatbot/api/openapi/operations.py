@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from chatbot.api.accounts.decisions import DECISIONS
+from chatbot.api.accounts.usage_noting import USAGE_HEADER
 from chatbot.api.openapi.character_operations import CARD_CONTENT, CHARACTER_OPERATIONS
 from chatbot.api.openapi.components import error_name, ref
 from chatbot.api.openapi.document_operations import DOCUMENT_OPERATIONS, UPLOAD_FORM
@@ -45,7 +46,7 @@ _CHAT: Final = Operation(
     errors=(*READING, *ANSWERING, 409, 422),
     body="product",
     parameters=(TURN,),
-    headers=("X-History-Saved", "X-References"),
+    headers=("X-History-Saved", "X-References", USAGE_HEADER),
     stream_example=_PRODUCT_STREAM,
     stream_events=_PRODUCT_EVENTS,
 )
@@ -57,6 +58,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         errors=(*READING, *ANSWERING, 404),
         body="v1",
         success="ChatCompletion",
+        headers=(USAGE_HEADER,),
         stream_example=_V1_STREAM,
         stream_events=_V1_EVENTS,
         is_v1=True,

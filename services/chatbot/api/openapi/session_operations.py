@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from chatbot.api.accounts.usage_noting import USAGE_HEADER
 from chatbot.api.openapi.operation import ANSWERING, READING, SESSION_ID, TURN, USER, Operation
 
 _STREAM: Final = (
@@ -20,7 +21,7 @@ SESSION_OPERATIONS: Final[dict[str, Operation]] = {
         body="session",
         success="SessionReply",
         parameters=(TURN,),
-        headers=("X-History-Saved", "X-References"),
+        headers=("X-History-Saved", "X-References", USAGE_HEADER),
         stream_example=_STREAM,
         stream_events=_EVENTS,
     ),
