@@ -1,21 +1,26 @@
 """One suite for every store of limits: SQLite, MongoDB by motor, MongoDB by PyMongo's asyncio client."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from chatbot.adapters.limits.mongo import MongoAccounts
+from chatbot.adapters.limits.sqlite import SqliteAccounts
 from chatbot.core.limits.asks import Ask, Granted, Refused
 from chatbot.core.limits.ledger import Ledger
 from chatbot.core.limits.windows import Calendar
 from chatbot.domain.errors import StoreUnavailable
-from chatbot.domain.limits import AccountStore, Limits, Policy, State
+from chatbot.domain.limits import IDLE_SECONDS, AccountStore, Limits, Policy, State
 from parts.limit_racer import LIMITS, NOON, PROMPT_BOUND, PROMPT_TOKENS, everybody, open_accounts
 from parts.mongo_server import running_server
 from parts.store_place import StorePlace
@@ -59,6 +64,29 @@ async def test_changes_at_once_are_all_made_and_each_sees_the_one_before(place: 
     await asyncio.gather(*(store.close() for store in stores))
 
     assert sorted(results) == list(range(1, 151))
+
+
+async def test_accounts_that_nobody_used_for_two_months_are_removed(place: StorePlace) -> None:
+    if place.kind == "sqlite":
+        store = SqliteAccounts(Path(place.where))
+        await store.update("old", plus(1))
+        await store.update("new", plus(1))
+        with contextlib.closing(sqlite3.connect(place.where)) as file, file:
+            file.execute("UPDATE accounts SET state = json_set(state, '$.changed_at', 1) WHERE id = 'old'")
+            file.execute("INSERT INTO accounts VALUES ('spoilt', 'nonsense')")
+        store._until_sweep = 0
+        told = [await store.update(name, lambda state: (None, state)) for name in ("old", "new")]
+        await store.close()
+        assert told == [None, {"number": 1, "text": "한 '\"\\ \x00"}]
+        return
+    mongo = open_accounts(place)
+    assert isinstance(mongo, MongoAccounts)
+    await mongo.update("a", plus(1))
+    index = (await mongo._accounts.index_information())["idle"]
+    row = await mongo._accounts.find_one({"_id": "a"})
+    await mongo.close()
+    assert (index["key"], index["expireAfterSeconds"]) == ([("changed_at", 1)], IDLE_SECONDS)
+    assert row is not None and isinstance(row["changed_at"], datetime)
 
 
 async def test_replicas_that_take_turns_see_what_the_other_wrote(place: StorePlace) -> None:

@@ -17,6 +17,9 @@ Change = Callable[[State | None], tuple[State | None, T]]
 Without side effects: a store may call it again where somebody else was faster.
 """
 
+IDLE_SECONDS: Final = 62 * 86_400
+"""An account that nothing changed for so long is as good as new, and is removed: the longest window is a month."""
+
 MOST: Final = 10**12
 """Greatest value of a limit."""
 

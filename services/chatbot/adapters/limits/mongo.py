@@ -1,6 +1,6 @@
 """Accounts in MongoDB: a document an account in `limits`, replaced only where nobody changed it since it was read.
 
-    {_id, version, state: text}
+    {_id, version, state: text, changed_at: date}
 
 Changes of one account that come while another is under way are made together, with one write: so a replica never races
 itself, and a key that is used a lot costs less a request, not more. A change begins with the document that this replica
@@ -14,6 +14,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Self, cast
 
 from pymongo.errors import DuplicateKeyError
@@ -21,7 +22,7 @@ from pymongo.errors import DuplicateKeyError
 from chatbot.adapters.history_bounds import CALL_SECONDS
 from chatbot.adapters.mongo_client import Client, Driver, close_client, in_time, open_client
 from chatbot.domain.errors import StoreUnavailable
-from chatbot.domain.limits import Change, State, T
+from chatbot.domain.limits import IDLE_SECONDS, Change, State, T
 
 COLLECTION = "limits"
 _ATTEMPTS = 50
@@ -46,6 +47,7 @@ class MongoAccounts:
         self._client = client
         self._accounts = client[database][COLLECTION]
         self._written: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._is_indexed = False
         self._skipping: OrderedDict[str, int] = OrderedDict()
         self._waiting: dict[str, list[_Waiting]] = {}
         self._working: set[asyncio.Task[None]] = set()
@@ -114,10 +116,11 @@ class MongoAccounts:
         """Whether the document was still as it was read; then it is remembered as it is now."""
         # A row that was removed and made anew must not look like the one that a replica remembers.
         version = random.getrandbits(_VERSION_BITS) if document is None else int(document["version"])
-        changed = {"_id": account, "version": version + 1, "state": state}
+        changed = {"_id": account, "version": version + 1, "state": state, "changed_at": datetime.now(UTC)}
 
         async def write() -> bool:
             if document is None:
+                await self._index()
                 try:
                     await self._accounts.insert_one(changed)
                 except DuplicateKeyError:
@@ -130,6 +133,12 @@ class MongoAccounts:
         if is_done:
             self._remember(account, changed)
         return is_done
+
+    async def _index(self) -> None:
+        """Let the server remove accounts that nobody uses; once a process, made again it changes nothing."""
+        if not self._is_indexed:
+            await self._accounts.create_index("changed_at", name="idle", expireAfterSeconds=IDLE_SECONDS)
+            self._is_indexed = True
 
     def _remember(self, account: str, document: dict[str, Any] | None) -> None:
         """Remember what was written; None: another replica wrote, and will again: for a while nothing is remembered."""
