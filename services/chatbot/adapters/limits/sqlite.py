@@ -19,7 +19,8 @@ LAYOUT = Layout(
     statements=("CREATE TABLE accounts (id TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",),
 )
 SWEEP_UPDATES = 10_000
-_SWEEP = "DELETE FROM accounts WHERE CASE WHEN json_valid(state) THEN json_extract(state, '$.changed_at') END < ?"  # a row that somebody spoilt by hand spoils nobody else's
+# A row that somebody spoilt by hand spoils nobody else's.
+_SWEEP = "DELETE FROM accounts WHERE CASE WHEN json_valid(state) THEN json_extract(state, '$.changed_at') END < ?"
 _SETTING = "CHATBOT_LIMITS_SQLITE_PATH"
 
 
