@@ -6,7 +6,6 @@ from chatbot.domain.usage.rows import UsageStore, UsageTelemetry
 from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.stores import mongo_uri
 
-
 _FILE = "chatbot-usage.sqlite3"
 
 
