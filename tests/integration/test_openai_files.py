@@ -15,12 +15,14 @@ from chatbot.core.retrieval.ingest import Ingestor, IngestPolicy
 from chatbot.core.retrieval.library import Library
 from chatbot.core.retrieval.search import Retriever
 from chatbot.core.shelves.shelves import Shelves
+from chatbot.domain.access import Rights, Scope
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds
 from chatbot.domain.shelves.shelf_store import RowKind, ShelfBounds, ShelfRow, ShelfStore
 from parts.document_place import ALICE, BOB, kept_bytes, open_documents
 from parts.document_zoo import encrypted_pdf, korean_pdf
 from parts.http_service import Service, ServiceOptions, running_service
+from parts.keyed_service import keyed_service
 from parts.mongo_server import scratch_database
 from parts.store_place import StorePlace
 
@@ -91,19 +93,24 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk_at(place: StorePlace, folder: Path, bounds: ShelfBounds | None = None) -> AsyncIterator[Desk]:
+async def options_at(place: StorePlace, bounds: ShelfBounds | None = None) -> AsyncIterator[ServiceOptions]:
     documents, kept = open_documents(place, DocumentBounds()), open_shelf_store(place)
     ingestor = Ingestor(documents, lambda job: ReaderProcess.open(job, ReaderLimits()), IngestPolicy(0.2, 0.1))
     library = Library(documents, Retriever(documents), ingestor.wake, FILE_BYTES)
-    shelves = Shelves(kept, library, bounds)
     working = asyncio.create_task(ingestor.run())
-    async with running_service(folder, ServiceOptions(documents=library, shelves=shelves)) as service:
-        yield Desk(service, shelves)
+    yield ServiceOptions(documents=library, shelves=Shelves(kept, library, bounds))
     working.cancel()
     with suppress(asyncio.CancelledError):
         await working
     await documents.close()
     await kept.close()
+
+
+@asynccontextmanager
+async def desk_at(place: StorePlace, folder: Path, bounds: ShelfBounds | None = None) -> AsyncIterator[Desk]:
+    async with options_at(place, bounds) as options, running_service(folder, options) as service:
+        assert options.shelves is not None
+        yield Desk(service, options.shelves)
 
 
 @pytest.fixture(params=["sqlite", "motor"])
@@ -285,6 +292,31 @@ async def test_nobody_else_reaches_a_file_or_a_store(desk: Desk) -> None:
             assert (await other.files.list()).data == []
         assert [one.id async for one in await bob.vector_stores.list()] == [own.id]
         assert len((await alice.vector_stores.search(store.id, query="연차")).data) == 1
+
+
+async def test_keys_of_a_tenant_share_what_names_no_user(tmp_path: Path) -> None:
+    place = StorePlace("sqlite", str(tmp_path / "documents.sqlite3"))
+    async with options_at(place) as options, keyed_service(tmp_path, options) as keyed:
+
+        async def client(tenant: str = "team-a", **rights: Any) -> openai.AsyncOpenAI:
+            key = await keyed.key(Rights(**rights), tenant=tenant)
+            return openai.AsyncOpenAI(api_key=key.text, base_url=f"{keyed.service.url}/v1", max_retries=0)
+
+        one, other, foreign = await client(), await client(), await client("team-b")
+        bound, chatting = await client(user="alice"), await client(scopes=frozenset({Scope.CHAT}))
+        file = await one.files.create(file=("a.md", RULES), purpose="assistants")
+        own = await bound.files.create(file=("b.md", RULES), purpose="assistants")
+
+        async def seen(by: openai.AsyncOpenAI, **headers: str) -> list[str]:
+            return [each.id for each in (await by.files.list(extra_headers=headers)).data]
+
+        assert [await seen(by) for by in (one, other, foreign, bound)] == [[file.id], [file.id], [], [own.id]]
+        assert await seen(one, **{"X-User-ID": "alice"}) == [own.id]
+        for by, headers in ((bound, {"X-User-ID": "bob"}), (chatting, {})):
+            with pytest.raises(openai.PermissionDeniedError):
+                await seen(by, **headers)
+        for each in (one, other, foreign, bound, chatting):
+            await each.close()
 
 
 @pytest.mark.parametrize(("language", "word"), [("en", "password"), ("ko", "암호"), ("ja", "パスワード")])
