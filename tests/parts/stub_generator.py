@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
+from chatbot.domain.chat import Dialogue
 from chatbot.domain.errors import ChatError
 from chatbot.domain.generation import (
     Backend,
@@ -49,6 +50,10 @@ class StubGenerator:
 
     def model(self) -> ModelInfo | None:
         return ModelInfo(self.name, "0" * 16, "0" * 64, 8192, "chatml") if self.has_model else None
+
+    async def prompt_tokens(self, _dialogue: Dialogue) -> int | None:
+        """Nobody can count: there is no vocabulary."""
+        return None
 
     async def check(self, request: GenerationRequest) -> None:
         if self.refusal is not None:
