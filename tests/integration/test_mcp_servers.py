@@ -3,14 +3,18 @@
 import asyncio
 import json
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
 import pytest
 from chatbot.adapters.mcp.program import program_streams
 from chatbot.adapters.mcp.session import McpServer
 from chatbot.domain.toolservers.server import MAX_TOOLS, CallFailed, RemoteResult
+from parts.local_process import LocalProcess, local_process
 from parts.mcp_servers import QUICK, Wiki, asgi_place, by_hand, followed, mcp_place, welcomed
 from parts.waiting import until
 from starlette.responses import Response
@@ -330,3 +334,24 @@ async def test_a_program_that_is_not_there_is_unreachable() -> None:
     following.cancel()
     with suppress(asyncio.CancelledError):
         await following
+
+
+def test_one_machine_starts_a_program_lists_its_tools_and_takes_it_along(tmp_path: Path) -> None:
+    servers = [{"name": "files", "command": [sys.executable, "-c", PROGRAM], "approve": "first"}]
+    with local_process(tmp_path, CHATBOT_TOOLS_MCP=json.dumps(servers)) as local:
+        deadline = time.monotonic() + 60
+        while (shown := listed(local, "office")).get("files__search") != "demo_model":
+            assert time.monotonic() < deadline, shown
+            time.sleep(0.2)
+        children = psutil.Process(local.process.pid).children(recursive=True)
+        programs = [child for child in children if "MCPServer" in " ".join(child.cmdline())]
+        assert len(programs) == 1
+        assert "files__search" not in listed(local, "character")  # whose model calls no tools
+
+    assert psutil.wait_procs(programs, timeout=30)[1] == []
+
+
+def listed(local: LocalProcess, service: str) -> dict[str, str]:
+    """Tools with the reason why they cannot be called."""
+    answer = httpx.get(f"{local.gateway}/{service}/tools", trust_env=False)
+    return {one["name"]: one["reason"] for one in answer.json()["tools"]}

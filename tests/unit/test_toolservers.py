@@ -12,7 +12,8 @@ from chatbot.core.toolservers.judging import CompileCheck, ServerPolicy
 from chatbot.core.toolservers.servers import ToolServers
 from chatbot.domain.toolservers.server import CallFailed, Listing, RemoteDefinition, RemoteResult
 from chatbot.domain.toolservers.standing import WITHDRAWN_REASONS
-from chatbot.server.wiring.tool_servers import compiles
+from chatbot.server.settings.tool_servers import McpServerSettings
+from chatbot.server.wiring.tool_servers import compiles, open_tool_servers
 from parts.calling_model import asked_for
 
 SCHEMA = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
@@ -291,3 +292,12 @@ def test_every_reason_has_words_for_people() -> None:
 
     assert set(REASONS) == {*WITHDRAWN_REASONS, *DOWN_REASONS, "demo_model"}
     assert all(len(set(texts)) == 3 for texts in REASONS.values())
+
+
+def test_a_pod_starts_no_program() -> None:
+    program = McpServerSettings(name="files", command=["some-server"])
+
+    with pytest.raises(ValueError, match="CHATBOT_TOOLS_MCP: command: only chatbot-local"):
+        open_tool_servers([program], may_start_programs=False)
+
+    assert open_tool_servers([program], may_start_programs=True).names == ("files",)
