@@ -25,6 +25,8 @@ from chatbot.adapters.documents.mongo.tables import (
 from chatbot.domain.documents import DocumentState, FailureReason, IndexedChunk, Job, LeaseLost, Unreadable
 
 _ATTEMPTS = 100
+_COMPARED = 8
+"""Owners whose turn is equally near: of so many the one who has waited longest is first."""
 
 
 async def claim(tables: Tables, pipeline: int) -> Job | None:
@@ -70,15 +72,13 @@ async def next_of_turn(tables: Tables, waiting: Row, *, at_once: int) -> tuple[R
     turns = {one["_id"]: int(one["turn"]) for one in known}
     last = await tables.call(lambda: tables.owners.find().sort("turn", -1).limit(1).to_list(None))
     latest = int(last[0]["turn"]) if last else 0
+    counts = await tables.counts_by_owner(held)
     oldest: list[Row] = []
-    for owner in owners:
-        counted = await tables.call(lambda owner=owner: tables.documents.count_documents({**held, "owner": owner}))  # type: ignore[misc]
-        if counted >= at_once:
-            continue
+    for owner in sorted((one for one in owners if counts.get(one, 0) < at_once), key=lambda one: turns.get(one, 0)):
+        if len(oldest) == _COMPARED or (oldest and turns.get(owner, 0) > turns.get(oldest[0]["owner"], 0)):
+            break
         cursor = tables.documents.find({**free, "owner": owner}).sort("added", 1).limit(1)
         oldest += await tables.call(lambda cursor=cursor: cursor.to_list(None))  # type: ignore[misc]
-        if oldest and owner not in turns:
-            break
     if not oldest:
         return None
     row = min(oldest, key=lambda one: (turns.get(one["owner"], 0), one["added"]))

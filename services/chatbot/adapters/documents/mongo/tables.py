@@ -32,6 +32,8 @@ from chatbot.domain.errors import DocumentsUnavailable, StoreUnavailable
 Row = dict[str, Any]
 T = TypeVar("T")
 
+_GROUPS = 10_000
+
 UNREAD = [DocumentState.QUEUED.value, DocumentState.PARSING.value, DocumentState.INDEXING.value]
 """States of a document that is still to be read."""
 
@@ -114,12 +116,20 @@ class Tables:
             raise DocumentsUnavailable(str(exc)) from None
 
     async def sum_of(self, field: str, matching: Row) -> int:
-        """Sum of a number over documents. A bare command: the one form of `aggregate` that both drivers have alike."""
-        stages = [{"$match": matching}, {"$group": {"_id": None, "sum": {"$sum": f"${field}"}}}]
-        command = {"aggregate": "documents", "pipeline": stages, "cursor": {}}
-        answer = await self.call(lambda: self.database.command(command))
-        lines = answer["cursor"]["firstBatch"]
+        """Sum of a number over documents."""
+        lines = await self._groups(matching, None, {"$sum": f"${field}"})
         return int(lines[0]["sum"]) if lines else 0
+
+    async def counts_by_owner(self, matching: Row) -> dict[str, int]:
+        """How many documents of each owner; those without any are left out."""
+        return {line["_id"]: int(line["sum"]) for line in await self._groups(matching, "$owner", {"$sum": 1})}
+
+    async def _groups(self, matching: Row, by: str | None, total: Row) -> list[Row]:
+        """A bare command: the one form of `aggregate` that both drivers have alike."""
+        stages = [{"$match": matching}, {"$group": {"_id": by, "sum": total}}]
+        command = {"aggregate": "documents", "pipeline": stages, "cursor": {"batchSize": _GROUPS}}
+        answer = await self.call(lambda: self.database.command(command))
+        return list(answer["cursor"]["firstBatch"])
 
     async def _prepare(self) -> None:
         """Make the indexes; making them again changes nothing."""
