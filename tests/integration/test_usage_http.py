@@ -21,6 +21,7 @@ from chatbot.domain.errors import BackendUnavailable, PromptTooLong, StoreUnavai
 from chatbot.domain.generation import Backend
 from chatbot.domain.limits import Limits
 from chatbot.domain.usage.prices import PriceTable
+from parts.embedding_models import HandmadeMeaning
 from parts.http_service import Service, ServiceOptions, running_service
 from parts.keyed_service import Keyed, keyed_service
 from parts.stub_generator import StubGenerator
@@ -100,6 +101,20 @@ async def test_every_way_to_an_answer_is_recorded_with_what_it_cost(keyed: Keyed
     }
     assert found["total"]["cost_usd"] == "0.007511"
     assert keyed.service.metric("chatbot_cost_usd_total", model="small") == pytest.approx(0.0074)
+
+
+async def test_vectors_are_recorded_too(tmp_path: Path) -> None:
+    given = options(tmp_path, embedding=HandmadeMeaning())
+    async with running_service(tmp_path, given) as service, service.client() as client:
+        for text in ("휴가", ""):
+            await client.post("/v1/embeddings", json={"model": "handmade-meaning", "input": text})
+        await client.post("/v1/embeddings", json={"model": "handmade-meaning", "input": ["휴가", "연차"]})
+        found = await reported(client, {}, 2, "group_by=route,model")
+
+    (row,) = found["rows"]
+    assert (row["route"], row["model"], row["requests"]) == ("/v1/embeddings", "handmade-meaning", 2)
+    assert row["cost_usd"] == f"0.{row['prompt_tokens']:06d}", "one micro-dollar a token"
+    assert row["prompt_tokens"] > 2
 
 
 async def test_answers_that_are_cut_refused_or_fail_are_rows_too(tmp_path: Path) -> None:

@@ -4,13 +4,18 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from starlette.requests import Request
 from starlette.types import Scope
 
 from chatbot.api import errors
-from chatbot.api.service import Parts
+from chatbot.api.service import Parts, parts_of, profile_of
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.core.answering.pump import Answer
 from chatbot.core.usage.meter import Meter, Priced
+from chatbot.domain.embedding.source import EmbeddingModel
+from chatbot.domain.generation import Usage
+from chatbot.domain.model import ModelInfo
+from chatbot.domain.usage.prices import NO_PRICES
 from chatbot.domain.usage.rows import UsageRow, UseOutcome
 
 USAGE_HEADER: Final = "X-Chatbot-Usage"
@@ -46,6 +51,20 @@ def note_use(scope: Scope, answer: Answer | None, error: Exception | None, secon
         record()
     else:
         answer.when_over(record)
+
+
+def note_embedding(request: Request, model: EmbeddingModel, tokens: int, error: Exception | None) -> None:
+    """Record what vectors took; `tokens` is 0 where there are none, and `error` says why."""
+    parts, profile, context = parts_of(request), profile_of(request), context_of(request.scope)
+    if parts.usage is None:
+        return
+    prices = parts.limiter.prices if parts.limiter is not None else NO_PRICES
+    info = ModelInfo(model.name, "", "", 0, "")
+    meter = Priced(profile.name, prices).meter(context.backend, info)
+    if tokens:
+        meter.spent(Usage(tokens, 0))
+    outcome = UseOutcome.OK if error is None else _outcome(context, error)
+    parts.usage.record(_row(request.scope, context, meter, outcome, time.monotonic() - context.began), meter.priced_as)
 
 
 def usage_header(meter: Meter) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from chatbot.api.accounts.decisions import check_backend
+from chatbot.api.accounts.usage_noting import note_embedding
 from chatbot.api.accounts.users import bound_user, caller_of, check_claim
 from chatbot.api.schemas import TextModel, UserId, count_unknown, validated
 from chatbot.api.service import parts_of, profile_of
@@ -69,7 +70,12 @@ async def embeddings(request: Request) -> Response:
     dimensions = _dimensions(asked, model)
     check_claim(request, asked.user, "user")
     named = asked.user or bound_user(request) or context.principal.key_id or context.client
-    made = await source.embed(EmbeddingRequest(context.work_id, caller_of(request, named), asked.input))
+    try:
+        made = await source.embed(EmbeddingRequest(context.work_id, caller_of(request, named), asked.input))
+    except Exception as exc:
+        note_embedding(request, model, 0, exc)
+        raise
+    note_embedding(request, model, made.tokens, None)
     return Response(_body(asked, made, dimensions), media_type="application/json")
 
 

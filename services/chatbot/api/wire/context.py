@@ -1,5 +1,6 @@
 """What is known about one request while it is served; carried in the ASGI scope."""
 
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from secrets import token_hex
@@ -30,6 +31,7 @@ class RequestContext:
         pseudonym: Of the user, for the log; "" where he is not known, or there is nothing to make it with.
         quota: What is left of the key's limits, for the headers.
         outcome: How the body ended, also after a 200; None: by the status.
+        began: When it came, `time.monotonic()` seconds.
         is_quiet: One of very many refusals: counted, but not worth a line in the log.
     """
 
@@ -43,6 +45,7 @@ class RequestContext:
     pseudonym: str = ""
     quota: Quota = NO_QUOTA
     outcome: Outcome | None = None
+    began: float = field(default_factory=time.monotonic)
     is_quiet: bool = False
 
 
