@@ -700,6 +700,55 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
     ),
+    # ---- policies of tenants (ADR 0018)
+    Mutant(
+        "a suspended tenant goes on",
+        "tests/integration/test_tenants_http.py::test_every_operation_that_asks_for_a_key_is_closed_to_a_suspended_tenant",
+        (Edit("services/chatbot/domain/tenants/policy.py", "if self.is_suspended:", "if False:"),),
+    ),
+    Mutant(
+        "a tenant without the key's backend opens all",
+        "tests/unit/test_tenants.py::test_a_backend_must_be_allowed_by_key_and_tenant",
+        (Edit("services/chatbot/domain/tenants/policy.py", "backends=both or frozenset({NONE})", "backends=both"),),
+    ),
+    Mutant(
+        "a policy that is gone lifts a suspension",
+        "tests/unit/test_tenants_file.py::test_a_file_that_is_gone_lifts_nothing",
+        (
+            Edit(
+                f"{ADAPTERS}/tenants/file.py",
+                "        self._status = replace(self._status, state=state, message=message)",
+                "        self._status = replace(self._status, state=state, message=message, policies=Policies())",
+            ),
+        ),
+    ),
+    Mutant(
+        "a limit written twice is lifted",
+        "tests/unit/test_tenants_file.py::test_a_broken_file_keeps_the_policies_that_were_read_before",
+        (Edit(f"{ADAPTERS}/tenants/text.py", "            seen.add(key)\n", ""),),
+    ),
+    Mutant(
+        "an operator that saw older tenants has the last word",
+        "tests/unit/test_tenants_keeper.py::test_who_saw_older_tenants_never_has_the_last_word",
+        (
+            Edit(
+                "operator/chatbot_operator/tenants/keeper.py",
+                "bundle.config_map(self._bundle, namespace, text, version)",
+                "bundle.config_map(self._bundle, namespace, text)",
+            ),
+        ),
+    ),
+    Mutant(
+        "a tenant of another life counts as served",
+        "tests/unit/test_tenants_plan.py::test_ready_is_what_every_ready_pod_serves",
+        (
+            Edit(
+                "operator/chatbot_operator/tenants/plan.py",
+                "page.generations.get(source.uid) == source.generation",
+                "source.generation in page.generations.values()",
+            ),
+        ),
+    ),
 )
 
 
