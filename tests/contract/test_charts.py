@@ -189,6 +189,29 @@ def test_one_pod_alone_stays_ready_during_a_swap(helm: Helm, sets: tuple[str, ..
     assert environment(office)["CHATBOT_MODEL_READY_DURING_SWAP"] == expected
 
 
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        ((), "2"),
+        (("office.replicas=3", "office.modelVolume.sameNode=true"), "4"),
+        (("office.replicas=3", "office.modelVolume.sameNode=true", "character.enabled=false"), "3"),
+        (
+            (
+                "character.autoscaling.enabled=true",
+                "character.autoscaling.prometheusAddress=http://p:9090",
+                "character.autoscaling.maxReplicas=6",
+                "character.modelVolume.sameNode=true",
+            ),
+            "7",
+        ),
+    ],
+)
+def test_a_pod_knows_how_many_count_the_same_limits(helm: Helm, sets: tuple[str, ...], expected: str) -> None:
+    office = pods(helm.render("chatbot", sets=[*CHOSEN, *sets]))["chatbot-office"]
+
+    assert environment(office)["CHATBOT_LIMITS_REPLICAS"] == expected
+
+
 def test_pods_of_a_read_write_once_claim_keep_together_where_asked(helm: Helm) -> None:
     office = pods(helm.render("chatbot", sets=[*CHOSEN, "office.modelVolume.sameNode=true"]))["chatbot-office"]
 
