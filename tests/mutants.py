@@ -54,11 +54,99 @@ STORES, SCHEDULER = "tests/integration/test_conversation_store.py", "tests/integ
 STREAMS = "tests/integration/test_engine_streams.py"
 
 DOCUMENTS, DOCUMENT_STORE = f"{ADAPTERS}/documents", "tests/integration/test_document_store.py"
+DOCUMENT_VECTORS = "tests/integration/test_document_vectors.py"
 
+USE, PRICES = "services/chatbot/domain/usage", "tests/unit/test_prices.py"
+USAGE_STORE = "tests/integration/test_usage_store.py"
 LIMITS, TENANTS = "tests/integration/test_limits_http.py", "tests/integration/test_limits_tenants.py"
+TOOL_SERVERS, MCP = "tests/unit/test_toolservers.py", "tests/integration/test_mcp_servers.py"
 ACCOUNT, ACCOUNT_TEST = f"{CORE}/limits/account.py", "tests/unit/test_limits_account.py"
 
 MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "a changed definition of a tool is offered",
+        f"{TOOL_SERVERS}::test_a_changed_definition_withdraws_the_tool_until_it_is_the_old_one_again",
+        (Edit(f"{CORE}/toolservers/judging.py", "if approved != pin:", "if not approved:"),),
+    ),
+    Mutant(
+        "a tool is called although it was withdrawn since",
+        f"{TOOL_SERVERS}::test_a_tool_whose_definition_changed_since_the_model_was_told_of_it_is_not_called",
+        (Edit(f"{CORE}/toolservers/tool.py", "if not self.is_offered(self):", "if not self.name:"),),
+    ),
+    Mutant(
+        "calls leave the cluster after outside text was read",
+        f"{LOOP}::test_no_call_leaves_the_cluster_once_outside_text_was_read",
+        (Edit(f"{CORE}/agent/calls.py", "self.toolbox = self.toolbox.staying()", "self.toolbox.staying()"),),
+    ),
+    Mutant(
+        "a call that may have run is made again",
+        f"{MCP}::test_a_server_that_dies_in_a_call_fails_the_call_and_is_found_again",
+        (Edit(f"{ADAPTERS}/mcp/answers.py", "in (wire.NOT_DELIVERED, wire.GONE)", "in _UNREACHABLE"),),
+    ),
+    Mutant(
+        "a result of any size is read",
+        f"{MCP}::test_a_result_that_is_too_large_is_not_read_and_the_session_goes_on",
+        (Edit(f"{ADAPTERS}/mcp/wire.py", "if len(body) > limit_bytes:", "if len(body) > 2**40:"),),
+    ),
+    # ---- use and prices (ADR 0021)
+    Mutant(
+        "a reservation of money forgets the price of long prompts",
+        f"{PRICES}::test_no_answer_within_the_bound_costs_more_and_all_are_exact",
+        (Edit(f"{USE}/price_rows.py", "yield self.long.rates, prompt_tokens", "pass"),),
+    ),
+    Mutant(
+        "cached tokens are paid twice",
+        f"{PRICES}::test_costs_equal_a_calculation_by_hand",
+        (Edit(f"{USE}/prices.py", "(prompt - cached) * rates.input", "prompt * rates.input"),),
+    ),
+    Mutant(
+        "an answer that its client cut is free",
+        "tests/unit/test_usage_meter.py::test_an_answer_that_is_cut_is_exact_where_the_backend_told_its_prompt",
+        (Edit(f"{CORE}/limits/metered.py", "            generation.cut()\n", ""),),
+    ),
+    Mutant(
+        "a batch that failed is forgotten",
+        "tests/unit/test_usage_recorder.py::test_a_batch_that_failed_is_given_again_as_it_was",
+        (Edit(f"{CORE}/usage/recorder.py", "                continue\n", "                pass\n"),),
+    ),
+    Mutant(
+        "a row that comes twice is added to its day twice",
+        f"{USAGE_STORE}::test_rows_that_come_twice_count_once[sqlite]",
+        (
+            Edit(
+                f"{ADAPTERS}/usage/sqlite.py",
+                "if connection.execute(_INSERT, values).rowcount:",
+                "if connection.execute(_INSERT, values):",
+            ),
+        ),
+    ),
+    Mutant(
+        "a batch that was counted before a writer died is counted again",
+        f"{USAGE_STORE}::test_rows_of_a_writer_that_died_between_two_steps_are_counted_once[_mark-pymongo]",
+        (
+            Edit(
+                f"{ADAPTERS}/usage/mongo.py",
+                'f"applied.{writer}": {"$ne": int(number)}',
+                'f"applied.{writer}": {"$ne": -1}',
+            ),
+        ),
+    ),
+    Mutant(
+        "any key sees the use of its whole tenant",
+        "tests/integration/test_usage_http.py::test_a_key_without_the_scope_sees_itself_alone_and_no_tenant_sees_another",
+        (Edit(f"{API}/accounts/usage_report.py", "if Scope.USAGE_READ in rights.scopes:", "if rights.scopes:"),),
+    ),
+    Mutant(
+        "a client that left leaves no row",
+        "tests/integration/test_usage_http.py::test_a_cut_answer_costs_what_was_made_of_it",
+        (
+            Edit(
+                f"{API}/wire/streams.py",
+                "note_use(scope, answer, self._error, seconds)",
+                "self._error and note_use(scope, answer, self._error, seconds)",
+            ),
+        ),
+    ),
     # ---- limits of keys (ADR 0016)
     Mutant(
         "what a failure of ours reserved is kept",
@@ -149,7 +237,33 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a document is found before it is complete",
         f"{DOCUMENT_STORE}::test_document_is_found_by_its_owner_when_it_is_complete",
-        (Edit(f"{DOCUMENTS}/sqlite_index.py", " AND d.state = 'completed'", ""),),
+        (Edit(f"{DOCUMENTS}/sqlite_index.py", " AND d.state IN ('embedding', 'completed')", ""),),
+    ),
+    Mutant(
+        "vectors of the model before go while some documents have no others",
+        f"{DOCUMENT_VECTORS}::test_old_vectors_serve_until_every_document_has_new_ones[sqlite]",
+        (Edit(f"{DOCUMENTS}/sqlite_vectors.py", "space <> :space AND document IN", "space <> :space OR document IN"),),
+    ),
+    Mutant(
+        "a question is asked in a space that half of the documents have",
+        "tests/unit/test_retrieval_fusion.py::test_question_is_asked_in_one_space_that_has_all_documents",
+        (Edit(f"{CORE}/retrieval/search.py", "== coverage.passages", "> 0"),),
+    ),
+    Mutant(
+        "a question that must stay here is sent to an embedding API",
+        "tests/integration/test_retrieval_hybrid.py::test_question_that_must_stay_here_is_not_sent_away",
+        (Edit(f"{CORE}/retrieval/search.py", "if search.local_only and source.is_remote:", "if False:"),),
+    ),
+    Mutant(
+        "rows of texts are regrouped before they are pooled",
+        "tests/integration/test_embedding_engine.py::test_vector_is_that_of_the_text_alone_and_of_length_one[mean]",
+        (
+            Edit(
+                "services/chatbot/llm/engine/embedding/context.py",
+                "        params.kv_unified = True\n",
+                "        params.n_ctx *= sizes.texts\n",
+            ),
+        ),
     ),
     Mutant(
         "a mark that names no source stays in the answer",
@@ -559,8 +673,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "services/chatbot/server/observe/label_values.py",
-                "        return _request_labels()\n",
-                '        return product(ROUTES, ("200",), ("ok",))\n',
+                '"chatbot_requests_total": _request_labels,',
+                '"chatbot_requests_total": lambda: product(ROUTES, ("200",), ("ok",)),',
             ),
         ),
     ),

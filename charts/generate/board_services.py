@@ -212,6 +212,34 @@ SERVICES: Final = Board(
             ),
         ),
         (
+            "Documents by their meaning",
+            (
+                Panel(
+                    "Questions to documents",
+                    "ops",
+                    "Questions that were looked up, by words alone (lexical) with the reason, or by meaning too (hybrid).",
+                    (
+                        (
+                            rate("chatbot_retrieval_seconds_count", "", "service, mode, reason"),
+                            "{{service}} {{mode}} {{reason}}",
+                        ),
+                    ),
+                ),
+                Panel(
+                    "Time of the embedding model",
+                    "s",
+                    "Time of a call of the embedding model, with waiting; all purposes.",
+                    quantiles("chatbot_embedding_seconds"),
+                ),
+                Panel(
+                    "Tokens embedded",
+                    "short",
+                    "Tokens a second that the embedding model read, by what the vectors are for.",
+                    ((rate("chatbot_embedding_tokens_total", "", "service, purpose"), "{{service}} {{purpose}}"),),
+                ),
+            ),
+        ),
+        (
             "History and input",
             (
                 Panel(
