@@ -1,1 +1,1 @@
-"""Documents in MongoDB: single-document updates alone, no transactions, so that any MongoDB will do (ADR 0018)."""
+"""Documents in MongoDB: single-document updates alone, no transactions, so that any MongoDB will do (ADR 0019)."""
