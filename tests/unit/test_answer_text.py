@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 
 import pytest
 from chatbot.core.retrieval.answer_text import AnswerText, Links, cleaned
@@ -182,3 +183,37 @@ def test_what_only_begins_like_the_users_own_links_is_removed(link: str) -> None
     out = cleaned(f"보세요 {link} 끝", OWN, 1)[0]
 
     assert out in ("보세요  끝", "보세요 x 끝")
+
+
+HOSTILE = [
+    "가",
+    "a",
+    "a.",
+    "a-",
+    "a@",
+    "[",
+    "![",
+    "[[](",
+    "<a",
+    "https:",
+    "x" * 70 + ".",
+    "[9]",
+    "a.com",
+    "( ",
+    "[a](",
+    ": ",
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_no_text_of_a_user_or_a_model_takes_long_to_judge(piece: str) -> None:
+    whole = (piece * 30_000)[:30_000]
+    began = time.process_time()
+
+    links = Links.of([whole])
+    out = cleaned(whole, Links(), 1)[0]
+    said = AnswerText(links, 1)
+    streamed = "".join(said.feed(whole[at : at + 100]) for at in range(0, 10_000, 100)) + said.end()
+
+    assert time.process_time() - began < 30, "it was two minutes when each place was tried to the end of the text"
+    assert len(out) <= len(whole) and len(streamed) <= 10_000

@@ -16,18 +16,21 @@ MAX_QUERY_CHARACTERS: Final = 64
 MAX_HELD_CHARACTERS: Final = 4_000
 _MAX_BRACKET_CHARACTERS: Final = 400
 _SCHEMES: Final = r"[A-Za-z][A-Za-z0-9+.-]{0,20}:(?=/|[\w%+.-]+@)|(?:javascript|data|vbscript|file|tel|sms|blob):"
-_LABELS: Final = r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+"
+# Every repetition has a bound or cannot be tried twice: texts of users come through here whole.
+_LABELS: Final = r"(?:[^\W_][\w-]{0,62}+\.){1,10}"
 _ENDINGS: Final = (
     "com|net|org|info|biz|io|dev|app|xyz|co|kr|jp|cn|ru|uk|eu|de|me|site|online|top|shop|club|link|ly|gg|ai|to"
 )
 _REST: Final = r"[^\s<>\"'`)\]」』）］。、，]*"
 _PICTURE: Final = re.compile(
-    r"!\[[^\]\n]*\](?:\([^)\n]*\)?|\[[^\]\n]*\])?|</?[A-Za-z][^>\n]*>?|<!--|<[A-Za-z]+:[^>\n]*>?"
+    r"!\[[^\]\n]{0,1000}+\](?:\([^)\n]*\)?|\[[^\]\n]{0,1000}+\])?|</?[A-Za-z][^>\n]*>?|<!--|<[A-Za-z]+:[^>\n]*>?"
 )
-_MARKDOWN: Final = re.compile(r"\[([^\]\n]*)\](?:\(([^)\n]*)\)|\[[^\]\n]*\]:?|:[ \t]*(?=\S))")
+_MARKDOWN: Final = re.compile(
+    r"\[([^\]\n]{0,1000}+)\](?:\(([^)\n]{0,2000}+)\)|\[[^\]\n]{0,1000}+\]:?|:[ \t]{0,9}+(?=\S))"
+)
 _LINK: Final = re.compile(
     rf"(?:{_SCHEMES}){_REST}|//(?=[\w\[%]){_REST}|www\.{_REST}"
-    rf"|{_LABELS}(?:[a-z]{{2,24}}(?=[/?#:@])|(?:{_ENDINGS})(?![a-z0-9-])){_REST}|[\w.+-]+@[\w-]+\.[\w.-]+",
+    rf"|{_LABELS}(?:[a-z]{{2,24}}(?=[/?#:@])|(?:{_ENDINGS})(?![a-z0-9-])){_REST}|[\w.+-]{{1,64}}@[\w-]{{1,63}}\.[\w.-]+",
     re.IGNORECASE,
 )
 _HOST: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?/*(?:www\.)?([^/?#\s]*)", re.IGNORECASE)

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
+_MOST_AT_ONCE: Final = 20  # characters; no word is longer
 _WORDS: Final = re.compile(r"\w+")
 _JOINED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]+")
 _MARKS: Final = ".,;:!?()[]{}<>\"'`。、，！？「」『』（）·…~"
@@ -35,7 +36,7 @@ def _is_own(word: str, text: str, written: frozenset[str]) -> bool:
     if not _JOINED.fullmatch(word):
         return False
     while word:
-        size = next((size for size in range(len(word), 1, -1) if word[:size] in text), 0)
+        size = next((size for size in range(min(len(word), _MOST_AT_ONCE), 1, -1) if word[:size] in text), 0)
         if not size:
             return False
         word = word[size:]
