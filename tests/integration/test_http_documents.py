@@ -17,6 +17,7 @@ from chatbot.core.retrieval.search import Retriever
 from chatbot.domain.document_store import DocumentBounds
 from chatbot.domain.errors import PromptTooLong
 from chatbot.domain.generation import GenerationRequest
+from chatbot.domain.tenants.policy import Policies, Tenant
 from parts.document_zoo import READABLE, encrypted_pdf, korean_pdf
 from parts.http_service import Service, ServiceOptions, running_service
 from parts.stub_generator import StubGenerator
@@ -77,6 +78,19 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
 
 def answering(*pieces: str) -> StubGenerator:
     return StubGenerator(pieces=pieces)
+
+
+async def test_a_tenant_without_the_local_model_finds_passages_and_gets_no_answer(tmp_path: Path) -> None:
+    generator = StubGenerator()
+    remote_only = Policies([Tenant(name="default", backends=frozenset({"openai"}))])
+    async with documents(tmp_path, tenants=remote_only, generator=generator) as place:
+        await place.ended(await place.add())
+        found = await place.ask(generate=False)
+        refused = await place.client.post("/rag/query", json={"question": "연차는 며칠인가요?"})
+
+    assert found["retrieved_docs"] == 1
+    assert (refused.status_code, refused.json()["code"]) == (403, "model_not_allowed")
+    assert generator.requests == []
 
 
 async def test_text_is_uploaded_read_and_found(place: Place) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from chatbot.api.accounts.decisions import check_backend
 from chatbot.api.conversations import caller_of_header
 from chatbot.api.documents.routes import library_of
 from chatbot.api.documents.schemas import RagAnswer, RagRequest, Retrieval, source_view
@@ -39,6 +40,8 @@ async def query(request: Request) -> Response:
     asked = validated(RagRequest, body)
     if unknown := count_unknown(RagRequest, body):
         parts.telemetry.unknown_fields(profile_of(request).name, unknown)
+    if asked.generate:
+        check_backend(context.principal, Backend.LLAMA)
     stays = not context.principal.rights.allows_backend(Backend.OPENAI)
     search = Search(asked.question, asked.k, asked.collections, asked.filters, local_only=stays)
     shape = RagFormat(asked.question, await library.retriever.search(caller, search), began)
