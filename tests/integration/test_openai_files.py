@@ -18,6 +18,7 @@ from chatbot.core.shelves.shelves import Shelves
 from chatbot.domain.access import Rights, Scope
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds
+from chatbot.domain.errors import DocumentQuota
 from chatbot.domain.shelves.shelf_store import RowKind, ShelfBounds, ShelfRow, ShelfStore
 from parts.document_place import ALICE, BOB, kept_bytes, open_documents
 from parts.document_zoo import encrypted_pdf, korean_pdf
@@ -386,6 +387,22 @@ async def test_owner_may_keep_so_much(place: StorePlace, tmp_path: Path) -> None
         with pytest.raises(openai.APIStatusError) as told:
             await client.files.create(file=("e", b"x" * (FILE_BYTES + 1)), purpose="assistants")
         assert told.value.status_code == 413
+
+
+async def test_uploads_that_race_never_pass_the_bound(place: StorePlace) -> None:
+    async with options_at(place, ShelfBounds(files=3, stores=2)) as options:
+        shelves = options.shelves
+        assert shelves is not None
+
+        files = [shelves.add_file(ALICE, "a", b"a", "assistants") for _ in range(10)]
+        stores = [shelves.add_store(ALICE, "a", {}) for _ in range(10)]
+        results = await asyncio.gather(*files, *stores, return_exceptions=True)
+
+        assert len(await shelves.files(ALICE)) <= 3
+        assert len(await shelves.stores(ALICE)) <= 2
+        refused = [one for one in results if isinstance(one, BaseException)]
+        assert {type(one) for one in refused} == {DocumentQuota}
+        await shelves.add_file(BOB, "a", b"a", "assistants")
 
 
 async def test_upload_that_died_is_not_seen_and_makes_room(place: StorePlace, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ that came by `/documents` are files of their store too, named by the document.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 from chatbot.core.retrieval.library import Library
@@ -51,18 +52,20 @@ class Shelves:
         Raises:
             DocumentQuota: The owner keeps as much as they may.
         """
+        file = StoredFile(f"file-{uuid4().hex}", name, purpose, len(content), self._now(), is_whole=False)
+        await self.store.put(owner, file.row())  # first: bytes without a row would stay for ever
         kept = []
         for one in await self._all_files(owner):
             if one.is_whole or one.created_at >= self._clock() - _LEFT_SECONDS:
                 kept.append(one)
             else:
                 await self.store.remove(owner, RowKind.FILE, one.file_id)
-        if len(kept) >= self._bounds.files or sum(one.size_bytes for one in kept) + len(content) > self._bounds.bytes:
+        # Counted with its own row: of two that come at once at the bound none gets in too many.
+        if len(kept) > self._bounds.files or sum(one.size_bytes for one in kept) > self._bounds.bytes:
+            await self.store.remove(owner, RowKind.FILE, file.file_id)
             raise DocumentQuota
-        file = StoredFile(f"file-{uuid4().hex}", name, purpose, len(content), self._now(), is_whole=False)
-        await self.store.put(owner, file.row())  # first: bytes without a row would stay for ever
         await self.store.keep(owner, file.file_id, content)
-        file = StoredFile(file.file_id, name, purpose, len(content), file.created_at)
+        file = replace(file, is_whole=True)
         await self.store.put(owner, file.row())
         return file
 
@@ -111,10 +114,11 @@ class Shelves:
         Raises:
             DocumentQuota: The owner has as many as they may.
         """
-        if len(await self.store.rows(owner, RowKind.STORE)) >= self._bounds.stores:
-            raise DocumentQuota
         made = VectorStore(f"vs_{uuid4().hex}", name, metadata, self._now())
         await self.store.put(owner, made.row())
+        if len(await self.store.rows(owner, RowKind.STORE)) > self._bounds.stores:
+            await self.store.remove(owner, RowKind.STORE, made.store_id)
+            raise DocumentQuota
         return made
 
     async def stores(self, owner: Caller) -> list[VectorStore]:
