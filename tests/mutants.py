@@ -152,7 +152,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "what a failure of ours reserved is kept",
         f"{LIMITS}::test_a_failure_of_ours_costs_nothing[failure1]",
         (
-            Edit(f"{CORE}/limits/hold.py", "self._is_free = True", "self._is_free = False"),
+            Edit(f"{CORE}/limits/hold.py", "self._is_free = not self._is_refused", "self._is_free = False"),
             Edit(f"{CORE}/limits/hold.py", "if self.is_billed and self._heard_tokens:", "if self._heard_tokens:"),
         ),
     ),

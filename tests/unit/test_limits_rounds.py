@@ -110,6 +110,22 @@ def test_where_nothing_is_left_for_another_round_what_was_found_is_the_answer() 
     assert said and set(said) == {"en: 7"}
 
 
+def test_rounds_before_a_refusal_are_paid_also_where_there_is_no_answer() -> None:
+    async def scene() -> int:
+        refused = 0
+        for limit in range(600, 2_000, 50):
+            house = House(limit, Greedy.playing([call("look")]))
+            house.tool.failure = ZeroDivisionError()  # nothing is found that could be said
+            try:
+                await house.ask()
+            except RateLimited:
+                refused += bool(house.model.requests)
+                assert (await house.used() > 0) == bool(house.model.requests), limit
+        return refused
+
+    assert run_virtual(scene())
+
+
 def test_each_round_is_charged_as_it_was_used() -> None:
     async def scene() -> None:
         house = House(100_000, CallingModel.playing([call("look")], ["se", "ven"]))

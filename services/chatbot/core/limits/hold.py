@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from chatbot.core.limits.asks import Ask, Granted
 from chatbot.core.limits.estimate import Estimates, answer_tokens
 from chatbot.domain.generation import Backend, GenerationRequest, TextPiece, Usage
-from chatbot.domain.limits import NO_QUOTA, Policy, Quota
+from chatbot.domain.limits import NO_QUOTA, Policy, Quota, RateLimited
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Hold:
         self._tokens = 0
         self._micro_usd = 0
         self._has_used = False
-        self._is_free = False
+        self._is_free = self._is_refused = False
         self._is_over = held is None
 
     def admitted(self, request: GenerationRequest) -> GenerationRequest:
@@ -89,7 +89,11 @@ class Hold:
         )
         tokens, micro_usd = _most(ask, ask.answer_tokens)
         if tokens > self._reserved[0] or micro_usd > self._reserved[1]:
-            granted = (await accounts.widen(ask)).answer_tokens
+            try:
+                granted = (await accounts.widen(ask)).answer_tokens
+            except RateLimited:
+                self._is_refused = True  # that is no failure of ours: what was made before it is paid
+                raise
             self._reserved = _most(ask, granted)
             request = at_most(request, granted // times)
         learns = Learns(self._estimates, held.backend, bound)
@@ -97,7 +101,7 @@ class Hold:
 
     def failed(self) -> None:
         """A failure of ours is free, whatever was made before it; what others bill is not."""
-        self._is_free = True
+        self._is_free = not self._is_refused
 
     async def finish(self) -> None:
         """Settle, or give everything back where nothing was generated. Idempotent."""
