@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chatbot.core.agent.opening import built_in
+from chatbot.core.agent.bounds import AgentBounds
+from chatbot.core.agent.opening import Agent, built_in
+from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.tools.contract import ToolRefused
 from chatbot.core.tools.outside.news import News
 from chatbot.core.tools.outside.weather import ATTRIBUTION, ATTRIBUTION_URL, Weather
@@ -23,6 +25,7 @@ from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.outside_tools import open_news, open_weather, outside_tools
 from chatbot.server.wiring.web import open_web
 from parts.calling_model import CallingModel, Move, asked_for, call
+from parts.http_service import ServiceOptions, running_service
 from parts.injections import INJECTIONS
 from parts.outside_world import answer, drip, forecast, hang, network, rss
 from parts.search_stub import search_stub
@@ -354,3 +357,31 @@ def test_what_asks_outside_is_there_only_where_it_was_configured(settings: dict[
 def test_a_plan_that_is_not_whole_is_refused_at_the_start(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         WeatherSettings.model_validate(wrong)
+
+
+async def test_a_session_is_told_of_sources_and_remembers_the_same_answer(tmp_path: Path) -> None:
+    async with web_world() as world:
+        world.pages["/v1/forecast"] = forecast()
+
+        def agent(meters: Meters) -> Agent:
+            return Agent(Toolbox("office", (weather(world, meters), *built_in()), AgentBounds(), meters), "Asia/Seoul")
+
+        model: Any = CallingModel.playing([call("weather", {"place": "서울"})], ["흐려요 [", "1", "]."], ["네."])
+        model.has_model, model.slots = True, 4
+        options = ServiceOptions(generator=model, agent=agent)
+        asked = {"message": "서울 날씨?", "user_id": "u", "session_id": "s"}
+        async with running_service(tmp_path, options) as service, service.client() as client:
+            answer = await client.post("/chat", json=asked)
+            history = await client.get("/chat/s/history", headers={"x-user-id": "u"})
+            plain = await client.post("/chat", json=asked | {"message": "고마워", "local_only": True})
+            listed = {one["name"]: one["source"] for one in (await client.get("/tools")).json()["tools"]}
+
+    reply = answer.json()
+    assert reply["response"] == f"흐려요 [1].\n\n출처:\n[1] {ATTRIBUTION} - {ATTRIBUTION_URL}"
+    assert reply["sources"] == [{"number": 1, "title": ATTRIBUTION, "url": ATTRIBUTION_URL, "cited": True}]
+    assert (reply["search"], answer.headers["x-references"]) == ({"state": "used", "reason": None}, "used")
+    assert [one["name"] for one in reply["tool_calls"]] == ["weather"]
+    assert history.json()["turns"][0]["answer"] == reply["response"]
+    assert plain.json()["search"] is None and "x-references" not in plain.headers
+    assert "weather" not in {each.name for each in model.requests[-1].tools.definitions}
+    assert listed["weather"] == "web"
