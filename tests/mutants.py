@@ -49,6 +49,8 @@ class Mutant:
 CORE, LLM, ADAPTERS, API = (f"services/chatbot/{layer}" for layer in ("core", "llm", "adapters", "api"))
 ADMISSION, ANSWER = "tests/unit/test_admission.py", "tests/unit/test_answer.py"
 SESSIONS = "tests/integration/test_http_sessions.py"
+CHARACTERS, CARDS = "tests/integration/test_http_characters.py", "tests/unit/test_characters_cards.py"
+MACROS = "tests/unit/test_characters_macros.py"
 LOOP = "tests/unit/test_agent_loop.py"
 STORES, SCHEDULER = "tests/integration/test_conversation_store.py", "tests/integration/test_engine_scheduler.py"
 STREAMS = "tests/integration/test_engine_streams.py"
@@ -87,6 +89,65 @@ MUTANTS: tuple[Mutant, ...] = (
         "a result of any size is read",
         f"{MCP}::test_a_result_that_is_too_large_is_not_read_and_the_session_goes_on",
         (Edit(f"{ADAPTERS}/mcp/wire.py", "if len(body) > limit_bytes:", "if len(body) > 2**40:"),),
+    ),
+    # ---- characters (ADR 0022)
+    Mutant(
+        "a bomb in an archive is unpacked whole",
+        f"{CHARACTERS}::test_no_trap_is_more_than_refused",
+        (
+            Edit(
+                f"{ADAPTERS}/characters/charx.py",
+                "unpacking.decompress(packed, MAX_BYTES + 1)",
+                "unpacking.decompress(packed)",
+            ),
+            Edit(f"{ADAPTERS}/characters/charx.py", "if len(text) > MAX_BYTES:", "if len(text) > 2**40:"),
+        ),
+    ),
+    Mutant(
+        "an edit changes conversations that began before",
+        f"{CHARACTERS}::test_a_conversation_keeps_the_revision_that_it_began_with",
+        (Edit(f"{CORE}/characters/casting.py", "revision = wanted.revision or pinned", "revision = wanted.revision"),),
+    ),
+    Mutant(
+        "characters are everybody's",
+        f"{CHARACTERS}::test_scopes_and_tenants_hold",
+        (Edit(f"{CORE}/characters/casting.py", "self.store.find(tenant, name", 'self.store.find("team-a", name'),),
+    ),
+    Mutant(
+        "a user's name stands in what all users share",
+        f"{CARDS}::test_names_of_users_come_late_and_the_stable_part_is_shared",
+        (
+            Edit(
+                f"{CORE}/characters/role.py",
+                'return {"character_name": persona.character.display_name, "context": persona.who,',
+                'return {"character_name": self.user_name, "context": persona.who,',
+            ),
+        ),
+    ),
+    Mutant(
+        "what a macro brings is looked at again",
+        f"{MACROS}::test_what_a_macro_brings_is_not_looked_at_again",
+        (
+            Edit(
+                f"{CORE}/characters/macros.py",
+                '        return "".join(made)',
+                '        return _NAME.sub(self.char, "".join(made))',
+            ),
+        ),
+    ),
+    Mutant(
+        "an import loses what nobody here reads",
+        f"{CHARACTERS}::test_fields_that_nobody_reads_survive_every_version",
+        (
+            Edit(
+                f"{CORE}/characters/cards/writing.py", "**_V2_FIELDS, **more, **data}", "**data, **_V2_FIELDS, **more}"
+            ),
+        ),
+    ),
+    Mutant(
+        "examples stay and history goes",
+        f"{CHARACTERS}::test_examples_go_before_history_does",
+        (Edit(f"{CORE}/characters/fitting.py", "may_shorten=False", "may_shorten=True"),),
     ),
     # ---- use and prices (ADR 0021)
     Mutant(

@@ -97,10 +97,10 @@ def test_the_cards_system_prompt_takes_the_place_of_the_services_and_may_hold_it
     assert "Stay in character" not in without
 
 
-def test_names_of_users_come_late_and_the_stable_part_is_shared() -> None:
-    made = persona(
-        v2(description="{{char}} likes {{user}}.", first_mes="Hi {{user}}", post_history_instructions="Call {{user}}.")
-    )
+@pytest.mark.parametrize("system", ["", "{{original}} You are {{char}}, for {{user}}."])
+def test_names_of_users_come_late_and_the_stable_part_is_shared(system: str) -> None:
+    late = {"first_mes": "Hi {{user}}", "post_history_instructions": "Call {{user}}."}
+    made = persona(v2(description="{{char}} likes {{user}}.", system_prompt=system, **late))
     roles = [Role(made, greeting_of(made, 0, name), name, name) for name in ("Ann", "Bob")]
     dialogues = [role.directed(role.exchange(SERVICE, asked())) for role in roles]
 
