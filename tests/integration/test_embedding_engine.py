@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from chatbot.domain.documents import VectorSpace
 from chatbot.domain.embedding.source import Purpose
@@ -15,7 +16,7 @@ from chatbot.domain.model import ModelReason, ModelState
 from chatbot.llm.embedding.local import LocalEmbedding, LocalOptions
 from parts.embedding_models import CLS, LAST, MEAN, make_embedding_toy, serving, vectors, within
 from parts.engine_hosts import eventually
-from parts.toy_gguf import make_toy
+from parts.toy_gguf import MISTRAL_SPECIALS, make_toy
 
 TEXTS = [
     "연차는 며칠인가요?",
@@ -159,6 +160,28 @@ async def test_question_overtakes_passages(source: LocalEmbedding) -> None:
     await asyncio.gather(*passages)
 
     assert "question" in done[:2]  # the step that ran when it came may have ended a request
+
+
+async def test_logits_of_the_rows_are_not_computed_where_the_last_one_is_pooled(tmp_path: Path) -> None:
+    """They would take 4 bytes a row and token of the vocabulary, twice: here 2 x 1,000 x 18,000 x 4 = 144 MB."""
+    path = make_toy(
+        tmp_path / "wide.gguf",
+        n_vocab=18_000,
+        n_layers=1,
+        specials=MISTRAL_SPECIALS,
+        is_sentencepiece=True,
+        pooling=LAST,
+    )
+    async with serving(path) as source:
+        child = source.host.child()
+        assert child is not None
+        await vectors(source, "word", purpose=Purpose.PASSAGE)
+        before = psutil.Process(child.pid).memory_info().rss
+        made = await source.embed(["word " * 1000], Purpose.PASSAGE, within())
+        after = psutil.Process(child.pid).memory_info().rss
+
+    assert made.tokens > 900
+    assert after - before < 60e6
 
 
 @pytest.mark.scale

@@ -40,6 +40,15 @@ class EmbeddingSizes:
     pooling: str
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Tokens of a text from `first` up to `beyond`."""
+
+    tokens: NDArray[np.int32]
+    first: int
+    beyond: int
+
+
 class EmbeddingContext:
     """The compute graph of one embedding model; one thread owns it.
 
@@ -80,21 +89,31 @@ class EmbeddingContext:
         memory = llama_cpp.llama_get_memory(self._handle)
         if memory:  # an encoder has none
             llama_cpp.llama_memory_clear(memory, True)
-        self._fill(texts, rows)
-        if int(llama_cpp.llama_decode(self._handle, self._batch)) != DECODE_OK:
-            raise NativeError("llama.cpp does not compute the texts")
+        whole = [Run(tokens, 0, len(tokens)) for tokens in texts]
+        if memory and self._sizes.pooling == "last":
+            # Of rows that are pooled llama.cpp computes and copies the logits, too: 1 GiB for 2,000 rows of a usual
+            # vocabulary. The last row alone is pooled here, so the others go before it, without outputs.
+            begins = [Run(tokens, 0, len(tokens) - 1) for tokens in texts]
+            if any(run.beyond for run in begins):
+                self._decode(begins, with_outputs=False)
+            whole = [Run(tokens, len(tokens) - 1, len(tokens)) for tokens in texts]
+        self._decode(whole, with_outputs=True)
         llama_cpp.llama_synchronize(self._handle)
         return unit_rows(np.stack([self._vector(sequence) for sequence in range(len(texts))]))
 
-    def _fill(self, texts: Sequence[NDArray[np.int32]], rows: int) -> None:
+    def _decode(self, runs: Sequence["Run"], *, with_outputs: bool) -> None:
+        """Compute a run of each sequence."""
         batch, at = self._batch, 0
-        for sequence, tokens in enumerate(texts):
-            for position, token in enumerate(tokens.tolist()):
+        for sequence, run in enumerate(runs):
+            for position, token in enumerate(run.tokens[run.first : run.beyond].tolist(), start=run.first):
                 batch.token[at], batch.pos[at] = token, position
                 batch.n_seq_id[at], batch.seq_id[at][0] = 1, sequence
-                batch.logits[at] = 1
+                batch.logits[at] = with_outputs
                 at += 1
-        batch.n_tokens = rows
+        batch.n_tokens = at
+        llama_cpp.llama_set_embeddings(self._handle, with_outputs)
+        if int(llama_cpp.llama_decode(self._handle, batch)) != DECODE_OK:
+            raise NativeError("llama.cpp does not compute the texts")
 
     def _vector(self, sequence: int) -> NDArray[np.float32]:
         pointer = llama_cpp.llama_get_embeddings_seq(self._handle, ctypes.c_int32(sequence))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import llama_cpp
@@ -22,6 +22,7 @@ from chatbot.llm.engine.native.sizing import SMALL_MODEL_BYTES, MemoryPlan, Size
 from chatbot.llm.engine.text.vocabulary import Vocabulary
 
 TEXTS_A_STEP = 16
+_BYTES_F32 = 4
 _POOLING_NUMBERS = {1: "mean", 2: "cls", 3: "last"}  # `<architecture>.pooling_type` of a GGUF
 _SMOKE_TEXTS = ("1+1=2", "연차는 며칠인가요?")
 
@@ -133,7 +134,12 @@ def _plan(sizes: EmbeddingSizes, header: GgufHeader, gpu_layers: int, library: L
     gpu = next(iter(library.gpus()), None) if gpu_layers else None
     step = sizes.step_tokens
     as_chat = Sizes(step, sizes.texts, step, step, sizes.threads, sequences=sizes.texts, idle_tokens=0)
-    return plan_memory(as_chat, header, memory_limit(), gpu, gpu_layers)
+    plan = plan_memory(as_chat, header, memory_limit(), gpu, gpu_layers)
+    if sizes.pooling != "last" and "bert" not in header.architecture:  # logits of all rows, computed and copied
+        plan = replace(plan, compute_bytes=plan.compute_bytes + 2 * step * header.vocabulary_size * _BYTES_F32)
+    if plan.needed_bytes > plan.available_bytes:
+        raise TooLargeForMachine(f"the model does not fit: {plan}")
+    return plan
 
 
 def _smoke(context: EmbeddingContext, tokens: Tokens) -> float:

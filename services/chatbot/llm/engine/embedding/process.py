@@ -40,8 +40,9 @@ from chatbot.llm.engine.outbox import Outbox
 
 HEARTBEAT_SECONDS = 1.0
 NICENESS = 10
-STEP_TOKENS = 512
-"""Rows after which a step is full, if it has a text: a question waits for one step at most."""
+STEP_TOKENS = (64, 512)
+STEP_SECONDS = 0.5
+"""A step takes no more texts than this machine computes in about that time: a question waits for one step at most."""
 
 
 @dataclass(slots=True)
@@ -157,9 +158,8 @@ class Steps:
         Raises:
             NativeError: llama.cpp cannot be trusted any more.
         """
-        most_tokens = min(STEP_TOKENS, self._engine.step_tokens)
         while True:
-            work = line.take(most_tokens, TEXTS_A_STEP)
+            work = line.take(self._most_tokens(), TEXTS_A_STEP)
             texts = [one.request.tokens[one.place] for one in work]
             vectors = self._step(texts)
             for one, vector in zip(work, vectors, strict=True):
@@ -167,6 +167,10 @@ class Steps:
                 one.request.left -= 1
                 if not one.request.left:
                     answer(one.request, outbox)
+
+    def _most_tokens(self) -> int:
+        least, most = STEP_TOKENS
+        return min(max(least, min(most, int(STEP_SECONDS / self._seconds_per_token))), self._engine.step_tokens)
 
     def _step(self, texts: list[NDArray[np.int32]]) -> NDArray[np.float32]:
         rows, began = sum(map(len, texts)), time.monotonic()
