@@ -78,6 +78,17 @@ async def test_what_is_no_city_is_asked_of_nobody(place: str, problem: str) -> N
     assert (refused.value.problem, sky.asked) == (problem, [])
 
 
+@pytest.mark.parametrize(("country", "city"), [("한국", "부산"), ("Japan", "오사카"), ("미국", "워싱턴")])
+async def test_a_country_is_answered_with_cities_that_may_be_meant(country: str, city: str) -> None:
+    tool, _ = weather()
+
+    with pytest.raises(ToolRefused) as refused:
+        await tool.run({"place": country}, asked_for())
+
+    named: Any = refused.value.details["candidates"]
+    assert city in named and len(named) == 5
+
+
 async def test_a_provider_that_fails_is_left_alone_for_a_while() -> None:
     tool, sky = weather()
     sky.failure = WeatherFailed("timeout")

@@ -8,7 +8,7 @@ from typing import Final
 
 from chatbot.core.tools.contract import JsonValue, Reach, ToolContext, ToolRefused, ToolResult, text_argument
 from chatbot.core.tools.outside.weather_words import words_of
-from chatbot.core.tools.places import Place, known_places
+from chatbot.core.tools.places import MAX_CANDIDATES, Place, known_places
 from chatbot.core.web.kept import Kept
 from chatbot.domain.outside.weather import Forecast, WeatherService
 
@@ -59,7 +59,7 @@ class Weather:
         """`{place, results: [{title, url, text}]}`, the provider as the only source.
 
         Raises:
-            ToolRefused: unknown_place with `candidates`, or not_a_city.
+            ToolRefused: unknown_place or not_a_city, with `candidates`.
             WeatherFailed: The provider gave none.
         """
         place = _place(text_argument(arguments, "place", MAX_NAME_CHARACTERS))
@@ -67,7 +67,7 @@ class Weather:
         count = min(max(days, 1), MAX_DAYS) if isinstance(days, int) and not isinstance(days, bool) else 2
         degrees = place.degrees
         if degrees is None:
-            raise ToolRefused("not_a_city")
+            raise ToolRefused("not_a_city", candidates=[*_cities_of(place, context.language)])
         key = (f"{degrees[0]:.2f}", f"{degrees[1]:.2f}", place.zone, str(count))
         forecast = await self._kept.get(key, lambda: self._service.forecast(degrees, place.zone, count))
         told = _told(forecast, place.shown(context.language), context.language)
@@ -89,6 +89,14 @@ def _place(name: str) -> Place:
     if not found:
         raise ToolRefused("unknown_place", candidates=[*places.alike(name)])
     return found[0]
+
+
+def _cities_of(country: Place, language: str) -> tuple[str, ...]:
+    """The first cities of a country in our table, those in the zone of its capital before others."""
+    everywhere = (place for there in known_places().by_name.values() for place in there)
+    cities = dict.fromkeys(place for place in everywhere if place.territory == country.territory and place.degrees)
+    own_zone = sorted(cities, key=lambda place: place.zone != country.zone)
+    return tuple(place.shown(language) for place in own_zone[:MAX_CANDIDATES])
 
 
 def _told(forecast: Forecast, where: str, language: str) -> str:
