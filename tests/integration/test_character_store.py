@@ -1,6 +1,7 @@
 """One suite for every store of characters: SQLite, MongoDB by motor, MongoDB by PyMongo's asyncio client."""
 
 import asyncio
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -147,4 +148,16 @@ async def test_a_file_of_another_program_is_not_written_to(tmp_path: Path) -> No
 
     with pytest.raises(CharactersUnavailable, match="CHATBOT_CHARACTERS_SQLITE_PATH"):
         await store.find("acme", "nabi")
+    await store.close()
+
+
+@pytest.mark.parametrize("driver", ["motor", "pymongo"])
+async def test_a_server_that_is_away_is_told_within_three_seconds(driver: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    store = MongoCharacters.open(f"mongodb://127.0.0.1:{port}", "none", driver)  # type: ignore[arg-type]
+
+    async with asyncio.timeout(30):  # 2.5 s on an idle machine
+        with pytest.raises(CharactersUnavailable, match="MongoDB"):
+            await store.find("acme", "nabi")
     await store.close()

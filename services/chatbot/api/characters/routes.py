@@ -54,13 +54,9 @@ async def bring(request: Request) -> Response:
     Nothing in it is run, unpacked by its own name or fetched. The report says what is used, kept and left out.
     """
     characters, tenant = characters_of(request), _tenant(request)
-    name = request.query_params.get("name", "")
-    if is_form(request):
-        file = await read_form(request, characters.book.file_bytes)
-        content, name = file.content, file.fields.get("name", name)
-    else:
-        content = await read_whole(request, characters.book.file_bytes)
-    kept = await characters.book.bring(tenant, content, name)
+    async with characters.book.uploads:
+        content, name = await _card(request, characters.book.file_bytes)
+        kept = await characters.book.bring(tenant, content, name)
     persona = await characters.book.casting.persona(tenant, Wanted(kept.kept.name, kept.kept.revision))
     fixed = (0, False) if persona is None else await characters.previewer.fixed_tokens(persona)
     report = report_view(kept.report, fixed, context_of(request.scope).language)
@@ -130,6 +126,15 @@ def characters_of(request: Request) -> CharacterDesk:
     if characters is None:
         raise CharactersOff
     return characters
+
+
+async def _card(request: Request, file_bytes: int) -> tuple[bytes, str]:
+    """The file that a request brings, and the name that the character shall get; "" where none is said."""
+    name = request.query_params.get("name", "")
+    if not is_form(request):
+        return await read_whole(request, file_bytes), name
+    file = await read_form(request, file_bytes)
+    return file.content, file.fields.get("name", name)
 
 
 def _tenant(request: Request) -> str:

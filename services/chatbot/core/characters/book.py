@@ -23,6 +23,9 @@ from chatbot.domain.errors import CharacterNotFound, CharactersUnavailable, Inva
 
 ExportFormat = Literal["json", "v2", "v3", "png"]
 CALL_SECONDS = 3.0
+UPLOADS_AT_ONCE = 8
+"""Files in memory; others wait with their bodies unread."""
+
 READ_AT_ONCE = 2
 """Cards; bounds the memory that hostile ones take together."""
 
@@ -54,6 +57,7 @@ class CharacterBook:
         self._store = store
         self._files = files
         self._most = most
+        self.uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
         self._reading = asyncio.Semaphore(READ_AT_ONCE)
 
     async def bring(self, tenant: str, content: bytes, name: str = "") -> Kept:
