@@ -56,6 +56,7 @@ STORES, SCHEDULER = "tests/integration/test_conversation_store.py", "tests/integ
 STREAMS = "tests/integration/test_engine_streams.py"
 
 DOCUMENTS, DOCUMENT_STORE = f"{ADAPTERS}/documents", "tests/integration/test_document_store.py"
+MONGO_DOCUMENTS = "tests/integration/test_document_store_mongo.py"
 DOCUMENT_VECTORS = "tests/integration/test_document_vectors.py"
 
 USE, PRICES = "services/chatbot/domain/usage", "tests/unit/test_prices.py"
@@ -292,8 +293,29 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "erased words stay in the index's file",
-        f"{DOCUMENT_STORE}::test_erased_text_is_in_no_file[False]",
+        f"{DOCUMENT_STORE}::test_erased_text_is_kept_nowhere[sqlite-False]",
         (Edit(f"{DOCUMENTS}/sqlite_documents.py", 'index.merge(connection, row["id"])', "pass"),),
+    ),
+    Mutant(
+        "a worker that lost its lease writes on, in MongoDB",
+        f"{MONGO_DOCUMENTS}::test_worker_that_slept_through_its_lease_changes_nothing[1-cancelled-wakes]",
+        (
+            Edit(
+                f"{DOCUMENTS}/mongo/jobs.py",
+                'expected = {**_held(job), "chunks_done": row["chunks_done"]}',
+                'expected = {"_id": job.document_id}',
+            ),
+        ),
+    ),
+    Mutant(
+        "what a dead process left in MongoDB stays",
+        f"{MONGO_DOCUMENTS}::test_process_that_dies_at_any_call_loses_and_doubles_nothing",
+        (Edit(f"{DOCUMENTS}/mongo/sweeping.py", "for one in due:", "for one in due[:0]:"),),
+    ),
+    Mutant(
+        "two processes take more of one owner than may be",
+        f"{MONGO_DOCUMENTS}::test_many_processes_never_hold_more_of_one_owner_than_may_be",
+        (Edit(f"{DOCUMENTS}/mongo/jobs.py", 'if not await take_turn(tables, row["owner"], turn):', "if False:"),),
     ),
     Mutant(
         "a document is found before it is complete",
