@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -123,6 +124,9 @@ async def _events(request: Request, library: Library, document: Document) -> Asy
 
 
 def _view(request: Request, document: Document) -> DocumentView:
+    embeddings = parts_of(request).embeddings
+    if document.state is DocumentState.EMBEDDING and embeddings is not None and embeddings.model() is None:
+        document = replace(document, reason=FailureReason.EMBEDDING_UNAVAILABLE)  # nobody could claim it to say so
     return document_view(document, context_of(request.scope).language, request.scope.get("root_path", ""))
 
 
