@@ -106,8 +106,9 @@ class HandmadeMeaning:
     is_remote = False
     dimensions = 512
 
-    def __init__(self, name: str = "handmade-meaning") -> None:
+    def __init__(self, name: str = "handmade-meaning", dimensions: int = 0) -> None:
         self.name = name
+        self.dimensions = dimensions or self.dimensions
         self.is_down = False
         self.calls: list[tuple[Purpose, int]] = []
         self.old: set[VectorSpace] = set()

@@ -130,7 +130,7 @@ async def evaluate(folder: Path, noise_count: int = NOISE) -> dict[str, dict[str
         await fill(store, OWNER, ((one.name, one.title, one.text) for one in passages()))
         await fill(store, OWNER, ((f"noise{number}", "", text) for number, text in enumerate(noise(noise_count))))
         asked = [question for question in questions() if question.answer]
-        stub = HandmadeMeaning()
+        stub = HandmadeMeaning(dimensions=2048)  # fewer, and features of unlike texts fall onto each other
         embedder = Embedder(store, stub, EmbedPolicy(), _at_once)
         while await embedder.work():
             pass
