@@ -62,6 +62,20 @@ def test_everything_is_kept_where_it_fits() -> None:
     assert prompt.shared_tokens == len("||SYSTEM||HELLO|")
 
 
+@pytest.mark.parametrize(
+    ("has_system", "asked"),
+    [(True, "\x01QUESTION\x09\x00LATE\x09"), (False, "\x01QUESTION\n\nLATE\x09")],
+    ids=["as a message", "in the question"],
+)
+def test_a_late_instruction_is_a_message_only_where_the_format_has_it(has_system: bool, asked: str) -> None:
+    """Two messages of a user in a row are in no format without a system role (Gemma, Mistral)."""
+    rounds = [("system", "LATE"), ("assistant", "CALL")]
+
+    ids = builder(1000, has_system=has_system).build(dialogue(rounds=rounds), SAMPLING).ids
+
+    assert "".join(map(chr, ids)).endswith(f"{asked}\x02CALL\x09\x02")
+
+
 def test_oldest_pairs_go_first_and_the_frame_never() -> None:
     prompt = builder(200).build(dialogue(30), SAMPLING)
 

@@ -103,9 +103,21 @@ class PromptBuilder:
 
     def _tail(self, dialogue: DialogueFrame) -> list[int]:
         """The question, what came of it so far, and the beginning of the answer."""
-        asked = self._render([dialogue["question"], *dialogue.get("rounds", ())])
+        asked = self._render(self._asked([dialogue["question"], *dialogue.get("rounds", ())]))
         begun = dialogue.get("answer", "")
         return [*asked, *self._format.before["assistant"], *(self._vocabulary.encode(begun) if begun else ())]
+
+    def _asked(self, messages: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+        """The messages as the format can have them: without a system role its text goes on in the user's message."""
+        if self._format.has_system:
+            return messages
+        joined: list[tuple[str, str]] = []
+        for role, content in messages:
+            if role == "system" and joined and joined[-1][0] == "user":
+                joined[-1] = ("user", f"{joined[-1][1].strip()}\n\n{content}")
+            else:
+                joined.append((role, content))
+        return joined
 
     def _continued(self, rendered: list[int]) -> list[int]:
         """Messages behind an open user message: a user's goes on in it, another one closes it first."""
