@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chatbot.adapters.documents.mongo import finding
 from chatbot.adapters.documents.mongo.records import PART_BYTES
 from chatbot.adapters.documents.mongo.store import MongoDocuments
 from chatbot.adapters.documents.mongo.sweeping import UPLOAD_SECONDS
@@ -326,6 +327,27 @@ async def test_document_is_found_at_once_wherever_it_was_completed(store: MongoD
 
     assert seen == [*range(1, 13), 11, 0]
     await other.close()
+
+
+async def test_what_was_read_for_a_search_is_kept_whatever_the_next_ones_ask(
+    mongo: StorePlace, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "_DOCUMENTS_AT_ONCE", 1)
+    tables = tables_of(Watched, mongo, clock)
+    store = MongoDocuments(tables)
+    documents = [await completed(store, ALICE, Upload("a", b"%d" % n), ["연차"]) for n in range(6)]
+    calls = []
+    for ids in ([], [documents[0].document_id], []):
+        before = tables.calls
+        assert len(await store.search(ALICE, Lookup(("연차",), ids=ids))) == (len(ids) or 6)
+        calls.append(tables.calls - before)
+    for one in documents[1:]:
+        await MongoDocuments(tables).erase(ALICE, one.document_id)  # as another process would
+
+    assert calls[0] > 2
+    assert calls[1:] == [2, 2]  # the documents, and the texts
+    assert len(await store.search(ALICE, Lookup(("연차",)))) == 1
+    await store.close()
 
 
 async def test_order_is_that_of_the_embedded_store(mongo: StorePlace, tmp_path: Path) -> None:

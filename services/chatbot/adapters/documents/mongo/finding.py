@@ -55,7 +55,8 @@ class Finder:
         rows = await self._rows(owner, lookup, {"state": {"$in": FOUND}})
         if not rows:
             return ()
-        postings = await self._postings(owner_key(owner), rows)
+        is_whole = not (lookup.collections or lookup.ids or lookup.filters)
+        postings = await self._postings(owner_key(owner), rows, is_whole=is_whole)
         places = {document_id: place for place, document_id in enumerate(rows)}
         hits = await asyncio.to_thread(best, postings, places, lookup.terms, lookup.limit)
         return await self._found(owner_key(owner), rows, [(hit.document_id, hit.number, hit.score) for hit in hits])
@@ -90,14 +91,14 @@ class Finder:
         rows = await self._tables.call(lambda: self._tables.documents.find(mine, _SHOWN).to_list(None))
         return {row["_id"]: row for row in sorted(rows, key=lambda row: row["added"])}
 
-    async def _postings(self, owner: str, rows: Mapping[str, Row]) -> list[Postings]:
-        """Those of these documents at least; what is not kept is read."""
+    async def _postings(self, owner: str, rows: Mapping[str, Row], *, is_whole: bool) -> list[Postings]:
+        """Those of these documents at least, which may be all of the owner; what is not kept is read."""
         lock = self._locks.setdefault(owner, asyncio.Lock())
         async with lock:
             kept = self._kept.pop(owner, [])
             known = {document_id for part in kept for document_id in part.documents}
-            if len(known) > 2 * len(known & rows.keys()) + _DOCUMENTS_AT_ONCE:
-                kept, known = [], set()  # most of them were erased elsewhere, or few are asked for
+            if is_whole and len(known) > 2 * len(known & rows.keys()) + _DOCUMENTS_AT_ONCE:
+                kept, known = [], set()  # most of them were erased by other processes
             missing = [row for document_id, row in rows.items() if document_id not in known]
             parts = [*kept]
             for begin in range(0, len(missing), _DOCUMENTS_AT_ONCE):
