@@ -206,6 +206,7 @@ _LADDERS: dict[str, tuple[tuple[float, str], ...]] = {
     "bytes": ((2**30, " GiB"), (2**20, " MiB"), (2**10, " KiB"), (1, " B")),
     "percentunit": ((0.01, " %"),),
     "short": ((1e6, " M"), (1e3, " K"), (1, "")),
+    "currencyUSD": ((1, " $"),),
     "reqps": ((1, " req/s"),),
     "ops": ((1, " ops/s"),),
     "cps": ((1e3, " K/s"), (1, " /s")),
