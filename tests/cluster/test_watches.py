@@ -11,7 +11,7 @@ from parts.kube_pods import FakePods
 from parts.kube_proxy import WatchFault, api_proxy
 from parts.kube_waiting import until_ready
 
-KINDS = 5
+KINDS = 6
 """Kinds that the operator watches."""
 
 
