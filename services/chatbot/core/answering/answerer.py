@@ -41,8 +41,8 @@ class _Plan:
     """How an answer is made. `field_names` and `store` as in `Work`."""
 
     backend: Backend
-    source: AnswerSource
     generator: Metered
+    source: AnswerSource
     field_names: Mapping[str, str]
     store: Callable[[str], Awaitable[Stored]]
 
@@ -144,7 +144,6 @@ class Answerer:
         request = self._request(exchange, dialogue, exchange.sampling, arrived_at)
         generator = self._entrance.metered(self._route(exchange.backend).generator)
         plan = _Plan(exchange.backend, generator, generator, _EXCHANGE_FIELDS, nothing)
-        plan = replace(plan, source=played(plan.source, exchange.role))
         plan = replace(plan, source=played(plan.source, exchange.role))
         return await self._begin(plan, replace(request, tools=exchange.tools), exchange.caller, arrived_at)
 
