@@ -173,6 +173,15 @@ def test_the_second_backend_is_closed_while_it_is_off(helm: Helm) -> None:
     assert not passes(closed, PLACES["office"], PLACES["internet"], 443)
 
 
+@pytest.mark.parametrize("tool", ["weather.plan=non_commercial", 'news.feeds=["https://news.example/rss"]'])
+def test_weather_and_news_reach_the_peers_of_search_without_it(helm: Helm, tool: str) -> None:
+    opened = of_kind(helm.render("chatbot", sets=[*CHOSEN, tool, f"search.peers=[{INTERNET}]"]), "NetworkPolicy")
+
+    assert passes(opened, PLACES["office"], PLACES["internet"], 443)
+    assert not passes(opened, PLACES["office"], PLACES["internet"], 5432)
+    assert not passes(opened, PLACES["not-found"], PLACES["internet"], 443)
+
+
 WIKI = """
 {"name": "wiki", "url": "http://wiki.shop/mcp", "tools": ["search"], "port": 8080,
  "peers": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}]}

@@ -66,6 +66,9 @@ def test_a_wrong_value_is_refused_with_its_path(helm: Helm, chart: str, sets: tu
         ),
         ("chatbot", ("auth.allowAnonymous=true",), "conversations have no store"),
         ("chatbot", (*CHOSEN, "mongodb.existingSecret=m"), "contradict each other; choose one"),
+        ("chatbot", (*CHOSEN, "weather.plan=non_commercial"), "List the provider (also of weather and news)"),
+        ("chatbot", (*CHOSEN, "weather.plan=commercial", "search.peers=[{}]"), "needs weather.keySecret"),
+        ("chatbot", (*CHOSEN, "weather.plan=self_hosted", "search.peers=[{}]"), "needs weather.url"),
         ("chatbot", (*CHOSEN, "office.replicas=2"), "cannot be used on two nodes"),
         ("chatbot", (*CHOSEN, "office.gpu.spare=true"), "cannot be used on two nodes"),
         (
