@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import time
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from chatbot.adapters.mcp.program import program_streams
 from chatbot.adapters.mcp.session import McpServer
 from chatbot.domain.toolservers.server import MAX_TOOLS, CallFailed, RemoteResult
 from parts.local_process import LocalProcess, local_process
-from parts.mcp_servers import QUICK, Wiki, asgi_place, by_hand, followed, mcp_place, welcomed
+from parts.mcp_servers import QUICK, Wiki, asgi_place, by_hand, followed, kept_up, mcp_place, welcomed
 from parts.waiting import until
 from starlette.responses import Response
 
@@ -293,6 +293,27 @@ def is_running(pid: str) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.parametrize("form", FORMS)
+async def test_the_end_comes_whatever_a_session_is_at(form: dict[str, bool]) -> None:
+    async with mcp_place(Wiki(), **form) as place:
+        for moment in range(12):
+            async with asyncio.timeout(30), followed(place):
+                await asyncio.sleep(moment * 0.008)
+
+
+async def test_the_end_comes_while_a_server_goes_away() -> None:
+    wiki = Wiki()
+    async with mcp_place(wiki) as place:
+        for moment in range(6):
+            async with asyncio.timeout(30), followed(place, replace(QUICK, reopened=0.1)) as server:
+                await up(server)
+                leaving = asyncio.create_task(place.stop())
+                call = asyncio.create_task(failing(server, query="a"))
+                await asyncio.sleep(moment * 0.008)
+            await asyncio.gather(leaving, call, return_exceptions=True)
+            await place.start(wiki.made().streamable_http_app())
+
+
 PROGRAM = """
 import asyncio, os, sys
 from mcp.server.mcpserver import MCPServer
@@ -309,8 +330,7 @@ server.run("stdio")
 async def test_a_program_answers_dies_and_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "of ours")
     server = McpServer("program", lambda: program_streams([sys.executable, "-c", PROGRAM]), QUICK)
-    following = asyncio.create_task(server.follow())
-    try:
+    async with kept_up(server):
         await up(server)
         first = (await server.call("search", {"query": "a"})).text.split()
         assert first[:2] == ["a", "-"]
@@ -320,20 +340,13 @@ async def test_a_program_answers_dies_and_is_started_again(monkeypatch: pytest.M
             await until(lambda before=before: server.listing() is not before and not server.listing().reason)  # type: ignore[misc]
         last = (await server.call("search", {"query": "b"})).text.split()
         assert last[2] != first[2]
-    finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
     assert not is_running(last[2])
 
 
 async def test_a_program_that_is_not_there_is_unreachable() -> None:
     server = McpServer("program", lambda: program_streams(["/nonexistent"]), QUICK)
-    following = asyncio.create_task(server.follow())
-    await until(lambda: server.listing().reason == "unreachable")
-    following.cancel()
-    with suppress(asyncio.CancelledError):
-        await following
+    async with kept_up(server):
+        await until(lambda: server.listing().reason == "unreachable")
 
 
 def test_one_machine_starts_a_program_lists_its_tools_and_takes_it_along(tmp_path: Path) -> None:

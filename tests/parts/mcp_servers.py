@@ -13,6 +13,8 @@ from typing import Any
 import uvicorn
 from chatbot.adapters.mcp.session import McpServer, SessionTimes
 from chatbot.adapters.mcp.streams import http_streams
+from chatbot.core.toolservers.judging import ServerPolicy
+from chatbot.core.toolservers.servers import ToolServers
 from mcp.server.mcpserver import MCPServer
 from starlette.requests import Request
 from starlette.responses import Response
@@ -132,17 +134,24 @@ async def asgi_place(app: Any) -> AsyncIterator[Place]:
 
 
 @asynccontextmanager
-async def followed(place: Place, times: SessionTimes = QUICK, **options: Any) -> AsyncIterator[McpServer]:
-    """Our client of a server, kept in touch while the block runs."""
-    token_file = options.get("token_file")
-    server = McpServer("wiki", lambda: http_streams(place.url, token_file, times.call), times)
-    following = asyncio.create_task(server.follow())
+async def kept_up(*servers: McpServer) -> AsyncIterator[None]:
+    """Sessions with servers while the block runs, as the product keeps them."""
+    following = asyncio.create_task(ToolServers((server, ServerPolicy()) for server in servers).follow())
     try:
-        yield server
+        yield
     finally:
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following
+
+
+@asynccontextmanager
+async def followed(place: Place, times: SessionTimes = QUICK, **options: Any) -> AsyncIterator[McpServer]:
+    """Our client of a server, kept in touch while the block runs."""
+    token_file = options.get("token_file")
+    server = McpServer("wiki", lambda: http_streams(place.url, token_file, times.call), times)
+    async with kept_up(server):
+        yield server
 
 
 Answers = Callable[[str, dict[str, Any]], Any]

@@ -90,14 +90,21 @@ async def _end(process: Process) -> None:
     if process.stdin is not None:
         process.stdin.close()
     reading = asyncio.create_task(_drain(process.stdout))
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_END_SECONDS):
-                await process.wait()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-    await process.wait()
-    await reading
+    try:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    await process.wait()
+            _tell(process, number)
+        await process.wait()
+        await reading
+    finally:
+        _tell(process, signal.SIGKILL)  # also where nobody waits any longer
+
+
+def _tell(process: Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 async def _drain(lines: StreamReader | None) -> None:

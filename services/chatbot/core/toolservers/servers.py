@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from chatbot.core.agent.toolbox import definition_of
 from chatbot.core.toolservers.judging import SOURCE, CompileCheck, Judge, Judged, ServerPolicy
@@ -13,6 +14,7 @@ from chatbot.domain.toolservers.server import Listing, ToolServer
 from chatbot.domain.toolservers.standing import ToolStanding, ToolState
 
 _LOG = logging.getLogger(__name__)
+_END_SECONDS: Final = 1.0
 
 
 class ToolServers:
@@ -63,7 +65,12 @@ class ToolServers:
 
     async def follow(self) -> None:
         """Keep in touch with all of them until cancelled."""
-        await asyncio.gather(*(judge.server.follow() for judge in self._judges))
+        tasks = [asyncio.create_task(judge.server.follow()) for judge in self._judges]
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            await _ended(tasks)
 
     def _look(self) -> None:
         seen = tuple(judge.server.listing() for judge in self._judges)
@@ -106,6 +113,15 @@ class ToolServers:
                 level = logging.WARNING if one.reason == "changed" else logging.INFO
                 _LOG.log(level, "tool of a server", extra={"tool": one.name, "state": one.state, "reason": one.reason})
         self._standings = standings
+
+
+async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """End tasks, asking again: a library that cancels by itself may take one cancellation for its own."""
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=_END_SECONDS)
 
 
 def _judged(judge: Judge, listing: Listing) -> Iterator[Judged]:
