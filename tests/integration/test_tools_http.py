@@ -219,7 +219,13 @@ async def test_a_chat_may_name_a_tool_of_a_server(tmp_path: Path) -> None:
         named = (await home.client.post("/chat", json=chat)).json()
         refused = await home.client.post("/chat", json={**chat, "tools": ["wiki__nothing"]})
 
+        await home.place.stop()
+        await home.ask()
+        await until(lambda: not home.servers.is_up("wiki"))
+        away = await home.client.post("/chat", json=chat)
+
         assert [one["name"] for one in named["tool_calls"]][0] == "wiki__search"
+        assert (away.status_code, away.json()["tool_calls"]) == (200, [])  # what names it is answered without it
         assert refused.status_code == 422 and "wiki__search" in refused.text
 
 

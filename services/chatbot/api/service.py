@@ -103,10 +103,10 @@ class Parts:
     has_search: bool = False
     machine: Callable[[], Awaitable[Machine | None]] | None = None
 
-    def tool_names(self) -> tuple[str, ...]:
-        """Names of all tools that may be called now."""
-        others = (one.name for one in self.remote_tools() if one.state is ToolState.AVAILABLE)
-        return (*self.tools, *others)
+    def tool_names(self, *, also_away: bool = False) -> tuple[str, ...]:
+        """Names of all tools that may be called now, or as soon as their server is back."""
+        states = (ToolState.AVAILABLE, ToolState.UNAVAILABLE) if also_away else (ToolState.AVAILABLE,)
+        return (*self.tools, *(one.name for one in self.remote_tools() if one.state in states))
 
 
 def parts_of(request: Request) -> Parts:

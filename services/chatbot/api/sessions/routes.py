@@ -150,7 +150,7 @@ def _turn_of(request: Request, asked: SessionRequest) -> str | None:
 
 
 def _wishes_of(asked: SessionRequest, parts: Parts) -> Wishes:
-    names = parts.tool_names()
+    names = parts.tool_names(also_away=True)
     for name in asked.tools or ():
         if name not in names:
             raise InvalidInput("tools", "wrong_choice", allowed=", ".join(("auto", "none", *names)))
