@@ -99,6 +99,10 @@ def running_server() -> Iterator[MongoServer]:
     server = MongoServer()
     server.start()
     try:
+        with MongoClient(server.url) as client:  # a cold JVM on a busy machine takes longer than our stores wait
+            client["warm"]["up"].create_index("it", unique=True)
+            client["warm"]["up"].update_one({"it": 1}, {"$set": {"is": 1}}, upsert=True)
+            client.drop_database("warm")
         yield server
     finally:
         server.stop()

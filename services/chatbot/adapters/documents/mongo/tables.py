@@ -109,7 +109,7 @@ class Tables:
         """
         try:
             if not self.is_prepared:
-                await in_time(self._prepare)
+                await self._prepare()
                 self.is_prepared = True
             return await in_time(operation)
         except StoreUnavailable as exc:
@@ -132,11 +132,13 @@ class Tables:
         return list(answer["cursor"]["firstBatch"])
 
     async def _prepare(self) -> None:
-        """Make the indexes; making them again changes nothing."""
+        """Make the indexes, each in the time of a call; making them again changes nothing."""
+        up = [("document", ASCENDING), ("_id", ASCENDING)]
         same = [("owner", ASCENDING), ("collection", ASCENDING), ("sha256", ASCENDING)]
-        await self.documents.create_index(same, name="same_bytes", unique=True)
-        await self.documents.create_index([("owner", ASCENDING), ("_id", ASCENDING)], name="owner")
-        await self.documents.create_index([("state", ASCENDING), ("lease_until", ASCENDING)], name="jobs")
-        await self.owners.create_index("turn", name="turn")
-        for made in (self.segments, self.vectors):
-            await made.create_index([("document", ASCENDING), ("_id", ASCENDING)], name="document")
+        jobs = [("state", ASCENDING), ("lease_until", ASCENDING)]
+        await in_time(lambda: self.documents.create_index(same, name="same_bytes", unique=True))
+        await in_time(lambda: self.documents.create_index([("owner", ASCENDING), ("_id", ASCENDING)], name="owner"))
+        await in_time(lambda: self.documents.create_index(jobs, name="jobs"))
+        await in_time(lambda: self.owners.create_index("turn", name="turn"))
+        await in_time(lambda: self.segments.create_index(up, name="document"))
+        await in_time(lambda: self.vectors.create_index(up, name="document"))
