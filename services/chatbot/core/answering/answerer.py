@@ -178,7 +178,7 @@ class Answerer:
         source: AnswerSource = generator
         if route.agent is not None:
             source = route.agent.source(question, generator, may_leave=may_leave)
-        if question.wishes.passages:
+        if question.wishes.passages and not question.wishes.wants_web:
             source = CitedSource(source, len(question.wishes.passages))
         source = route.web.answer(question, generator, source, may_leave=may_leave)
         source = played(source, question.role)
