@@ -119,8 +119,18 @@ async def store(mongo: StorePlace, clock: HandClock) -> AsyncIterator[MongoDocum
     await store.close()
 
 
-def tables_of(kind: type[Tables], mongo: StorePlace, clock: HandClock) -> Any:
-    return kind(open_client(mongo.where, "pymongo"), mongo.database, BOUNDS, clock)
+@pytest.fixture
+async def tables_of(mongo: StorePlace, clock: HandClock) -> AsyncIterator[Callable[[type[Tables]], Any]]:
+    """Makes processes of their own, and closes what they leave open."""
+    made: list[Tables] = []
+
+    def make(kind: type[Tables]) -> Tables:
+        made.append(kind(open_client(mongo.where, "pymongo"), mongo.database, BOUNDS, clock))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await close_client(one.client)
 
 
 def rows(mongo: StorePlace) -> dict[str, int]:
@@ -166,6 +176,7 @@ async def test_process_that_dies_at_any_call_loses_and_doubles_nothing(
     clock: HandClock,
     scale: Callable[[int, int], int],
     figures: Callable[..., None],
+    tables_of: Callable[[type[Tables]], Any],
 ) -> None:
     """From the upload to the last vector; then another process goes on, and what the dead one left is removed."""
     deaths = 0
@@ -175,7 +186,7 @@ async def test_process_that_dies_at_any_call_loses_and_doubles_nothing(
             await dying.add(ALICE, UPLOAD)
             await finish_everything(dying)
 
-        has_died = await dies(tables_of(Dying, mongo, clock), last, live)
+        has_died = await dies(tables_of(Dying), last, live)
         deaths += has_died
         clock.now += BOUNDS.lease_seconds + 1
         document = await store.add(ALICE, UPLOAD)
@@ -204,7 +215,7 @@ async def test_process_that_dies_at_any_call_loses_and_doubles_nothing(
 
 @pytest.mark.parametrize("how", ["erase", "cancel", "erase_owner"])
 async def test_erasure_that_died_is_finished_within_a_minute(
-    store: MongoDocuments, mongo: StorePlace, clock: HandClock, how: str
+    store: MongoDocuments, mongo: StorePlace, clock: HandClock, how: str, tables_of: Callable[[type[Tables]], Any]
 ) -> None:
     for last in range(1000):
         document = await store.add(ALICE, UPLOAD)
@@ -217,7 +228,7 @@ async def test_erasure_that_died_is_finished_within_a_minute(
         async def live(dying: MongoDocuments, document_id: str = document.document_id) -> None:
             await (dying.erase_owner(ALICE) if how == "erase_owner" else getattr(dying, how)(ALICE, document_id))
 
-        has_died = await dies(tables_of(Dying, mongo, clock), last, live)
+        has_died = await dies(tables_of(Dying), last, live)
         clock.now += 31
         await store.tidy()
 
@@ -241,17 +252,22 @@ async def test_erasure_that_died_is_finished_within_a_minute(
 @pytest.mark.parametrize("meanwhile", ["erased", "cancelled", "taken over"])
 @pytest.mark.parametrize("place", range(1, 5))
 async def test_worker_that_slept_through_its_lease_changes_nothing(
-    store: MongoDocuments, mongo: StorePlace, clock: HandClock, place: int, meanwhile: str, must_die: bool
+    store: MongoDocuments,
+    mongo: StorePlace,
+    place: int,
+    meanwhile: str,
+    must_die: bool,
+    tables_of: Callable[[type[Tables]], Any],
 ) -> None:
     """It believes that it holds the document, and writes: what it writes never counts, and does not stay."""
-    tables = tables_of(Sleeping, mongo, clock)
+    tables = tables_of(Sleeping)
     sleeper = MongoDocuments(tables)
     document = await store.add(ALICE, UPLOAD)
     job = await claimed(sleeper)
     tables.sleep_before(place)
     writing = asyncio.create_task(sleeper.store_chunks(job, passages(["zombie 연차 dogs"])))
     await tables.sleeps.wait()
-    clock.now += 21
+    tables.clock.now += 21
     if meanwhile == "taken over":
         await finish_everything(store)
     else:
@@ -262,7 +278,7 @@ async def test_worker_that_slept_through_its_lease_changes_nothing(
     with pytest.raises(Died if must_die else LeaseLost):
         await writing
     await close_client(tables.client)
-    clock.now += 31
+    tables.clock.now += 31
     await store.tidy()
 
     assert b"zombie" not in kept_bytes(mongo)
@@ -330,10 +346,10 @@ async def test_document_is_found_at_once_wherever_it_was_completed(store: MongoD
 
 
 async def test_what_was_read_for_a_search_is_kept_whatever_the_next_ones_ask(
-    mongo: StorePlace, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    mongo: StorePlace, clock: HandClock, monkeypatch: pytest.MonkeyPatch, tables_of: Callable[[type[Tables]], Any]
 ) -> None:
     monkeypatch.setattr(finding, "_DOCUMENTS_AT_ONCE", 1)
-    tables = tables_of(Watched, mongo, clock)
+    tables = tables_of(Watched)
     store = MongoDocuments(tables)
     documents = [await completed(store, ALICE, Upload("a", b"%d" % n), ["연차"]) for n in range(6)]
     calls = []
@@ -397,12 +413,14 @@ async def test_server_that_hangs_is_told_in_time(driver: str, figures: Callable[
         await store.close()
 
 
-async def test_vectors_of_a_lost_claim_do_not_stay(store: MongoDocuments, mongo: StorePlace, clock: HandClock) -> None:
+async def test_vectors_of_a_lost_claim_do_not_stay(
+    store: MongoDocuments, mongo: StorePlace, clock: HandClock, tables_of: Callable[[type[Tables]], Any]
+) -> None:
     document = await store.add(ALICE, UPLOAD)
     job = await claimed(store)
     await store.store_chunks(job, passages(TEXTS))
     await store.complete(job, awaits_vectors=True)
-    tables = tables_of(Sleeping, mongo, clock)
+    tables = tables_of(Sleeping)
     sleeper = MongoDocuments(tables)
     vectors = await claimed_for_vectors(sleeper, SPACE)
     tables.sleep_before(1)
