@@ -17,6 +17,7 @@ from parts.helm import CHARTS, CHOSEN, NEIGHBOURS, Helm, environment, pods
 
 USED_ELSEWHERE = {
     "chatbot": {
+        "embedding.file",
         "image.tag",
         "mongodb.existingSecret",
         "networkPolicy.mongodb",
@@ -129,6 +130,17 @@ def test_every_value_changes_what_is_rendered(helm: Helm, chart: str) -> None:
 
     idle = {path for path, text in zip(paths, texts, strict=True) if text == baseline}
     assert idle == USED_ELSEWHERE[chart]
+
+
+def test_an_embedding_model_is_a_file_or_an_api(helm: Helm) -> None:
+    trial = ["auth.allowAnonymous=true", "mongodb.trial.enabled=true", "embedding.file=embedding/model.gguf"]
+
+    pods_of_both = pods(helm.render("chatbot", sets=trial))
+
+    told = next(environment(pod) for name, pod in pods_of_both.items() if name.endswith("office"))
+    assert told["CHATBOT_EMBEDDING_PATH"] == "/models/embedding/model.gguf"
+    assert "CHATBOT_EMBEDDING_URL" not in told
+    assert "choose one" in helm.refusal("chatbot", sets=[*trial, "embedding.url=http://a/v1", "embedding.model=m"])
 
 
 def _rendered(helm: Helm, chart: str, values: dict[str, Any]) -> str:
