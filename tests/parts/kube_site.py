@@ -27,6 +27,7 @@ MODEL = "small"
 """The Model of charts/chatbot/ci/cpu-trial.yaml."""
 _FIRST = Path("Qwen/Qwen2.5-0.5B-Instruct-GGUF/resolve/main/qwen2.5-0.5b-instruct-q4_k_m.gguf")
 _SOAK_SECONDS = 2
+_EVERYTHING = "kubectl get pods,events,models -A | tail -60; kubectl logs -n chatbot deploy/chatbot-office --tail=30"
 _NEIGHBOURS = ("gateway.networking.k8s.io", "monitoring.coreos.com")
 RULES_FACTOR = 10
 """The alerts' clock: a minute is six seconds. Thresholds stay."""
@@ -204,15 +205,15 @@ def install(site: Site) -> None:
         for command in install_commands():
             chart = command.split()[2] if command.startswith("helm install") else ""
             site.node.say(command + (f" -f {site.overrides[chart]}" if chart else ""))
-        wait_for(lambda: _answers(site), 240, lambda: site.node.say("kubectl get pods,events,models -A | tail -60"))
+        wait_for(lambda: _answer(site) == "ok", 240, lambda: f"{_answer(site)}\n{site.node.say(_EVERYTHING)}")
         site.seconds["first_answer"] = round(time.monotonic() - began, 1)
         wait_for(lambda: site.says("Ready") == "True/Serving", 240, lambda: story(site.model()))
         site.seconds["ready"] = round(time.monotonic() - began, 1)
     site.snapshots = lines
 
 
-def _answers(site: Site) -> bool:
+def _answer(site: Site) -> str:
     try:
-        return kube_load.ask(site.ways[0], "first") == "ok"
-    except OSError:
-        return False
+        return kube_load.ask(site.ways[0], "first")
+    except OSError as exc:
+        return repr(exc)

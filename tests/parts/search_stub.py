@@ -1,4 +1,4 @@
-"""A provider of web search on loopback that speaks SearXNG's, Brave's and Tavily's formats, and may be told to fail."""
+"""A provider of web search that speaks SearXNG's, Brave's and Tavily's formats, and may be told to fail."""
 
 import asyncio
 import json
@@ -20,6 +20,7 @@ Result = tuple[str, str, str]
 class SearchStub:
     """What it answers, and what it was asked: (provider, query, headers)."""
 
+    host: str = "127.0.0.1"
     port: int = 0
     mode: str = "ok"
     results: list[Result] = field(default_factory=list)
@@ -27,7 +28,7 @@ class SearchStub:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -91,10 +92,10 @@ def _read(method: str, target: str, body: bytes) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def search_stub(*results: Result) -> AsyncIterator[SearchStub]:
-    """A provider on a free port of loopback."""
-    stub = SearchStub(results=list(results))
-    server = await asyncio.start_server(stub.serve, "127.0.0.1", 0)
+async def search_stub(*results: Result, host: str = "127.0.0.1") -> AsyncIterator[SearchStub]:
+    """A provider on a free port."""
+    stub = SearchStub(host, results=list(results))
+    server = await asyncio.start_server(stub.serve, host, 0)
     stub.port = server.sockets[0].getsockname()[1]
     try:
         yield stub
@@ -103,13 +104,13 @@ async def search_stub(*results: Result) -> AsyncIterator[SearchStub]:
 
 
 @contextmanager
-def search_in_a_thread(*results: Result) -> Iterator[SearchStub]:
+def search_in_a_thread(*results: Result, host: str = "127.0.0.1") -> Iterator[SearchStub]:
     """The same beside a test that has no event loop."""
     ready: Future[SearchStub] = Future()
     end = threading.Event()
 
     async def serve() -> None:
-        async with search_stub(*results) as stub:
+        async with search_stub(*results, host=host) as stub:
             ready.set_result(stub)
             await asyncio.to_thread(end.wait)
 
