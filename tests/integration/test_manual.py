@@ -89,7 +89,9 @@ def test_a_key_of_the_store_is_made_rotated_and_revoked(tmp_path: Path, figures:
             assert listed(client, **{"X-API-Key": key}) == ["d"]
 
         table = follow("usage", tmp_path, KEY=new, URL=str(client.base_url).rstrip("/"))
-        assert table.startswith("day,key,model,requests,prompt_tokens,cached_tokens,completion_tokens,tool_calls,cost_usd")
+        assert table.startswith(
+            "day,key,model,requests,prompt_tokens,cached_tokens,completion_tokens,tool_calls,cost_usd"
+        )
 
         follow("key-limit", tmp_path, KEY_ID=new[4:16], **typed)
         limited = time.monotonic()
