@@ -217,7 +217,7 @@ SERVICES: Final = Board(
                 Panel(
                     "Questions to documents",
                     "ops",
-                    "Questions that were looked up, by words alone (lexical) with the reason, or by meaning too (hybrid).",
+                    "Questions that were looked up: by words alone (lexical, and why), or by meaning too (hybrid).",
                     (
                         (
                             rate("chatbot_retrieval_seconds_count", "", "service, mode, reason"),
