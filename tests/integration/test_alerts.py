@@ -24,6 +24,7 @@ SCRAPE_SECONDS = 2.0
 WINDOW = "10s"
 FIRED_BY = {
     "calm": set(),
+    "documents": set(),
     "engine": {"ChatbotEngineRestarting"},
     "gone": {"ChatbotServiceMissing"},
     "search": {"ChatbotSearchDown", "ChatbotToolFailing"},

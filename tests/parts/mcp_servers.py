@@ -95,21 +95,21 @@ class Place:
 
 
 @asynccontextmanager
-async def mcp_place(wiki: Wiki | MCPServer, **options: Any) -> AsyncIterator[Place]:
-    """A server of the SDK on a free port."""
+async def mcp_place(wiki: Wiki | MCPServer, port: int = 0, **options: Any) -> AsyncIterator[Place]:
+    """A server of the SDK on a port; 0: a free one."""
     server = wiki.made() if isinstance(wiki, Wiki) else wiki
-    async with asgi_place(server.streamable_http_app(**options)) as place:
+    async with asgi_place(server.streamable_http_app(**options), port) as place:
         yield place
 
 
 @contextmanager
-def mcp_in_a_thread(wiki: Wiki) -> Iterator[Place]:
+def mcp_in_a_thread(wiki: Wiki, port: int = 0) -> Iterator[Place]:
     """The same beside a test that has no event loop."""
     ready: Future[Place] = Future()
     end = threading.Event()
 
     async def serve() -> None:
-        async with mcp_place(wiki) as place:
+        async with mcp_place(wiki, port) as place:
             ready.set_result(place)
             await asyncio.to_thread(end.wait)
 
@@ -123,9 +123,9 @@ def mcp_in_a_thread(wiki: Wiki) -> Iterator[Place]:
 
 
 @asynccontextmanager
-async def asgi_place(app: Any) -> AsyncIterator[Place]:
-    """An app on a free port."""
-    place = Place()
+async def asgi_place(app: Any, port: int = 0) -> AsyncIterator[Place]:
+    """An app on a port; 0: a free one."""
+    place = Place(port)
     await place.start(app)
     try:
         yield place

@@ -24,6 +24,7 @@ import httpx2
 import psutil
 
 from parts import nearly_full
+from parts.embedding_models import make_embedding_toy
 from parts.kube_cluster import free_ports
 from parts.local_process import LocalProcess, local_process
 from parts.mcp_servers import Wiki, mcp_in_a_thread
@@ -157,17 +158,46 @@ def limits_cut_off(folder: Path) -> Iterator[Trouble]:
 
 @contextmanager
 def tools_changed(folder: Path) -> Iterator[Trouble]:
-    """One tool server has another tool than the one that was approved, one is away."""
-    (nowhere,) = free_ports(1)
-    with mcp_in_a_thread(Wiki()) as place:
-        servers = [
-            {"name": "wiki", "url": place.url, "tools": [f"search@{'0' * 32}"]},
-            {"name": "away", "url": f"http://127.0.0.1:{nowhere}/mcp", "tools": ["search"]},
-        ]
-        with stub_office(folder, Stub(), {"CHATBOT_TOOLS_MCP": json.dumps(servers)}) as office:
-            address = target("tools", f"127.0.0.1:{office.metrics_port}")
-            url = f"{office.url}/Llama"
-            yield Trouble((address,), lambda end: ask_for_ever(url, QUESTIONS["office"], 1, end, 1.0))
+    """One tool server comes back with another tool than the one that was approved, one stays away."""
+    coming, nowhere = free_ports(2)
+    servers = [
+        {"name": "wiki", "url": f"http://127.0.0.1:{coming}/mcp", "tools": [f"search@{'0' * 32}"]},
+        {"name": "away", "url": f"http://127.0.0.1:{nowhere}/mcp", "tools": ["search"]},
+    ]
+    with stub_office(folder, Stub(), {"CHATBOT_TOOLS_MCP": json.dumps(servers)}) as office:
+        address = target("tools", f"127.0.0.1:{office.metrics_port}")
+
+        def fault(end: End) -> None:
+            with mcp_in_a_thread(Wiki(), coming):
+                ask_for_ever(f"{office.url}/Llama", QUESTIONS["office"], 1, end, 1.0)
+
+        yield Trouble((address,), fault)
+
+
+@contextmanager
+def documents_asked(folder: Path) -> Iterator[Trouble]:
+    """No fault: somebody uploads documents and asks them; an embedding model of random weights makes the vectors."""
+    settings = {
+        "CHATBOT_DOCUMENTS_STORE": "sqlite",
+        "CHATBOT_DOCUMENTS_SQLITE_PATH": str(folder / "documents.sqlite3"),
+        "CHATBOT_EMBEDDING_PATH": str(make_embedding_toy(folder / "embedding.gguf")),
+        "CHATBOT_EMBEDDING_THREADS": "1",
+    }
+    with stub_office(folder, Stub(), settings) as office:
+        address = target("documents", f"127.0.0.1:{office.metrics_port}")
+
+        def load(end: End) -> None:
+            with httpx2.Client(
+                base_url=office.url, headers={"X-User-ID": "u"}, timeout=_REQUEST_SECONDS, trust_env=False
+            ) as client:
+                for number in count():
+                    if end.wait(1.0):
+                        return
+                    with contextlib.suppress(httpx2.HTTPError):
+                        client.post("/documents", json={"content": f"Rule {number}: everybody has {number} days off."})
+                        client.post("/rag/query", json={"question": f"How many days off by rule {number}?"})
+
+        yield Trouble((address,), load)
 
 
 @contextmanager
@@ -343,6 +373,7 @@ def _process(command: list[str | Path], **options: object) -> Iterator[None]:
 
 TROUBLES = {
     "calm": calm,
+    "documents": documents_asked,
     "engine": engine_killed,
     "gone": gone,
     "limits": limits_cut_off,

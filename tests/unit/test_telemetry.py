@@ -1,12 +1,17 @@
 """Counting: every metric of the list from the start, labels from closed sets, nothing of a user."""
 
+from datetime import date
+from typing import cast
+
 import pytest
 from chatbot.core.admission import Line
 from chatbot.core.agent.calls import STOP_REASONS
 from chatbot.core.agent.opening import TOOL_NAMES
 from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
+from chatbot.core.toolservers.servers import ToolServers
 from chatbot.domain.generation import FinishReason
 from chatbot.domain.model import ModelInfo
+from chatbot.domain.usage.prices import PriceTable
 from chatbot.server.metrics import METRICS, QUEUE_OUTCOMES, REQUEST_OUTCOMES
 from chatbot.server.observe.engine_metrics import EngineReading
 from chatbot.server.observe.label_values import ROUTES
@@ -24,12 +29,26 @@ STATS = {
 }
 
 
+class NamedServers:
+    """As much of `ToolServers` as is watched."""
+
+    names = ("wiki",)
+
+    def is_up(self, server: str) -> bool:
+        return server in self.names
+
+    def changed(self, server: str) -> int:
+        return 0
+
+
 @pytest.fixture
 def meters() -> Meters:
     made = Meters(["office"])
     made.watch_line("office", lambda: LINE)
     model = ModelInfo("demo", "0" * 16, "0" * 64, 1024, "llama3")
     made.watch_engine(["office"], lambda: EngineReading(STATS, 2, model))
+    made.watch_prices(PriceTable.parse([{"model": "local/office", "from": date(2026, 1, 1), "input": 1, "output": 2}]))
+    made.watch_tool_servers(cast(ToolServers, NamedServers()))
     return made
 
 
