@@ -19,6 +19,8 @@ from parts.manual import commands, follow, names
 USER = "김 user/1"
 IN_CLUSTER = {"change", "move-in", "move-out", "rotate-cluster", "undo"}
 """Run by tests/cluster/test_manual.py."""
+READ = {"tenants"}
+"""Files, read by tests/contract/test_crd_tenants.py."""
 
 
 @contextmanager
@@ -139,7 +141,7 @@ def test_a_backup_made_while_it_runs_is_restored(tmp_path: Path) -> None:
 
 
 def test_every_marked_block_is_run_by_a_test() -> None:
-    assert names() == IN_CLUSTER | {
+    assert names() == IN_CLUSTER | READ | {
         "erase", "key", "key-limit", "key-revoke", "key-rotate", "rotate", "sqlite-backup", "sqlite-restore", "usage",
     }  # fmt: skip
     with pytest.raises(IndexError):
