@@ -293,7 +293,7 @@ def test_notes_say_that_a_gateway_hides_its_callers(helm: Helm) -> None:
 
 def test_routes_reach_the_services_and_the_rest_the_404_page(helm: Helm) -> None:
     rendered = helm.render("chatbot", values=CHARTS / "chatbot/ci/everything.yaml")
-    services, rest = of_kind(rendered, "Ingress")
+    services, uploads, rest = of_kind(rendered, "Ingress")
     route = of_kind(rendered, "HTTPRoute")[0]["spec"]
 
     paths = [path for rule in services["spec"]["rules"] for path in rule["http"]["paths"]]
@@ -301,6 +301,9 @@ def test_routes_reach_the_services_and_the_rest_the_404_page(helm: Helm) -> None
     assert services["metadata"]["annotations"]["nginx.ingress.kubernetes.io/rewrite-target"] == "/$2"
     assert services["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"] == "1048576"
     assert not any("snippet" in name for name in services["metadata"]["annotations"])
+    files = [path["path"] for rule in uploads["spec"]["rules"] for path in rule["http"]["paths"]]
+    assert files == [f"/{name}(/)(documents|v1/files|characters/import)$" for name in ("office", "character")]
+    assert uploads["metadata"]["annotations"]["nginx.ingress.kubernetes.io/rewrite-target"] == "/$2"
     assert rest["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] == "chat-not-found"
     assert "nginx.ingress.kubernetes.io/rewrite-target" not in rest["metadata"]["annotations"]
     assert [rule["matches"][0]["path"]["value"] for rule in route["rules"]] == ["/office", "/character", "/"]
