@@ -43,7 +43,7 @@ class Asked:
 
     def events(self, question: str) -> list[tuple[str, Any]]:
         """What a stream of `/chat` says."""
-        asked = {"message": question, "google_access": True, "documents": {}, "max_tokens": 48}
+        asked = {"message": question, "user_id": USER, "google_access": True, "documents": {}, "max_tokens": 48}
         with self.client.stream("POST", "/office/chat", json=asked, headers={"Accept": "text/event-stream"}) as answer:
             assert answer.status_code == 200, answer.read()
             lines = [line for line in answer.iter_lines() if line]
@@ -79,6 +79,7 @@ def able(site: Site, stub: SearchStub) -> Iterator[Asked]:
         site.take("auth", "search", "office", "character", "notFound")
         site.upgrade()
         site.until_rolled_out()
+        site.node.say("kubectl delete secret callers -n chatbot")
 
 
 def tools_of(got: list[tuple[str, Any]]) -> list[str]:
@@ -88,7 +89,7 @@ def tools_of(got: list[tuple[str, Any]]) -> list[str]:
 
 def test_one_question_takes_a_search_a_document_and_a_tool(site: Site, tmp_path: Path, figures) -> None:
     toy = make_toy(tmp_path / "toy.gguf", n_layers=1, context=8192, n_vocab=1100, seed=7)
-    site.until_ready(site.change(site.offer(toy), strategy="RollingUpdate"))
+    site.until_ready(site.change(site.offer(toy)))
     with search_in_a_thread(PAGE, host=HOST) as stub, able(site, stub) as asked:
         document = asked.upload(RULES)
         traces: list[list[tuple[str, Any]]] = []
