@@ -13,6 +13,7 @@ import pytest
 from parts.kube_client import wait_for
 from parts.kube_node import HOST
 from parts.kube_site import Site
+from parts.mcp_servers import Place, Wiki, mcp_in_a_thread
 from parts.search_stub import SearchStub, search_in_a_thread
 from parts.toy_gguf import make_toy
 
@@ -53,8 +54,9 @@ class Asked:
 
 
 @contextmanager
-def able(site: Site, stub: SearchStub) -> Iterator[Asked]:
-    """Two replicas of office with search and keys; afterwards everybody may ask again."""
+def able(site: Site, stub: SearchStub, wiki: Place) -> Iterator[Asked]:
+    """Two replicas of office with search, a tool server and keys; afterwards everybody may ask again."""
+    peers = [{"ipBlock": {"cidr": f"{HOST}/32"}}]
     line = f"team-a:{hashlib.sha256(KEY.encode()).hexdigest()}"
     site.node.say(f"kubectl create secret generic callers -n chatbot --from-literal=keys='{line}'")
     try:
@@ -68,15 +70,16 @@ def able(site: Site, stub: SearchStub) -> Iterator[Asked]:
                 "searxngUrl": stub.url,
                 "readPages": 0,
                 "port": stub.port,
-                "peers": [{"ipBlock": {"cidr": f"{HOST}/32"}}],
+                "peers": peers,
             },
+            tools={"mcp": [{"name": "wiki", "url": wiki.url, "tools": ["search"], "port": wiki.port, "peers": peers}]},
         )
         site.until_rolled_out()
         headers = {"Authorization": f"Bearer {KEY}", "X-User-ID": USER}
         with httpx.Client(base_url=site.gateway, headers=headers, timeout=240, trust_env=False) as client:
             yield Asked(client)
     finally:
-        site.take("auth", "search", "office", "character", "notFound")
+        site.take("auth", "search", "tools", "office", "character", "notFound")
         site.upgrade()
         site.until_rolled_out()
         site.node.say("kubectl delete secret callers -n chatbot")
@@ -90,7 +93,12 @@ def tools_of(got: list[tuple[str, Any]]) -> list[str]:
 def test_one_question_takes_a_search_a_document_and_a_tool(site: Site, tmp_path: Path, figures) -> None:
     toy = make_toy(tmp_path / "toy.gguf", n_layers=1, context=8192, n_vocab=1100, seed=7)
     site.until_ready(site.change(site.offer(toy)))
-    with search_in_a_thread(PAGE, host=HOST) as stub, able(site, stub) as asked:
+    with (
+        search_in_a_thread(PAGE, host=HOST) as stub,
+        mcp_in_a_thread(Wiki(), host=HOST) as wiki,
+        able(site, stub, wiki) as asked,
+    ):
+        wait_for(lambda: "wiki__search" in asked.client.get("/office/tools").text, 60)
         document = asked.upload(RULES)
         traces: list[list[tuple[str, Any]]] = []
         while len(traces) < MANY and not any(len(tools_of(trace)) > 1 for trace in traces):

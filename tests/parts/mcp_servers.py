@@ -1,4 +1,4 @@
-"""MCP servers of the official SDK on loopback, and others that break the protocol below it."""
+"""MCP servers of the official SDK, on loopback unless told, and others that break the protocol below it."""
 
 import asyncio
 import json
@@ -66,16 +66,17 @@ class Place:
     """Where a server listens; it may go away and come back."""
 
     port: int = 0
+    host: str = "127.0.0.1"
     server: uvicorn.Server | None = None
     task: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/mcp"
+        return f"http://{self.host}:{self.port}/mcp"
 
     async def start(self, app: Any) -> None:
         """Serve an app, on the same port as before."""
-        listening = socket.create_server(("127.0.0.1", self.port))
+        listening = socket.create_server((self.host, self.port))
         self.port = listening.getsockname()[1]
         config = uvicorn.Config(app, log_level="critical", lifespan="on", timeout_graceful_shutdown=1)
         self.server = uvicorn.Server(config)
@@ -95,21 +96,23 @@ class Place:
 
 
 @asynccontextmanager
-async def mcp_place(wiki: Wiki | MCPServer, port: int = 0, **options: Any) -> AsyncIterator[Place]:
+async def mcp_place(
+    wiki: Wiki | MCPServer, port: int = 0, host: str = "127.0.0.1", **options: Any
+) -> AsyncIterator[Place]:
     """A server of the SDK on a port; 0: a free one."""
     server = wiki.made() if isinstance(wiki, Wiki) else wiki
-    async with asgi_place(server.streamable_http_app(**options), port) as place:
+    async with asgi_place(server.streamable_http_app(host=host, **options), port, host) as place:
         yield place
 
 
 @contextmanager
-def mcp_in_a_thread(wiki: Wiki, port: int = 0) -> Iterator[Place]:
+def mcp_in_a_thread(wiki: Wiki, port: int = 0, host: str = "127.0.0.1") -> Iterator[Place]:
     """The same beside a test that has no event loop."""
     ready: Future[Place] = Future()
     end = threading.Event()
 
     async def serve() -> None:
-        async with mcp_place(wiki, port) as place:
+        async with mcp_place(wiki, port, host) as place:
             ready.set_result(place)
             await asyncio.to_thread(end.wait)
 
@@ -123,9 +126,9 @@ def mcp_in_a_thread(wiki: Wiki, port: int = 0) -> Iterator[Place]:
 
 
 @asynccontextmanager
-async def asgi_place(app: Any, port: int = 0) -> AsyncIterator[Place]:
+async def asgi_place(app: Any, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[Place]:
     """An app on a port; 0: a free one."""
-    place = Place(port)
+    place = Place(port, host)
     await place.start(app)
     try:
         yield place
