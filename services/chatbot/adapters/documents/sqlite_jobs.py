@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from chatbot.adapters.documents import sqlite_documents as documents
 from chatbot.adapters.documents import sqlite_index as index
+from chatbot.adapters.documents.sqlite_leases import held, renew
 from chatbot.adapters.sqlite_file import transaction
 from chatbot.domain.document_store import DocumentBounds
 from chatbot.domain.documents import DocumentState, FailureReason, IndexedChunk, Job, LeaseLost, Unreadable
@@ -59,7 +60,7 @@ def _take(connection: sqlite3.Connection, row: sqlite3.Row, pipeline: int, until
 def beat(connection: sqlite3.Connection, job: Job, bounds: DocumentBounds, now: int) -> None:
     """Renew a claim."""
     with transaction(connection):
-        _renew(connection, _held(connection, job), bounds, now)
+        renew(connection, held(connection, job, documents.UNFINISHED), bounds, now)
 
 
 def store(
@@ -67,7 +68,7 @@ def store(
 ) -> None:
     """Store the next passages and renew the claim."""
     with transaction(connection):
-        row = _held(connection, job)
+        row = held(connection, job, documents.UNFINISHED)
         text_bytes = sum(len(one.chunk.text.encode()) for one in chunks)
         _check_bounds(connection, row, (len(chunks), text_bytes), bounds)
         if chunks[0].chunk.number != row["chunks_done"]:
@@ -78,7 +79,7 @@ def store(
             WHERE id = ?""",
             (len(chunks), text_bytes, row["id"]),
         )
-        _renew(connection, row, bounds, now)
+        renew(connection, row, bounds, now)
 
 
 def _insert(connection: sqlite3.Connection, document: int, one: IndexedChunk) -> int:
@@ -105,7 +106,7 @@ def complete(connection: sqlite3.Connection, job: Job, *, awaits_vectors: bool) 
     """Show the document to searches."""
     state = DocumentState.EMBEDDING if awaits_vectors else DocumentState.COMPLETED
     with transaction(connection):
-        row = _held(connection, job)
+        row = held(connection, job, documents.UNFINISHED)
         connection.execute(
             """UPDATE documents SET state = ?, content = NULL, chunks_total = chunks_done,
             lease = '', lease_until = 0 WHERE id = ?""",
@@ -116,7 +117,7 @@ def complete(connection: sqlite3.Connection, job: Job, *, awaits_vectors: bool) 
 def fail(connection: sqlite3.Connection, job: Job, reason: FailureReason) -> None:
     """Give a document up."""
     with transaction(connection):
-        documents.end(connection, _held(connection, job), DocumentState.FAILED, reason)
+        documents.end(connection, held(connection, job, documents.UNFINISHED), DocumentState.FAILED, reason)
 
 
 def release(connection: sqlite3.Connection, job: Job, *, counts_try: bool) -> None:
@@ -126,18 +127,3 @@ def release(connection: sqlite3.Connection, job: Job, *, counts_try: bool) -> No
             "UPDATE documents SET state = 'queued', lease = '', lease_until = 0, tries = tries - ? WHERE lease = ?",
             (0 if counts_try else 1, job.lease),
         )
-
-
-def _held(connection: sqlite3.Connection, job: Job) -> sqlite3.Row:
-    row: sqlite3.Row | None = connection.execute(
-        f"SELECT * FROM documents WHERE document_id = ? AND lease = ? AND state IN {documents.UNFINISHED}",  # noqa: S608
-        (job.document_id, job.lease),
-    ).fetchone()
-    if row is None:
-        raise LeaseLost
-    return row
-
-
-def _renew(connection: sqlite3.Connection, row: sqlite3.Row, bounds: DocumentBounds, now: int) -> None:
-    until = now + int(bounds.lease_seconds * 1000)
-    connection.execute("UPDATE documents SET lease_until = ? WHERE id = ?", (until, row["id"]))

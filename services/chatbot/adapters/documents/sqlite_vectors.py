@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from uuid import uuid4
 
 from chatbot.adapters.documents import dense
+from chatbot.adapters.documents.sqlite_leases import held, renew
 from chatbot.adapters.sqlite_file import transaction
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds
-from chatbot.domain.documents import Chunk, Coverage, FailureReason, LeaseLost, VectorJob, VectorSpace
+from chatbot.domain.documents import Chunk, Coverage, FailureReason, VectorJob, VectorSpace
 
 READ = "('embedding', 'completed')"
 
@@ -49,20 +50,20 @@ def claim(connection: sqlite3.Connection, space: VectorSpace, bounds: DocumentBo
         job = VectorJob(row["document_id"], uuid4().hex, space)
         connection.execute("UPDATE documents SET lease = ? WHERE id = ?", (job.lease, row["id"]))
         connection.execute("UPDATE owners SET turn = (SELECT max(turn) + 1 FROM owners) WHERE id = ?", (row["owner"],))
-        _renew(connection, row, bounds, now)
+        renew(connection, row, bounds, now)
         return job
 
 
 def beat(connection: sqlite3.Connection, job: VectorJob, bounds: DocumentBounds, now: int) -> None:
     """Renew a claim."""
     with transaction(connection):
-        _renew(connection, _held(connection, job), bounds, now)
+        renew(connection, held(connection, job, READ), bounds, now)
 
 
 def missing(connection: sqlite3.Connection, job: VectorJob, limit: int) -> tuple[Chunk, ...]:
     """The next passages without a vector."""
     with transaction(connection):
-        row = _held(connection, job)
+        row = held(connection, job, READ)
         rows = connection.execute(
             """SELECT c.* FROM chunks AS c WHERE c.document = ? AND NOT EXISTS (
             SELECT 1 FROM vectors AS v WHERE v.document = c.document AND v.space = ? AND v.number = c.number)
@@ -81,20 +82,20 @@ def store(
 ) -> None:
     """Store vectors and renew the claim."""
     with transaction(connection):
-        row = _held(connection, job)
+        row = held(connection, job, READ)
         space = _space(connection, job.space)
         connection.executemany(
             "INSERT OR REPLACE INTO vectors (document, space, number, vector) VALUES (?, ?, ?, ?)",
             [(row["id"], space, number, dense.packed(one, job.space.dimensions)) for number, one in vectors.items()],
         )
         connection.execute("UPDATE documents SET reason = NULL WHERE id = ?", (row["id"],))
-        _renew(connection, row, bounds, now)
+        renew(connection, row, bounds, now)
 
 
 def finish(connection: sqlite3.Connection, job: VectorJob) -> None:
     """Find the document by its vectors; the owner's old ones go where no document needs them."""
     with transaction(connection):
-        row = _held(connection, job)
+        row = held(connection, job, READ)
         values = {"space": _space(connection, job.space), "owner": row["owner"]}
         connection.execute("INSERT INTO embedded (document, space) VALUES (?, ?)", (row["id"], values["space"]))
         connection.execute(
@@ -178,18 +179,3 @@ def _space(connection: sqlite3.Connection, space: VectorSpace) -> int:
         "INSERT INTO spaces (model, dimensions, recipe) VALUES (?, ?, ?)", (space.model, space.dimensions, space.recipe)
     )
     return int(made.lastrowid or 0)
-
-
-def _held(connection: sqlite3.Connection, job: VectorJob) -> sqlite3.Row:
-    row: sqlite3.Row | None = connection.execute(
-        f"SELECT * FROM documents WHERE document_id = ? AND lease = ? AND state IN {READ}",  # noqa: S608
-        (job.document_id, job.lease),
-    ).fetchone()
-    if row is None:
-        raise LeaseLost
-    return row
-
-
-def _renew(connection: sqlite3.Connection, row: sqlite3.Row, bounds: DocumentBounds, now: int) -> None:
-    until = now + int(bounds.lease_seconds * 1000)
-    connection.execute("UPDATE documents SET lease_until = ? WHERE id = ?", (until, row["id"]))
