@@ -1,9 +1,10 @@
 """The JSON of a card, bounded before and after it is parsed."""
 
 import json
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from chatbot.domain.errors import MalformedBody
+from chatbot.domain.outside.strict_json import check_depth, check_surrogates, finite, refuse_constant
 
 MAX_BYTES: Final = 2 << 20
 MAX_DEPTH: Final = 32
@@ -28,44 +29,17 @@ def parse_card(raw: bytes) -> dict[str, Any]:
     card = _parse(text)
     if not isinstance(card, dict):
         raise MalformedBody("no_card")
-    _check_depth(card)
-    try:
-        json.dumps(card, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise MalformedBody("surrogate") from None
+    check_depth(card, MAX_DEPTH)
+    check_surrogates(card)
     return card
 
 
 def _parse(text: str) -> object:
     try:
-        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        return json.loads(text, parse_constant=refuse_constant, parse_float=finite)
     except json.JSONDecodeError:
         raise MalformedBody("not_json") from None
     except RecursionError:
         raise MalformedBody("too_deep") from None
     except ValueError:  # an integer of more digits than Python converts
         raise MalformedBody("nan") from None
-
-
-def _refuse(_name: str) -> NoReturn:
-    raise MalformedBody("nan")
-
-
-def _finite(literal: str) -> float:
-    number = float(literal)
-    if number in (float("inf"), float("-inf")):
-        raise MalformedBody("nan")
-    return number
-
-
-def _check_depth(parsed: object) -> None:
-    level = [parsed]
-    for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in _children(node) if isinstance(child, dict | list)]
-        if not level:
-            return
-    raise MalformedBody("too_deep")
-
-
-def _children(node: object) -> list[object]:
-    return [*node.values()] if isinstance(node, dict) else node if isinstance(node, list) else []

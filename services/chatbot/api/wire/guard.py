@@ -6,7 +6,7 @@ none. Every refusal is a 4xx that says why, and none repeats what was sent.
 
 import asyncio
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import Receive
@@ -14,6 +14,7 @@ from starlette.types import Receive
 from chatbot.api.errors import BodyTimeout
 from chatbot.api.wire.departure import ClientGone
 from chatbot.domain.errors import BodyTooLarge, MalformedBody
+from chatbot.domain.outside.strict_json import check_depth, check_surrogates, finite, refuse_constant
 
 MAX_DEPTH = 32
 """Nested objects and lists; the deepest valid request is a schema of twelve levels, which has 28."""
@@ -57,9 +58,9 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise MalformedBody("not_an_object")
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:  # only then can it be that deep
-        _check_depth(parsed)
+        check_depth(parsed, MAX_DEPTH)
     if b"\\u" in raw:
-        _check_surrogates(parsed)
+        check_surrogates(parsed)
     return parsed
 
 
@@ -101,8 +102,8 @@ class _Parser:
             return json.loads(
                 text,
                 object_pairs_hook=self._pairs,
-                parse_constant=_refuse_constant,
-                parse_float=_finite,
+                parse_constant=refuse_constant,
+                parse_float=finite,
             )
         except json.JSONDecodeError as exc:
             at_end = bool(text.strip()) and exc.pos >= len(text.rstrip())
@@ -120,35 +121,3 @@ class _Parser:
         if len(made) != len(pairs):
             raise MalformedBody("duplicate_key")
         return made
-
-
-def _refuse_constant(_name: str) -> NoReturn:
-    raise MalformedBody("nan")
-
-
-def _finite(literal: str) -> float:
-    number = float(literal)
-    if number in (float("inf"), float("-inf")):
-        raise MalformedBody("nan")
-    return number
-
-
-def _check_depth(parsed: object) -> None:
-    level = [parsed]
-    for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in _children(node)]
-        if not level:
-            return
-    raise MalformedBody("too_deep")
-
-
-def _children(node: object) -> list[object]:
-    inside = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    return [child for child in inside if isinstance(child, dict | list)]
-
-
-def _check_surrogates(parsed: object) -> None:
-    try:
-        json.dumps(parsed, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise MalformedBody("surrogate") from None
