@@ -6,7 +6,6 @@ the status, which is written with the `resourceVersion` that was read, so of two
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +14,7 @@ from chatbot_operator.actions import EventNote, Plan
 from chatbot_operator.actor import Actor
 from chatbot_operator.cluster.api import MOST_WRITES_AT_ONCE, Api
 from chatbot_operator.cluster.faults import ApiFault, Conflict, Forbidden, Missing, Unreachable
+from chatbot_operator.cluster.looks import timed_look
 from chatbot_operator.cluster.reader import Key, Reader
 from chatbot_operator.metrics import Metrics
 from chatbot_operator.plan import plan, plan_blind, status_to_dict
@@ -67,19 +67,9 @@ class Reconciler:
             ApiFault: The API server refused what should not be refused.
             Unreachable: It did not answer in time.
         """
-        started = time.monotonic()
-        outcome = "error"
-        try:
-            again, outcome = await self._look(key)
-            return again
-        except Unreachable:
-            outcome = "unreachable"
-            raise
-        except ApiFault:
-            outcome = "refused"
-            raise
-        finally:
-            self._metrics.reconcile_seconds.labels(outcome).observe(time.monotonic() - started)
+        with timed_look(self._metrics) as look:
+            again, look.outcome = await self._look(key)
+        return again
 
     async def _look(self, key: Key) -> tuple[float | None, str]:
         try:

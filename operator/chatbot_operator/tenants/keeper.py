@@ -6,7 +6,6 @@ one that saw older Tenants never has the last word: whoever wrote in between mak
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -14,6 +13,7 @@ from typing import Any, Final
 from chatbot_operator.cluster.api import CONFIG_MAPS, DEPLOYMENTS, PODS, TENANTS, Api
 from chatbot_operator.cluster.consumers import is_alive, is_ready, pods_of
 from chatbot_operator.cluster.faults import ApiFault, Conflict, Missing, Unreachable
+from chatbot_operator.cluster.looks import timed_look
 from chatbot_operator.cluster.pages import PodPages
 from chatbot_operator.cluster.reader import Key
 from chatbot_operator.metrics import Metrics
@@ -81,18 +81,9 @@ class TenantKeeper:
             ApiFault: The API server refused what should not be refused.
             Unreachable: It did not answer in time.
         """
-        started, outcome = time.monotonic(), "error"
-        try:
-            again, outcome = await self._look(namespace)
-            return again
-        except Unreachable:
-            outcome = "unreachable"
-            raise
-        except ApiFault:
-            outcome = "refused"
-            raise
-        finally:
-            self._metrics.reconcile_seconds.labels(outcome).observe(time.monotonic() - started)
+        with timed_look(self._metrics) as look:
+            again, look.outcome = await self._look(namespace)
+        return again
 
     async def _look(self, namespace: str) -> tuple[float | None, str]:
         config_map = await self._config_map(namespace)  # before the Tenants: see above
