@@ -10,22 +10,12 @@ from chatbot.core.retrieval.terms import query_terms
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds, DocumentStore, Lookup
 from chatbot.domain.documents import Document, DocumentState, FailureReason, Found, LeaseLost, Unreadable, Upload
-from parts.document_place import ALICE, BOB, claimed, completed, kept_bytes, open_documents, passages
+from parts.document_place import ALICE, BOB, HandClock, claimed, completed, kept_bytes, open_documents, passages
 from parts.store_place import StorePlace
 
 BOUNDS = DocumentBounds(file_bytes=1000, documents=5, text_bytes=2000, chunks=8, lease_seconds=20)
 NOBODY = Caller("", "nobody")
 RULES = ["연차는 15일이다.", "출장비는 하루 3만 원이다.", "Dogs are welcome."]
-
-
-class HandClock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from chatbot.domain.errors import DocumentsUnavailable
 from parts.document_place import (
     ALICE,
     BOB,
+    HandClock,
     claimed,
     claimed_for_vectors,
     completed,
@@ -44,16 +45,6 @@ VECTORS = {number: unit(1, number) for number in range(3)}
 UPLOAD = Upload("canary.txt", b"canary")
 DRIVERS_OWN_SECONDS = 19.0  # 3 are promised; without our bounds the drivers take 20 and 30
 T = Any
-
-
-class HandClock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Died(Exception):

@@ -23,6 +23,7 @@ from chatbot.domain.documents import (
 from parts.document_place import (
     ALICE,
     BOB,
+    HandClock,
     claimed,
     claimed_for_vectors,
     completed,
@@ -38,16 +39,6 @@ TEXTS = ["연차는 15일이다.", "출장비는 하루 3만 원이다.", "Dogs 
 PLANE = [(1, 0), (0, 1), (-1, 0)]
 SPACE = VectorSpace("compass", 2, 1)
 OTHERS = [replace(SPACE, model="needle"), replace(SPACE, dimensions=3), replace(SPACE, recipe=2)]
-
-
-class HandClock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chatbot.adapters.limits.mongo import MongoAccounts
@@ -122,13 +123,11 @@ async def test_whoever_leaves_takes_nobody_with_him(store: AccountStore) -> None
     assert await store.update("a", plus(0)) <= 20
 
 
-async def test_four_processes_that_race_never_pass_a_strict_limit(
-    place: StorePlace, scale: Callable[[int, int], int], figures: Callable[..., None]
-) -> None:
-    each = scale(100, 300)
+async def raced(place: StorePlace, each: int, *more: str) -> tuple[list[int | None], list[list[Any]]]:
+    """Processes that begin together: their exit codes, and what each of them says that it got."""
     racers = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "parts.limit_racer", place.to_text(), str(each)),
+            *(sys.executable, "-m", "parts.limit_racer", place.to_text(), str(each), *more),
             cwd=TESTS,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -136,10 +135,17 @@ async def test_four_processes_that_race_never_pass_a_strict_limit(
         for _ in range(RACERS)
     ]
     told = await asyncio.gather(*(racer.communicate(b"go\n") for racer in racers))
+    return [racer.returncode for racer in racers], [json.loads(out) for out, _ in told]
 
-    got = [json.loads(out) for out, _ in told]
+
+async def test_four_processes_that_race_never_pass_a_strict_limit(
+    place: StorePlace, scale: Callable[[int, int], int], figures: Callable[..., None]
+) -> None:
+    each = scale(100, 300)
+    codes, got = await raced(place, each)
+
     reserved = sum(tokens + PROMPT_TOKENS for tokens in sum(got, []))
-    assert [racer.returncode for racer in racers] == [0] * RACERS
+    assert codes == [0] * RACERS
     ledger = Ledger(open_accounts(place), Calendar(), now=lambda: NOON)
     quota = await ledger.quota(LIMITS)
     used = {one.policy: one.used for one in quota.standings}[Policy.TOKENS_DAY]
@@ -154,17 +160,8 @@ async def test_four_processes_that_race_pass_no_limit_of_user_key_or_tenant(
 ) -> None:
     """Half of the requests settle less than they reserved, with money, while the others still race."""
     each = scale(100, 300)
-    racers = [
-        await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "parts.limit_racer", place.to_text(), str(each), "together"),
-            cwd=TESTS,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        for _ in range(RACERS)
-    ]
-    told = await asyncio.gather(*(racer.communicate(b"go\n") for racer in racers))
-    got = sum((json.loads(out) for out, _ in told), [])
+    codes, told = await raced(place, each, "together")
+    got = sum(told, [])
 
     store = open_accounts(place)
     ledger = Ledger(store, Calendar(), now=lambda: NOON)
@@ -179,7 +176,7 @@ async def test_four_processes_that_race_pass_no_limit_of_user_key_or_tenant(
         if Policy.USD_DAY in used:
             assert used[Policy.USD_DAY] == 2 * sum(of) + PROMPT_BOUND * len(of) <= most[Policy.USD_DAY], account
     await store.close()
-    assert [racer.returncode for racer in racers] == [0] * RACERS and 0 < len(got) < RACERS * each
+    assert codes == [0] * RACERS and 0 < len(got) < RACERS * each
     figures(place=place.kind, asked=RACERS * each, granted=len(got), accounts=len(rows))
 
 

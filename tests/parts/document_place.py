@@ -21,6 +21,16 @@ ALICE = Caller("acme", "alice")
 BOB = Caller("acme", "bob")
 
 
+class HandClock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def passage(number: int, text: str, heading: str = "") -> IndexedChunk:
     """One passage as a reader makes it."""
     return IndexedChunk(Chunk(number, heading, text, None, 0, len(text)), terms(f"{heading}\n{text}"))
