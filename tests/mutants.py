@@ -289,7 +289,11 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a worker that lost its document goes on writing",
         f"{DOCUMENT_STORE}::test_lost_worker_is_followed_by_one_that_goes_on",
-        (Edit(f"{DOCUMENTS}/sqlite_leases.py", "document_id = ? AND lease = ? AND", "document_id = ? AND ? != '' AND"),),
+        (
+            Edit(
+                f"{DOCUMENTS}/sqlite_leases.py", "document_id = ? AND lease = ? AND", "document_id = ? AND ? != '' AND"
+            ),
+        ),
     ),
     Mutant(
         "erased words stay in the index's file",
