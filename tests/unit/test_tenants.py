@@ -6,6 +6,7 @@ import pytest
 from chatbot.domain.access import ANYBODY, KeyRecord, Rights
 from chatbot.domain.errors import ServiceNotAllowed, TenantSuspended
 from chatbot.domain.limits import Limits
+from chatbot.domain.privacy.flags import Privacy
 from chatbot.domain.tenants.policy import NO_POLICIES, Policies, Tenant
 from chatbot.domain.tenants.reading import PolicyError, limit_names, read_policies, read_policy
 
@@ -24,6 +25,7 @@ WHOLE = {
         "perUser": {"requestsPerMinute": 20, "burst": 5, "tokensPerMinute": 20_000, "tokensPerMonth": 4_000_000},
     },
     "keys": {"maxLifetime": "90d"},
+    "privacy": {"localOnly": True, "storeConversations": False},
 }
 
 
@@ -38,6 +40,7 @@ def test_a_whole_policy_is_read() -> None:
     assert tenant.longest_key_seconds == 90 * DAY
     assert tenant.when_budget_spent == "Local"
     assert tenant.backends == frozenset()  # both, which is all that there are
+    assert tenant.privacy == Privacy(local_only=True, may_store=False)
 
 
 def test_a_policy_that_says_nothing_forbids_nothing() -> None:
@@ -91,6 +94,13 @@ def test_a_policy_that_says_nothing_forbids_nothing() -> None:
         ({"keys": {"maxLifetime": "0d"}}, "keys.maxLifetime"),
         ({"keys": {"maxLifetime": "90 days"}}, "keys.maxLifetime"),
         ({"keys": {"lifetime": "90d"}}, "keys.lifetime: no such field"),
+        ({"privacy": {"localonly": True}}, "privacy.localonly: no such field; there are localOnly"),
+        ({"privacy": {"localOnly": "yes"}}, "privacy.localOnly: true or false"),
+        ({"privacy": {"storeConversations": 0}}, "privacy.storeConversations: true or false"),
+        (
+            {"backends": {"local": False}, "privacy": {"localOnly": True}},
+            "privacy.localOnly: needs backends.local: true",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_policy_is_named(change: dict[str, object], named: str) -> None:
@@ -134,6 +144,15 @@ def test_a_tenant_without_a_policy_has_the_default_one() -> None:
     assert policies.of("other") is policies.of("") is default
     assert NO_POLICIES.of("other").admit(ANYBODY, "office") is ANYBODY
     assert policies.all() == (acme, default)
+
+
+def test_a_key_of_a_tenant_that_stays_in_the_house_is_for_the_local_model_alone() -> None:
+    tenant = Tenant(name="acme", privacy=Privacy(local_only=True))
+    remote = replace(ANYBODY, rights=Rights(backends=frozenset({"openai"})))
+
+    admitted = tenant.admit(ANYBODY, "office", "gpt-small").rights
+    assert admitted.allows_backend("llama") and not admitted.allows_backend("openai")
+    assert not tenant.admit(remote, "office").rights.allows_backend("llama")
 
 
 def test_nothing_is_admitted_of_a_suspended_tenant_or_for_another_service() -> None:

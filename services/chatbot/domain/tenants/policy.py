@@ -11,6 +11,7 @@ from chatbot.domain.access import KeyRecord, Principal
 from chatbot.domain.errors import ServiceNotAllowed, TenantSuspended
 from chatbot.domain.generation import Backend
 from chatbot.domain.limits import NO_LIMITS, Limits
+from chatbot.domain.privacy.flags import UNBOUND, Privacy
 
 DEFAULT_TENANT: Final = "default"
 """Name of the policy that holds for callers without a key, and for tenants that have none of their own."""
@@ -62,6 +63,7 @@ class Tenant:
         remote_models: Models of the second backend; `*` stands for any characters.
         when_budget_spent: As it says.
         longest_key_seconds: No key is valid for longer than this after it was made; None: as its own end says.
+        privacy: Holds for every request of the tenant, whatever the request says.
     """
 
     name: str = ""
@@ -74,6 +76,7 @@ class Tenant:
     when_budget_spent: WhenBudgetSpent = WhenBudgetSpent.REFUSE
     limits: TenantLimits = NO_TENANT_LIMITS
     longest_key_seconds: float | None = None
+    privacy: Privacy = UNBOUND
 
     def admit(self, principal: Principal, service: str, remote_model: str = "") -> Principal:
         """The principal with what key and tenant both allow.
@@ -113,7 +116,8 @@ class Tenant:
 
     def _backends(self, remote_model: str) -> frozenset[str]:
         """Those that may answer; empty: all."""
-        if not remote_model or self._allows_model(remote_model):
+        is_remote_allowed = not self.privacy.local_only and (not remote_model or self._allows_model(remote_model))
+        if is_remote_allowed:
             return self.backends
         local = frozenset({str(Backend.LLAMA)})
         return (self.backends & local or frozenset({NONE})) if self.backends else local

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from chatbot.domain.generation import Backend
 from chatbot.domain.limits import MOST, NO_LIMITS, Limits
+from chatbot.domain.privacy.flags import Privacy
 from chatbot.domain.tenants.policy import Tenant, TenantLimits, WhenBudgetSpent
 
-FIELDS: Final = ("name", "generation", "uid", "suspended", "services", "backends", "limits", "keys")
+FIELDS: Final = ("name", "generation", "uid", "suspended", "services", "backends", "limits", "keys", "privacy")
 SERVICES: Final = ("office", "character")
 MOST_TENANTS: Final = 5000
 MOST_MODELS: Final = 100
@@ -71,6 +72,7 @@ def read_policy(entry: Any, place: str) -> Tenant:
     fields = _mapping(entry, place, FIELDS)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise PolicyError(f"{place}.name: the tenant's name, 1-64 letters, digits, '.', '_' and '-'")
+    backends = _backends(fields.get("backends"), f"{place}.backends")
     return Tenant(
         name=name,
         generation=_number(fields.get("generation", 0), f"{place}.generation", least=0),
@@ -79,7 +81,8 @@ def read_policy(entry: Any, place: str) -> Tenant:
         services=_words(fields.get("services"), f"{place}.services", SERVICES),
         limits=_limits(fields.get("limits"), f"{place}.limits"),
         longest_key_seconds=_keys(fields.get("keys"), f"{place}.keys"),
-        **_backends(fields.get("backends"), f"{place}.backends"),
+        privacy=_privacy(fields.get("privacy"), f"{place}.privacy", backends["backends"]),
+        **backends,
     )
 
 
@@ -143,6 +146,14 @@ def _keys(given: Any, place: str) -> float | None:
     fields = _mapping(given, place, ("maxLifetime",))
     longest = fields.get("maxLifetime")
     return None if longest is None else read_lifetime(longest, f"{place}.maxLifetime")
+
+
+def _privacy(given: Any, place: str, backends: Collection[str]) -> Privacy:
+    fields = _mapping(given, place, ("localOnly", "storeConversations"))
+    is_local = _flag(fields.get("localOnly", False), f"{place}.localOnly")
+    if is_local and backends and Backend.LLAMA not in backends:
+        raise PolicyError(f"{place}.localOnly: needs backends.local: true, or set suspended: true")
+    return Privacy(is_local, _flag(fields.get("storeConversations", True), f"{place}.storeConversations"))
 
 
 def _mapping(given: Any, place: str, known: Collection[str]) -> Mapping[str, Any]:
