@@ -36,6 +36,7 @@ class Caller:
         key_id: Which key; no part of the identity, so that a key can be rotated.
         limited: Whose use is counted for it, from narrow to wide.
         may_go_local: Whether the local model may answer where the money for another one is spent.
+        erasures: Of the user, when the request began (`chatbot.domain.personal`); None: not known.
     """
 
     tenant: str
@@ -43,6 +44,7 @@ class Caller:
     key_id: str = field(default="", compare=False)
     limited: tuple[Limited, ...] = field(default=(), compare=False)
     may_go_local: bool = field(default=False, compare=False)
+    erasures: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
