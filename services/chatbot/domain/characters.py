@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from chatbot.domain.style.rules import CharacterRepair, CharacterStyle, Speech
+
 MAX_TEXT_BYTES: Final = 32 * 1024
 """Of one text of a character, UTF-8."""
 
@@ -102,6 +104,8 @@ class Character:
         examples: Dialogue that shows the way of speaking; `<START>` between pieces.
         system: In the place of the service's system prompt; `{{original}}` in it is that prompt. "" keeps it.
         post_history: Told behind everything else.
+        style: Rules of its answers; the default has none.
+        speech: None cuts nothing unless the request asks for it.
     """
 
     display_name: str
@@ -114,12 +118,23 @@ class Character:
     post_history: str = ""
     sampling: CharacterSampling = CharacterSampling()
     lorebook: Lorebook = Lorebook()
+    style: CharacterStyle = CharacterStyle()
+    repair: CharacterRepair = CharacterRepair()
+    speech: Speech | None = None
 
     @property
     def revision(self) -> str:
         """Digest of the content: the same words are the same revision, whoever brought them and when."""
-        text = json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        said = asdict(self)
+        for name, unsaid in _LATER.items():
+            if getattr(self, name) == unsaid:
+                del said[name]
+        text = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:REVISION_CHARACTERS]
+
+
+_LATER: Final = {"style": CharacterStyle(), "repair": CharacterRepair(), "speech": None}
+"""Fields that came later: where they say nothing, conversations go on with the revision that they began with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from chatbot.core.characters.cards.fields import Fields, Json
 from chatbot.core.characters.cards.lorebook import BOOK, read_lorebook
+from chatbot.core.characters.cards.manner import read_manner
 from chatbot.core.characters.cards.report import Report
 from chatbot.core.characters.macros import Macros
 from chatbot.domain.characters import (
@@ -64,6 +65,7 @@ def read_card(card: Json, report: Report) -> Character:
         greetings=_greetings(data),
         sampling=_sampling(data),
         lorebook=read_lorebook(data),
+        **read_manner(data.child("extensions").child(OWN)),
     )
     _check_size(character, card)
     _tell_fields(card, data, report)

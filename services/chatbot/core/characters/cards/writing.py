@@ -4,6 +4,7 @@ from typing import Any, Final, Literal
 
 from chatbot.core.characters.cards.fields import Json
 from chatbot.core.characters.cards.lorebook import BOOK, lorebook_fields
+from chatbot.core.characters.cards.manner import manner_fields, put_manner
 from chatbot.core.characters.cards.reading import FIELD_OF, OWN, V2, V3
 from chatbot.domain.characters import Character, Lorebook
 
@@ -52,7 +53,7 @@ def card_of(character: Character, before: Json | None) -> dict[str, Any]:
     data["first_mes"] = character.greetings[0] if character.greetings else ""
     data["alternate_greetings"] = list(character.greetings[1:])
     _put_lorebook(data, character.lorebook)
-    _put_sampling(data, character.sampling.given())
+    _put_own(data, character)
     return {**card, "data": data}
 
 
@@ -64,13 +65,15 @@ def _put_lorebook(data: dict[str, Any], book: Lorebook) -> None:
         data[BOOK] = lorebook_fields(book, before if isinstance(before, dict) else {})
 
 
-def _put_sampling(data: dict[str, Any], given: dict[str, Any]) -> None:
+def _put_own(data: dict[str, Any], character: Character) -> None:
+    """Our part of `extensions`; what others wrote there stays."""
     said = data.get("extensions")
     extensions = dict(said) if isinstance(said, dict) else {}
-    own = extensions.get(OWN)
-    extensions[OWN] = {**(own if isinstance(own, dict) else {}), "sampling": given}
-    if not given:
-        extensions[OWN].pop("sampling")
-    if not extensions[OWN]:
-        extensions.pop(OWN)
+    before = extensions.get(OWN)
+    own = dict(before) if isinstance(before, dict) else {}
+    put_manner(own, {"sampling": character.sampling.given() or None, **manner_fields(character)})
+    if own:
+        extensions[OWN] = own
+    else:
+        extensions.pop(OWN, None)
     data["extensions"] = extensions
