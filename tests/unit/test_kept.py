@@ -126,4 +126,4 @@ async def test_keys_are_not_kept_as_text_and_parts_do_not_run_together() -> None
     await house.kept.get(("tenantsecret", " words"), house.asking("two"))
 
     assert house.asked == 2
-    assert "secret" not in repr(vars(house.kept))
+    assert "secret" not in repr(vars(house.kept)) + repr(vars(house.kept._room))

@@ -5,11 +5,12 @@ Keys are kept as digests: what somebody looked for stands nowhere in memory long
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Generic, Protocol, TypeVar
+
+from chatbot.core.keeping import Room
 
 V = TypeVar("V")
 
@@ -44,13 +45,6 @@ class KeepPolicy:
 
 
 @dataclass(slots=True)
-class _Entry(Generic[V]):
-    value: V | Exception
-    ends_at: float
-    size: int
-
-
-@dataclass(slots=True)
 class _Flight(Generic[V]):
     task: asyncio.Task[V]
     waiting: int = 0
@@ -80,10 +74,13 @@ class Kept(Generic[V]):
         self._policy = policy
         self._telemetry = telemetry
         self._size = size
-        self._clock = clock
-        self._entries: OrderedDict[bytes, _Entry[V]] = OrderedDict()
+        self._room: Room[V | Exception] = Room(policy.limit_bytes, clock=clock)
         self._flights: dict[bytes, _Flight[V]] = {}
-        self.kept_bytes = 0
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of all values together."""
+        return self._room.kept_bytes
 
     async def get(self, key: tuple[str, ...], ask: Callable[[], Awaitable[V]]) -> V:
         """The value of a key: kept, or asked for.
@@ -93,13 +90,13 @@ class Kept(Generic[V]):
             ask: Gets it; what it raises is kept for a short while, unless it was cancelled.
         """
         digest = blake2b("\0".join(key).encode(), digest_size=16).digest()
-        entry = self._fresh(digest)
-        if entry is not None:
-            has_failed = isinstance(entry.value, Exception)
+        kept = self._room.find(digest)
+        if kept is not None:
+            has_failed = isinstance(kept, Exception)
             self._telemetry.cache_asked(self._service, self._policy.name, "failure_hit" if has_failed else "hit")
-            if isinstance(entry.value, Exception):
-                raise entry.value.with_traceback(None)
-            return entry.value
+            if isinstance(kept, Exception):
+                raise kept.with_traceback(None)
+            return kept
         flight = self._flights.get(digest)
         self._telemetry.cache_asked(self._service, self._policy.name, "joined" if flight else "miss")
         if flight is None:
@@ -122,36 +119,12 @@ class Kept(Generic[V]):
         try:
             value = await ask()
         except Exception as exc:
-            self._keep(digest, _Entry(exc, self._clock() + self._policy.failure_seconds, 256))
+            self._room.keep(digest, exc, self._policy.failure_seconds, 256)
             raise
         else:
-            self._keep(digest, _Entry(value, self._clock() + self._policy.seconds, self._size(value)))
+            self._room.keep(digest, value, self._policy.seconds, self._size(value))
             return value
         finally:
             flight = self._flights.get(digest)
             if flight is not None and flight.task is asyncio.current_task():
                 del self._flights[digest]
-
-    def _fresh(self, digest: bytes) -> _Entry[V] | None:
-        entry = self._entries.get(digest)
-        if entry is None:
-            return None
-        if self._clock() >= entry.ends_at:
-            self._drop(digest)
-            return None
-        self._entries.move_to_end(digest)
-        return entry
-
-    def _keep(self, digest: bytes, entry: _Entry[V]) -> None:
-        self._drop(digest)
-        if entry.size > self._policy.limit_bytes:
-            return
-        self._entries[digest] = entry
-        self.kept_bytes += entry.size
-        while self.kept_bytes > self._policy.limit_bytes:
-            self._drop(next(iter(self._entries)))
-
-    def _drop(self, digest: bytes) -> None:
-        entry = self._entries.pop(digest, None)
-        if entry is not None:
-            self.kept_bytes -= entry.size
