@@ -39,6 +39,11 @@ class Outbox:
         """Whether the last event is there."""
         return self._end is not None
 
+    @property
+    def last_event(self) -> Done | Exception | None:
+        """The last event; None where it is not there yet."""
+        return self._end
+
     def queued(self, event: Queued) -> None:
         """Say where the request stands; the older news is dropped."""
         self._queued = event

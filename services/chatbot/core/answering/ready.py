@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from chatbot.core.answering.delivery import Outbox
 from chatbot.core.answering.pump import Answer, Stored
-from chatbot.core.question import Done, Question, Queued, ToolStep
+from chatbot.core.question import Done, Exchange, Question, Queued, ToolStep
 from chatbot.domain.chat import Turn
 from chatbot.domain.errors import TurnReused
 from chatbot.domain.generation import FinishReason, TextPiece, Timings, Usage
@@ -24,7 +24,7 @@ def replayed(turns: Sequence[Turn], question: Question) -> Answer | None:
     return None
 
 
-def ready(question: Question, stored: Stored, steps: Sequence[ToolStep] = ()) -> Answer:
+def ready(question: Question | Exchange, stored: Stored, steps: Sequence[ToolStep] = ()) -> Answer:
     """An answer that costs no tokens."""
     outbox = Outbox()
     outbox.is_bounded = False  # it is there already, whatever its length

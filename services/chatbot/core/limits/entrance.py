@@ -1,6 +1,7 @@
 """The limits as a service's answers meet them; for callers without limits there is nothing to do."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from chatbot.core.limits.estimate import Estimates
 from chatbot.core.limits.hold import NO_HOLD, Hold
@@ -43,9 +44,17 @@ class Entrance:
         """Reserve a request and its tokens; whoever called finishes the hold. Raises as `Limiter.reserve`."""
         if self._limiter is None or not caller.limited:
             return NO_HOLD
-        model = generator.model()
-        name, context_tokens = (model.name, model.context_tokens) if model else ("", 0)
-        wanted = Wanted(self._service, generator.backend, request, name, context_tokens, field_names, self._seconds)
-        hold = await self._limiter.reserve(caller, wanted)
+        hold = await self._limiter.reserve(caller, self._wanted(request, generator, field_names))
         generator.hold = hold
         return hold
+
+    async def count(self, caller: Caller, request: GenerationRequest, generator: Metered) -> Hold:
+        """Reserve a request for which nothing is generated; whoever called finishes it. Raises as `Limiter.reserve`."""
+        if self._limiter is None or not caller.limited:
+            return NO_HOLD
+        return await self._limiter.reserve(caller, replace(self._wanted(request, generator, {}), is_repeated=True))
+
+    def _wanted(self, request: GenerationRequest, generator: Metered, field_names: Mapping[str, str]) -> Wanted:
+        model = generator.model()
+        name, context_tokens = (model.name, model.context_tokens) if model else ("", 0)
+        return Wanted(self._service, generator.backend, request, name, context_tokens, field_names, self._seconds)

@@ -103,6 +103,10 @@ class Hold:
         """A failure of ours is free, whatever was made before it; what others bill is not."""
         self._is_free = not self._is_refused
 
+    def repeated(self) -> None:
+        """The answer was there already: the request counts, without tokens."""
+        self._has_used = True
+
     async def finish(self) -> None:
         """Settle, or give everything back where nothing was generated. Idempotent."""
         if self._is_over or self._accounts is None:

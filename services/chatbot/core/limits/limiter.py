@@ -55,6 +55,7 @@ class Wanted:
         context_tokens: Of the model; 0 where nobody knows them.
         field_names: The parts of a prompt -> the caller's names of fields.
         seconds: Until its deadline, line and generation together.
+        is_repeated: Whether an answer that is there is given once more: no tokens and no money.
     """
 
     service: str
@@ -64,6 +65,7 @@ class Wanted:
     context_tokens: int
     field_names: Mapping[str, str]
     seconds: float
+    is_repeated: bool = False
 
 
 class Limiter:
@@ -193,11 +195,15 @@ class Limiter:
     def _asked(self, caller: Caller, wanted: Wanted) -> Ask:
         request = wanted.request
         times = generations_of(request)
+        name = uuid4().hex  # not the request's: asked for once more, it must not meet what is still to be given back
+        lapses_at = self._now() + wanted.seconds + GRACE_SECONDS
+        if wanted.is_repeated:
+            return Ask(name, 0, 0, lapses_at)
         return Ask(
-            uuid4().hex,  # not the request's: asked for once more, it must not meet what is still to be given back
+            name,
             self.estimates.bound(request, wanted.context_tokens) * times,
             answer_tokens(request.sampling, wanted.context_tokens) * times,
-            self._now() + wanted.seconds + GRACE_SECONDS,
+            lapses_at,
             self._price(caller, wanted),
         )
 
