@@ -160,13 +160,14 @@ class Actor:
 
     async def _annotate_template(self, model: Model, action: AnnotateTemplate) -> None:
         if action.revision:
-            await self._api.apply(DEPLOYMENTS, builders.template_annotation(model, action.deployment, action.revision))
+            document = builders.template_annotation(model, action.deployment, action.revision)
+            await self._api.apply(DEPLOYMENTS, document, model.spec.marks.manager)
             return
-        patch = builders.no_template_annotation()
+        patch = builders.no_template_annotation(model)
         await self._api.patch(DEPLOYMENTS, model.namespace, action.deployment, patch, MERGE)
 
     async def _annotate_pod(self, model: Model, action: AnnotatePod) -> None:
-        patch = builders.pod_annotation(action.uid, action.revision)
+        patch = builders.pod_annotation(model, action.uid, action.revision)
         try:
             await self._api.patch(PODS, model.namespace, action.pod, patch, MERGE)
         except (Conflict, Missing):  # another pod by now, or none: it is looked at anew

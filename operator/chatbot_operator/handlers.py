@@ -38,6 +38,7 @@ _KINDS = (
     ("batch", "v1", "jobs"),
     ("", "v1", "persistentvolumeclaims"),
 )
+_LABELS = (*(marks.label for marks in names.ALL_MARKS), names.DOWNLOAD_LABEL)
 _TENANTS = (names.GROUP, names.VERSION, names.TENANTS)
 
 
@@ -73,8 +74,7 @@ def registry(add: Callable[[Key, float], None], api: Api) -> kopf.OperatorRegist
         add((namespace or "", name or ""), _SETTLING_SECONDS)
 
     async def belonging_seen(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
-        model = labels.get(names.MODEL_LABEL) or labels.get(names.DOWNLOAD_LABEL)
-        if model:
+        for model in _models_named(labels):
             add((namespace or "", model), _SETTLING_SECONDS)
         if labels.get(names.TENANTS_LABEL) == names.TENANTS_CONFIG_MAP:
             add(key_of(namespace or ""), _SETTLING_SECONDS)
@@ -89,6 +89,11 @@ def registry(add: Callable[[Key, float], None], api: Api) -> kopf.OperatorRegist
     for kind in belongings:
         kopf.on.event(*kind, registry=handlers)(belonging_seen)
     return handlers
+
+
+def _models_named(labels: Mapping[str, str]) -> set[str]:
+    """The Models that an object belongs to: a pod may consume one of each kind."""
+    return {labels[label] for label in _LABELS if labels.get(label)}
 
 
 def watch_settings() -> kopf.OperatorSettings:

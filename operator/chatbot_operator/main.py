@@ -21,6 +21,7 @@ from chatbot_operator.cluster.reader import Key, Reader
 from chatbot_operator.cluster.served import ModelPages
 from chatbot_operator.handlers import Watcher
 from chatbot_operator.metrics import Metrics
+from chatbot_operator.names import ModelKind
 from chatbot_operator.process.endpoints import endpoints
 from chatbot_operator.process.environment import WrongEnvironment, load_settings, shown
 from chatbot_operator.process.heartbeat import Heartbeat
@@ -72,8 +73,10 @@ async def operate(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         api = await Api.connect(settings.api.kubeconfig, settings.api.timeout_seconds)
         stack.push_async_callback(api.close)
-        pages = ModelPages(settings.pods.model_url, settings.pods.timeout_seconds)
-        stack.push_async_callback(pages.close)
+        urls: dict[ModelKind, str] = {"Chat": settings.pods.model_url, "Embedding": settings.pods.embedding_url}
+        pages = {kind: ModelPages(url, settings.pods.timeout_seconds) for kind, url in urls.items()}
+        for asked in pages.values():
+            stack.push_async_callback(asked.close)
         metrics, heartbeat = Metrics(), Heartbeat()
         actor = Actor(api, job_settings(settings.download))
         reconciler = Reconciler(api, Reader(api, pages, _now), actor, metrics, _now)

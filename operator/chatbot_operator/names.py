@@ -1,6 +1,11 @@
 """Every name, label and key of the operator, once. Names over 63 characters are cut with a hash."""
 
 import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+ModelKind = Literal["Chat", "Embedding"]
+"""`spec.kind` of a Model: what its file is for. A pod may serve one of each."""
 
 GROUP = "chatbot.ai"
 VERSION = "v1alpha1"
@@ -42,7 +47,34 @@ GOOD_REVISION_KEY = "good-revision"
 """Key of the ConfigMap `model-<name>`; a pod reads it as a file beside its own annotation."""
 
 METRICS_PORT = 9090
-"""Internal port of a consumer's pods: `GET /model` says what is served."""
+"""Internal port of a consumer's pods: `GET /model` and `GET /embedding` say what is served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How the pods of one Deployment are told the revision of a kind of Model, apart from that of the other kind.
+
+    Attributes:
+        label: On Deployments and pod templates: the Model they consume.
+        annotation: On pod templates or pods: the revision to serve.
+        manager: Field manager of the annotation on a template. Server-side apply takes away what a manager no longer
+            names, so with one for both each kind would take the other's annotation away.
+    """
+
+    label: str
+    annotation: str
+    manager: str
+
+
+CHAT_MARKS = Marks(MODEL_LABEL, REVISION_ANNOTATION, FIELD_MANAGER)
+EMBEDDING_MARKS = Marks("chatbot.ai/embedding-model", "chatbot.ai/embedding-revision", f"{FIELD_MANAGER}-embedding")
+ALL_MARKS = (CHAT_MARKS, EMBEDDING_MARKS)
+
+
+def marks_of(kind: ModelKind) -> Marks:
+    """The marks of a kind of Model."""
+    return EMBEDDING_MARKS if kind == "Embedding" else CHAT_MARKS
+
 
 _LONGEST_NAME = 63
 _HASH_LENGTH = 8
@@ -58,9 +90,10 @@ def config_map_name(model: str) -> str:
     return _bounded(f"model-{model}")
 
 
-def source_key(url: str, sha256: str, secret_name: str) -> str:
-    """8 hex characters that change with what is to be downloaded."""
-    return hashlib.sha256("\0".join((url, sha256, secret_name)).encode()).hexdigest()[:_HASH_LENGTH]
+def source_key(url: str, sha256: str, secret_name: str, kind: ModelKind = "Chat") -> str:
+    """8 hex characters that change with what is to be downloaded, and what for: the file is checked for it."""
+    parts = (url, sha256, secret_name) if kind == "Chat" else (url, sha256, secret_name, kind)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def job_name(model: str, key: str, attempt: int) -> str:

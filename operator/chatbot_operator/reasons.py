@@ -49,6 +49,7 @@ class Reason(StrEnum):
     SERVER_ERROR = "ServerError"
     CHECKSUM_MISMATCH = "ChecksumMismatch"
     NOT_GGUF = "NotGGUF"
+    WRONG_KIND = "WrongKind"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - the name of a reason
 
     # the volume

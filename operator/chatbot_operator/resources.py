@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from chatbot_operator import names
+from chatbot_operator.names import ModelKind
 from chatbot_operator.reasons import ConditionType, Reason
 
 Strategy = Literal["RollingUpdate", "InPlace"]
@@ -54,6 +56,17 @@ class ModelSpec:
     storage: Storage
     rollout: Rollout = Rollout()
     revision_history_limit: int = 2
+    kind: ModelKind = "Chat"
+
+    @property
+    def source_key(self) -> str:
+        """Changes with what is to be downloaded."""
+        return names.source_key(self.source.url, self.source.sha256, self.source.secret_name, self.kind)
+
+    @property
+    def marks(self) -> names.Marks:
+        """How consumers are known and told."""
+        return names.marks_of(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,4 +221,5 @@ def spec_from_dict(spec: Mapping[str, Any]) -> ModelSpec:
             paused=rollout.get("paused", defaults.paused),
         ),
         revision_history_limit=spec.get("revisionHistoryLimit", 2),
+        kind="Embedding" if spec.get("kind") == "Embedding" else "Chat",
     )

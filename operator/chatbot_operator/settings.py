@@ -46,6 +46,9 @@ class PodsSettings(Section):
     model_url: str = Field("http://{ip}:9090/model", pattern=r"^https?://[^@\s]+$")
     """Where a pod answers; `{ip}`, `{namespace}` and `{name}` are filled in."""
 
+    embedding_url: str = Field("http://{ip}:9090/embedding", pattern=r"^https?://[^@\s]+$")
+    """Where a pod says what it makes vectors with, filled in likewise."""
+
     policy_url: str = Field("http://{ip}:9090/policy", pattern=r"^https?://[^@\s]+$")
     """Where a pod says which policies of tenants it serves, filled in likewise."""
 

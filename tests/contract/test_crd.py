@@ -49,8 +49,9 @@ def test_columns_find_conditions_by_type() -> None:
     columns = {column["name"]: column["jsonPath"] for column in VERSION["additionalPrinterColumns"]}
 
     always = ["Ready", "Available", "Phase", "Progress", "Revision", "Reason", "Age"]
-    assert list(columns) == [*always, "Last Good", "Message"]
+    assert list(columns) == [*always, "Kind", "Last Good", "Message"]
     assert [column["name"] for column in VERSION["additionalPrinterColumns"] if column.get("priority")] == [
+        "Kind",
         "Last Good",
         "Message",
     ]

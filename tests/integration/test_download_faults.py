@@ -16,6 +16,7 @@ import pytest
 from chatbot_operator.download.faults import DownloadFault, Reason
 from chatbot_operator.download.fetch import Transport
 from chatbot_operator.download.guard import Reach
+from chatbot_operator.download.kind import Kind
 from chatbot_operator.download.source import MountedSource, RemoteSource, parse
 from chatbot_operator.download.task import Download, Order
 from chatbot_operator.download.volume import RevisionRecord, Volume
@@ -55,9 +56,14 @@ class Remembering(Silent):
 
 
 def download(
-    volume: Path, source: RemoteSource | MountedSource, sha256: str = "", stall_seconds: float = 20.0, token: str = ""
+    volume: Path,
+    source: RemoteSource | MountedSource,
+    sha256: str = "",
+    stall_seconds: float = 20.0,
+    token: str = "",
+    kind: Kind | None = None,
 ) -> RevisionRecord:
-    order = Order(url="https://example.org/a.gguf", source=source, sha256=sha256, partial_key="key")
+    order = Order(url="https://example.org/a.gguf", source=source, sha256=sha256, partial_key="key", kind=kind)
     task = Download(order, Volume(volume), Transport(LOOPBACK, stall_seconds=stall_seconds, token=token), Silent())
     task.sleep = lambda _seconds: None
     return task.run()
@@ -137,6 +143,26 @@ def test_file_that_is_no_model_is_never_published(tmp_path: Path) -> None:
         download(tmp_path, remote(server))
 
     assert (fault.value.reason, fault.value.exit_status) == (Reason.NOT_GGUF, 65)
+
+
+def test_file_of_the_other_kind_is_never_published(tmp_path: Path) -> None:
+    model = make_toy(tmp_path / "toy.gguf", pooling=3).read_bytes()
+    with serve_file(model) as server, pytest.raises(DownloadFault) as fault:
+        download(tmp_path / "volume", remote(server), sum_of(model), kind="Chat")
+
+    assert (fault.value.reason, fault.value.exit_status) == (Reason.WRONG_KIND, 65)
+    assert not list(tmp_path.glob("volume/*/model.gguf")) and not list(tmp_path.glob("volume/.partial/*/model.gguf"))
+
+
+def test_file_that_another_model_brought_for_its_kind_stays_and_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    model = make_toy(tmp_path / "toy.gguf", pooling=3).read_bytes()
+    with serve_file(model) as server:
+        download(tmp_path / "volume", remote(server), sum_of(model), kind="Embedding")
+        with pytest.raises(DownloadFault) as fault:
+            download(tmp_path / "volume", remote(server), sum_of(model), kind="Chat")
+
+    assert fault.value.reason is Reason.WRONG_KIND
+    assert [file.read_bytes() == model for file in tmp_path.glob("volume/*/model.gguf")] == [True]
 
 
 @pytest.mark.parametrize(

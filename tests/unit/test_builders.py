@@ -82,7 +82,7 @@ DOCUMENTS = {
     "V1PersistentVolumeClaim": builders.claim(model(storage=Storage(size="1Gi", deletion_policy="Delete"))),
     "V1ConfigMap": builders.config_map(model(), "a" * 16, owned=True),
     "V1Deployment": builders.template_annotation(model(), "office", "a" * 16),
-    "V1Pod": builders.pod_annotation("uid-p", "a" * 16),
+    "V1Pod": builders.pod_annotation(model(), "uid-p", "a" * 16),
     "V1Job": job(model(Source("pvc://source/a.gguf", "a" * 64, False, "hf")), FULL_ACTION, FULL_SETTINGS),
     "CoreV1Event": builders.event(model(), EventNote("Warning", "NoSpace", "text"), NOW),
 }
@@ -132,15 +132,31 @@ def test_deployment_is_given_one_annotation_and_nothing_else() -> None:
     document = builders.template_annotation(model(), "office", "a" * 16)
 
     assert document["spec"] == {"template": {"metadata": {"annotations": {"chatbot.ai/model-revision": "a" * 16}}}}
-    assert builders.no_template_annotation() == {
+    assert builders.no_template_annotation(model()) == {
         "spec": {"template": {"metadata": {"annotations": {"chatbot.ai/model-revision": None}}}}
     }
 
 
 def test_pod_is_meant_by_its_uid() -> None:
-    assert builders.pod_annotation("uid-p", "a" * 16) == {
+    assert builders.pod_annotation(model(), "uid-p", "a" * 16) == {
         "metadata": {"uid": "uid-p", "annotations": {"chatbot.ai/model-revision": "a" * 16}}
     }
+
+
+def test_the_other_kind_of_model_has_marks_of_its_own() -> None:
+    chat = model()
+    vectors = replace(chat, spec=replace(chat.spec, kind="Embedding"))
+    annotation = "chatbot.ai/embedding-revision"
+
+    template = builders.template_annotation(vectors, "office", "a" * 16)["spec"]["template"]
+    beside = pod(job(vectors, FULL_ACTION))["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+
+    assert template["metadata"]["annotations"] == {annotation: "a" * 16}
+    assert builders.no_template_annotation(vectors)["spec"]["template"]["metadata"]["annotations"] == {annotation: None}
+    assert builders.pod_annotation(vectors, "uid-p", "")["metadata"]["annotations"] == {annotation: None}
+    assert [each["labelSelector"]["matchLabels"] for each in beside] == [{"chatbot.ai/embedding-model": "llama"}]
+    assert chat.spec.marks.manager != vectors.spec.marks.manager, "or each apply takes the other's annotation away"
+    assert chat.spec.source_key != vectors.spec.source_key, "or a Model made anew takes the old one's Job for its own"
 
 
 def test_job_has_no_more_rights_than_it_needs() -> None:
@@ -193,6 +209,7 @@ def test_downloader_understands_the_arguments() -> None:
 
     assert options.url == "hf://o/r/a.gguf@main"
     assert options.sha256 == "a" * 64
+    assert options.kind == "Chat"
     assert options.keep == ["b" * 16]
     assert options.keep_partial == ["uid-2-x"]
     assert re.fullmatch(r"uid-1-[0-9a-f]{8}", options.partial_key)

@@ -14,6 +14,7 @@ from chatbot_operator.cluster.reader import Reader
 from chatbot_operator.cluster.served import ModelPages
 from chatbot_operator.main import job_settings
 from chatbot_operator.metrics import Metrics
+from chatbot_operator.names import ModelKind
 from chatbot_operator.observed import Observed
 from chatbot_operator.reconcile import Reconciler
 from chatbot_operator.settings import DownloadSettings
@@ -42,7 +43,7 @@ class SlowApi(Api):
 def test_a_slow_api_server_is_asked_once_at_a_time_however_many_ask() -> None:
     async def scene() -> SlowApi:
         api = SlowApi()
-        reader = Reader(api, cast(ModelPages, None), lambda: NOW)
+        reader = Reader(api, {}, lambda: NOW)
 
         async def ask(number: int) -> None:
             await asyncio.sleep(number * 0.1)
@@ -157,15 +158,20 @@ class NoPages(ModelPages):
         return {}
 
 
+def nobody() -> dict[ModelKind, ModelPages]:
+    """For Models of every kind."""
+    return {"Chat": NoPages(), "Embedding": NoPages()}
+
+
 async def seen(api: Api, names: list[str]) -> list[Observed]:
-    reader = Reader(api, NoPages(), lambda: NOW)
+    reader = Reader(api, nobody(), lambda: NOW)
     found = await asyncio.gather(*(reader.read(("space", name)) for name in names))
     return [observed for _, observed in filter(None, found)]
 
 
 async def test_models_that_were_read_together_are_given_out_one_in_each_pass_of_the_event_loop() -> None:
     documents = [made(model("space", f"model-{number}"), str(number)) for number in range(200)]
-    reader = Reader(FullApi(models=documents), NoPages(), lambda: NOW)
+    reader = Reader(FullApi(models=documents), nobody(), lambda: NOW)
     given_out = asyncio.Queue[str]()
 
     async def read(name: str) -> None:
@@ -206,6 +212,29 @@ async def test_a_model_keeps_what_anything_else_on_its_claim_names() -> None:
         always | {revision_of(GOOD_1)},
     ], "what a Model alone wants is not something else's wish"
     assert [len(one.keep_partials) for one in observed] == [2, 2]
+
+
+async def test_a_pod_that_consumes_a_model_of_each_kind_is_seen_by_both_and_by_no_other() -> None:
+    documents = [made(model("space", name, GOOD_1), name) for name in ("llama", "bge", "other")]
+    documents[1]["spec"]["kind"] = "Embedding"
+    both = {"chatbot.ai/model": "llama", "chatbot.ai/embedding-model": "bge"}
+    crossed = {"chatbot.ai/model": "bge", "chatbot.ai/embedding-model": "llama"}
+    deployments = [made(consumer("space", name), name) for name in ("office", "crossed")]
+    for deployment, labels in zip(deployments, (both, crossed), strict=True):
+        deployment["metadata"]["labels"] = labels
+    annotations = {"chatbot.ai/model-revision": "a" * 16, "chatbot.ai/embedding-revision": "b" * 16}
+    deployments[0]["spec"]["template"]["metadata"]["annotations"] = annotations
+
+    claims = [{"metadata": {"name": f"model-{name}"}, "spec": {}} for name in ("llama", "bge", "other")]
+    api = FullApi(models=documents, deployments=deployments, persistentvolumeclaims=claims)
+
+    observed = await seen(api, ["llama", "bge", "other"])
+
+    assert [[(each.name, each.annotation) for each in one.consumers] for one in observed] == [
+        [("office", "a" * 16)],
+        [("office", "b" * 16)],
+        [],
+    ]
 
 
 async def test_models_on_one_claim_are_asked_what_they_want_a_few_times_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +279,7 @@ def test_of_many_models_the_first_are_through_before_the_last_have_begun() -> No
         documents = [made(model("space", f"model-{number}"), str(number)) for number in range(500)]
         api = SlowlyWriting(models=documents)
         actor = Actor(api, job_settings(DownloadSettings()))
-        reconciler = Reconciler(api, Reader(api, NoPages(), lambda: NOW), actor, Metrics(), lambda: NOW)
+        reconciler = Reconciler(api, Reader(api, nobody(), lambda: NOW), actor, Metrics(), lambda: NOW)
         begun: list[int] = []
 
         async def look(number: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from chatbot_operator.cluster import consumers, downloads, served
 from chatbot_operator.download.progress import JsonLines
-from chatbot_operator.observed import Progress
+from chatbot_operator.observed import Progress, ServedModel
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,7 +115,8 @@ def test_a_deployment_is_settled_when_only_new_pods_are_left(changes: dict[str, 
 
 def test_the_fingerprint_changes_with_everything_but_our_annotation() -> None:
     template = deployment()["spec"]["template"]
-    ours = {**template, "metadata": {**template["metadata"], "annotations": {"chatbot.ai/model-revision": "f"}}}
+    revisions = {"chatbot.ai/model-revision": "f", "chatbot.ai/embedding-revision": "e"}
+    ours = {**template, "metadata": {**template["metadata"], "annotations": revisions}}
     other = {**template, "metadata": {**template["metadata"], "annotations": {"restarted": "now"}}}
 
     assert consumers.fingerprint(ours) == consumers.fingerprint(template)
@@ -136,3 +137,26 @@ def test_a_pod_belongs_to_the_deployment_that_its_replica_set_is_named_after(
     metadata = {"labels": {"pod-template-hash": label}, "ownerReferences": [{"kind": "ReplicaSet", "name": owner}]}
 
     assert bool(consumers.pods_of(deployment(), [{"metadata": metadata, "status": {}}])) is mine
+
+
+def test_vectors_are_served_by_a_pod_whose_chat_model_is_still_on_its_way() -> None:
+    owner = {"kind": "ReplicaSet", "name": "office-abc"}
+    metadata = {
+        "name": "office-abc-1",
+        "uid": "p",
+        "creationTimestamp": T,
+        "labels": {"pod-template-hash": "abc"},
+        "ownerReferences": [owner],
+    }
+    pod = {"metadata": metadata, "spec": {}, "status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+    says = {"p": ServedModel("serving", "e" * 16, "e" * 16)}
+
+    chat = consumers.consumer(deployment(readyReplicas=0), [pod], says, NOW)
+    vectors = consumers.consumer(deployment(readyReplicas=0), [pod], says, NOW, "Embedding")
+    silent = consumers.consumer(deployment(readyReplicas=0), [pod], {}, NOW, "Embedding")
+
+    assert [(each.ready_replicas, each.pods[0].ready) for each in (chat, vectors, silent)] == [
+        (0, False),
+        (1, True),
+        (0, False),
+    ]

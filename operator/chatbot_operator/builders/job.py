@@ -51,7 +51,7 @@ class JobSettings:
 
 def job(model: Model, action: CreateJob, settings: JobSettings) -> dict[str, Any]:
     """A Job to create, never to apply over another. That one of this name exists already is success."""
-    key = _key(model)
+    key = model.spec.source_key
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -70,11 +70,6 @@ def job(model: Model, action: CreateJob, settings: JobSettings) -> dict[str, Any
             "template": {"metadata": {"labels": _pod_labels(model)}, "spec": _pod(model, action, settings)},
         },
     }
-
-
-def _key(model: Model) -> str:
-    source = model.spec.source
-    return names.source_key(source.url, source.sha256, source.secret_name)
 
 
 def _pod_labels(model: Model) -> dict[str, str]:
@@ -116,7 +111,7 @@ def _pod(model: Model, action: CreateJob, settings: JobSettings) -> dict[str, An
         },
         "containers": [_container(model, action, settings)],
         "volumes": _volumes(model, settings),
-        **placement(model.name, action),
+        **placement(model, action),
     }
     if settings.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
@@ -151,7 +146,8 @@ def _literal(argument: str) -> str:
 
 def _arguments(model: Model, action: CreateJob, settings: JobSettings) -> list[str]:
     source = model.spec.source
-    arguments = [source.url, "--volume=/models", f"--partial-key={names.partial_key(model.uid, _key(model))}"]
+    arguments = [source.url, "--volume=/models", f"--partial-key={names.partial_key(model.uid, model.spec.source_key)}"]
+    arguments += [f"--kind={model.spec.kind}"]
     arguments += [f"--sha256={source.sha256}"] if source.sha256 else []
     arguments += ["--delete-unused", "--termination-log=/dev/termination-log"]
     arguments += _repeated("--keep", action.keep) + _repeated("--keep-partial", action.keep_partials)

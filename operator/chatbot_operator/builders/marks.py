@@ -25,7 +25,7 @@ def config_map(model: Model, revision: str, *, owned: bool) -> dict[str, Any]:
 
 
 def template_annotation(model: Model, deployment: str, revision: str) -> dict[str, Any]:
-    """The annotation of a Deployment's pod template, for forced server-side apply.
+    """The annotation of a Deployment's pod template, for forced server-side apply with the manager of its kind.
 
     Nothing else is in the document, so nothing else is ever owned or changed.
     """
@@ -33,18 +33,18 @@ def template_annotation(model: Model, deployment: str, revision: str) -> dict[st
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": deployment, "namespace": model.namespace},
-        "spec": {"template": {"metadata": {"annotations": {names.REVISION_ANNOTATION: revision}}}},
+        "spec": {"template": {"metadata": {"annotations": {model.spec.marks.annotation: revision}}}},
     }
 
 
-def no_template_annotation() -> dict[str, Any]:
+def no_template_annotation(model: Model) -> dict[str, Any]:
     """Merge patch that removes the annotation, whoever set it last: apply takes away only what it owns alone."""
-    return {"spec": {"template": {"metadata": {"annotations": {names.REVISION_ANNOTATION: None}}}}}
+    return {"spec": {"template": {"metadata": {"annotations": {model.spec.marks.annotation: None}}}}}
 
 
-def pod_annotation(uid: str, revision: str) -> dict[str, Any]:
+def pod_annotation(model: Model, uid: str, revision: str) -> dict[str, Any]:
     """Merge patch of one pod's annotation; "" removes it. The UID keeps a pod of the same name out of it."""
-    return {"metadata": {"uid": uid, "annotations": {names.REVISION_ANNOTATION: revision or None}}}
+    return {"metadata": {"uid": uid, "annotations": {model.spec.marks.annotation: revision or None}}}
 
 
 def ownership(model: Model, *, owned: bool) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from chatbot_operator import names
 from chatbot_operator.actions import CreateJob
+from chatbot_operator.resources import Model
 
 
-def placement(model: str, action: CreateJob) -> dict[str, Any]:
+def placement(model: Model, action: CreateJob) -> dict[str, Any]:
     """`nodeSelector`, `tolerations` and `affinity` of the pod.
 
     Of a consumer's affinity only the part about nodes is taken: the parts about pods spread the consumer's own.
@@ -22,8 +22,8 @@ def placement(model: str, action: CreateJob) -> dict[str, Any]:
     return {**spec, "affinity": affinity} if affinity else spec
 
 
-def _beside_consumers(model: str) -> dict[str, Any]:
+def _beside_consumers(model: Model) -> dict[str, Any]:
     return {
-        "labelSelector": {"matchLabels": {names.MODEL_LABEL: model}},
+        "labelSelector": {"matchLabels": {model.spec.marks.label: model.name}},
         "topologyKey": "kubernetes.io/hostname",
     }

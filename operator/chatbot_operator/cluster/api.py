@@ -110,10 +110,10 @@ class Api:
         """Create an object; `Conflict` where one of that name exists."""
         return await self._call("POST", kind.path(document["metadata"]["namespace"]), _MANAGER, document)
 
-    async def apply(self, kind: Kind, document: Document) -> Document:
-        """Server-side apply: take the document's fields over, whoever had them."""
+    async def apply(self, kind: Kind, document: Document, manager: str = names.FIELD_MANAGER) -> Document:
+        """Server-side apply: take the document's fields over, whoever had them, and leave those that it had alone."""
         metadata = document["metadata"]
-        query = {**_MANAGER, "force": "true"}
+        query = {"fieldManager": manager, "force": "true"}
         return await self._call("PATCH", kind.path(metadata["namespace"], metadata["name"]), query, document, _APPLY)
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Document, flavour: str) -> Document:

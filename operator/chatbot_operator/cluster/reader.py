@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from chatbot_operator.cluster.api import MODELS, Api
 from chatbot_operator.cluster.faults import ApiFault, Unreachable
 from chatbot_operator.cluster.served import ModelPages
 from chatbot_operator.cluster.snapshot import Snapshot
+from chatbot_operator.names import ModelKind
 from chatbot_operator.observed import DownloadJob, Observed
 from chatbot_operator.resources import Model
 
@@ -32,7 +33,7 @@ class Reader:
     as long as the one before took: where there is much to read, half of the time is spent on it, and not all of it.
     """
 
-    def __init__(self, api: Api, pages: ModelPages, now: Callable[[], datetime]) -> None:
+    def __init__(self, api: Api, pages: Mapping[ModelKind, ModelPages], now: Callable[[], datetime]) -> None:
         self._api = api
         self._pages = pages
         self._now = now
@@ -83,7 +84,7 @@ class Reader:
 
     async def _observed(self, model: Model, seen: Snapshot) -> Observed:
         deployments, pods = seen.deployments.get(model.name, []), seen.pods.get(model.name, [])
-        served = await self._pages.ask(pod for pod in pods if consumers.is_alive(pod))
+        served = await self._pages[model.spec.kind].ask(pod for pod in pods if consumers.is_alive(pod))
         await self._in_turn()
         now = self._now()
         claim = seen.claims.get(storage.claim_of(model))
@@ -92,7 +93,7 @@ class Reader:
         return Observed(
             claim=storage.claim(claim, model) if claim else None,
             jobs=tuple([await self._job(model, job, seen) for job in seen.jobs.get(model.name, [])]),
-            consumers=tuple(consumers.consumer(d, pods, served, now) for d in _by_age(deployments)),
+            consumers=tuple(consumers.consumer(d, pods, served, now, model.spec.kind) for d in _by_age(deployments)),
             good_revision=config_map.get("data", {}).get(names.GOOD_REVISION_KEY, "") if config_map else None,
             config_map_owned=config_map is not None and storage.is_owned(config_map, model),
             keep=keep,

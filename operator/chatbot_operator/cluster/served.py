@@ -1,4 +1,4 @@
-"""What a pod says that it serves: `GET :9090/model`, the only thing the operator believes about it."""
+"""What a pod says that it serves: `GET :9090/model`, and `/embedding` for vectors. Nothing else is believed."""
 
 import json
 from typing import Any

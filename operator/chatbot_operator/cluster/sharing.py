@@ -41,5 +41,4 @@ class Sharing:
 
 def partial_of(model: Model) -> str:
     """Name of the partial of a Model's download."""
-    source = model.spec.source
-    return names.partial_key(model.uid, names.source_key(source.url, source.sha256, source.secret_name))
+    return names.partial_key(model.uid, model.spec.source_key)

@@ -28,7 +28,7 @@ class Snapshot:
     Attributes:
         models: By name: those that were asked about, and those that share a claim with them.
         sharing: What is named on each of their claims, by its name.
-        deployments: By the Model that they consume; so are their pods.
+        deployments: By the Model that they consume; so are their pods. A pod may consume one Model of each kind.
         jobs: By the Model that they bring; so are their pods.
         claims: By name.
         config_maps: By name.
@@ -53,25 +53,39 @@ async def take(api: Api, namespace: str, wanted: frozenset[str]) -> Snapshot:
         return Snapshot({}, {}, {}, {}, {}, {}, {}, {})
     of_model, of_download = (_selector(label, set(models)) for label in (names.MODEL_LABEL, names.DOWNLOAD_LABEL))
     deployments, pods, download_pods, jobs, config_maps, claims = await asyncio.gather(
-        api.find(DEPLOYMENTS, namespace, of_model),
-        api.find(PODS, namespace, of_model),
+        _consuming(api, DEPLOYMENTS, namespace, models.values()),
+        _consuming(api, PODS, namespace, models.values()),
         api.find(PODS, namespace, of_download),
         api.find(JOBS, namespace, of_model),
         api.find(CONFIG_MAPS, namespace, of_model),
         _claims(api, namespace, set(on_claim)),
     )
-    naming = _by_label((*deployments, *pods), names.MODEL_LABEL)
+    naming = {name: [*deployments.get(name, ()), *pods.get(name, ())] for name in models}
     good = _by_name(config_maps)
     return Snapshot(
         models=models,
         sharing={claim: Sharing.of(each, _named(each, naming, good)) for claim, each in on_claim.items()},
-        deployments=_by_label(deployments, names.MODEL_LABEL),
-        pods=_by_label(pods, names.MODEL_LABEL),
+        deployments=deployments,
+        pods=pods,
         download_pods=_by_label(download_pods, names.DOWNLOAD_LABEL),
         jobs=_by_label(jobs, names.MODEL_LABEL),
         claims=claims,
         config_maps=good,
     )
+
+
+async def _consuming(api: Api, kind: Kind, namespace: str, models: Iterable[Model]) -> Mapping[str, list[Document]]:
+    """Objects that consume some Models, by Model: each kind of Model has a label of its own."""
+    by_label: dict[str, set[str]] = {}
+    for model in models:
+        by_label.setdefault(model.spec.marks.label, set()).add(model.name)
+    found = await asyncio.gather(*(api.find(kind, namespace, _selector(*each)) for each in by_label.items()))
+    return {
+        name: documents
+        for (label, wanted), listed in zip(by_label.items(), found, strict=True)
+        for name, documents in _by_label(listed, label).items()
+        if name in wanted  # a whole list names Models of the other kind, too
+    }
 
 
 async def _near(documents: list[Document], wanted: frozenset[str]) -> dict[str, Model]:

@@ -2,7 +2,7 @@
 
 DownloadFault
 ├── Refused      64  the source will not give it, whoever asks again (address, 401, 403, 404, not allowed)
-├── Corrupt      65  what came is not what was asked for (wrong sum, not a GGUF)
+├── Corrupt      65  what came is not what was asked for (wrong sum, not a GGUF, a model for something else)
 ├── NoSpace      66  the volume cannot hold it
 └── Interrupted  75  anything that may pass by itself; the Job tries again
 """
@@ -19,6 +19,7 @@ class Reason(StrEnum):
     NOT_FOUND = "NotFound"
     CHECKSUM = "ChecksumMismatch"
     NOT_GGUF = "NotGGUF"
+    WRONG_KIND = "WrongKind"
     NO_SPACE = "NoSpace"
     UNREACHABLE = "Unreachable"
     STALLED = "Stalled"

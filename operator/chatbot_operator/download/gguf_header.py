@@ -32,11 +32,19 @@ _BLOCKS = {
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """What the check learned. `architecture` is "" where the file does not say."""
+    """What the check learned.
+
+    Attributes:
+        architecture: "" where the file does not say.
+        pooling: `<architecture>.pooling_type`: how rows become one vector; 0 where the file names none.
+        has_chat_template: Whether the file says how a dialogue is written for it.
+    """
 
     version: int
     architecture: str
     tensors: int
+    pooling: int = 0
+    has_chat_template: bool = False
 
 
 def _bad(what: str) -> Corrupt:
@@ -115,9 +123,19 @@ def check(file: Path) -> GgufHeader:
         raise _bad("it has no tensors")
     if start + end > size_bytes:
         raise _bad("tensors lie beyond its end, so it was cut")
-    architecture = metadata.get(b"general.architecture", b"")
+    return _header(version, tensors, metadata)
+
+
+def _header(version: int, tensors: int, metadata: dict[bytes, object]) -> GgufHeader:
+    told = metadata.get(b"general.architecture", b"")
+    architecture = told if isinstance(told, bytes) else b""
+    pooling = metadata.get(architecture + b".pooling_type", 0)
     return GgufHeader(
-        version, architecture.decode("ascii", "replace") if isinstance(architecture, bytes) else "", tensors
+        version,
+        architecture.decode("ascii", "replace"),
+        tensors,
+        pooling=pooling if isinstance(pooling, int) else 0,
+        has_chat_template=bool(metadata.get(b"tokenizer.chat_template")),
     )
 
 

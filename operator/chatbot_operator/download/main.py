@@ -8,11 +8,13 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from chatbot_operator.download import source
 from chatbot_operator.download.faults import DownloadFault, Reason, Refused
 from chatbot_operator.download.fetch import Transport
 from chatbot_operator.download.guard import Reach
+from chatbot_operator.download.kind import Kind
 from chatbot_operator.download.progress import for_stream
 from chatbot_operator.download.task import Download, Order, failure, summary
 from chatbot_operator.download.volume import Volume
@@ -44,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("url", help="hf://owner/repository/file.gguf[@revision], https://… or pvc://claim/file.gguf")
     parser.add_argument("--volume", type=Path, default=Path("/models"), help="where the claim is mounted")
     parser.add_argument("--sha256", default="", help="expected sum, 64 lower-case hex characters")
+    parser.add_argument("--kind", choices=get_args(Kind), help="what the model is for; else it is not checked")
     parser.add_argument("--partial-key", default="by-hand", help="name of the folder for what has arrived")
     parser.add_argument("--delete-unused", action="store_true", help="delete what no --keep names, to make room")
     parser.add_argument("--keep", action="append", default=[], help="a revision that must stay; repeat it")
@@ -71,6 +74,7 @@ def _download(options: argparse.Namespace) -> Download:
         keep=tuple(options.keep),
         keep_partials=tuple(options.keep_partial),
         source_mount=options.source_mount,
+        kind=options.kind,
     )
     reach = Reach(tuple(options.allow_network), tuple(options.allow_host))
     transport = Transport(reach, options.ca_bundle, os.environ.get("HTTPS_PROXY", ""), _token())

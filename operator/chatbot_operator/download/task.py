@@ -13,6 +13,7 @@ from typing import BinaryIO
 from chatbot_operator.download import gguf_header
 from chatbot_operator.download.faults import Corrupt, DownloadFault, Interrupted, NoSpace, Reason
 from chatbot_operator.download.fetch import Fetcher, Part, Transport, must_start_anew
+from chatbot_operator.download.kind import Kind, require_kind
 from chatbot_operator.download.progress import Progress
 from chatbot_operator.download.source import MountedSource, RemoteSource
 from chatbot_operator.download.volume import RevisionRecord, Volume, revision_of
@@ -31,6 +32,7 @@ class Order:
         url: As the Model names it, for the record.
         sha256: Expected sum, or "" where the Model allows an unverified one.
         partial_key: Folder of the partial: `<Model UID>-<8 hex>`.
+        kind: What the model is for; None is not checked.
         delete_unused: Whether to delete what neither `keep` (revisions) nor `keep_partials` names.
     """
 
@@ -42,6 +44,7 @@ class Order:
     keep: tuple[str, ...] = ()
     keep_partials: tuple[str, ...] = ()
     source_mount: Path = Path("/source")
+    kind: Kind | None = None
 
 
 @dataclass(slots=True)
@@ -84,6 +87,7 @@ class Download:
             DownloadFault: With the reason; what has arrived is kept unless it is wrong.
         """
         if self._order.sha256 and (record := self._volume.published(self._order.sha256)):
+            self._checked(self._volume.file_of(record))  # another Model brought it, maybe for something else
             return record
         partial = self._volume.partial(self._order.partial_key)
         try:
@@ -175,13 +179,19 @@ class Download:
                     Reason.CHECKSUM,
                     f"The sha256 is {sha256}, expected {self._order.sha256}. Check spec.source.sha256 and the source.",
                 )
-            header = gguf_header.check(partial / "model.gguf")
+            header = self._checked(partial / "model.gguf")
         except Corrupt:
             (partial / "model.gguf").unlink(missing_ok=True)  # never resumed, never served
             raise
         record = RevisionRecord(sha256, arrived.size_bytes, self._order.url, header.architecture)
         self._volume.publish(partial, record)
         return record
+
+    def _checked(self, file: Path) -> gguf_header.GgufHeader:
+        header = gguf_header.check(file)
+        if self._order.kind is not None:
+            require_kind(header, self._order.kind)
+        return header
 
 
 def summary(record: RevisionRecord) -> dict[str, object]:

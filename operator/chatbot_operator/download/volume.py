@@ -53,6 +53,10 @@ class Volume:
         file = folder / "model.gguf"
         return record if file.is_file() and file.stat().st_size == record.size_bytes else None
 
+    def file_of(self, record: RevisionRecord) -> Path:
+        """The file of a published revision."""
+        return self._root / revision_of(record.sha256) / "model.gguf"
+
     def partial(self, key: str) -> Path:
         """The folder for what has arrived of one download; made where it is missing.
 

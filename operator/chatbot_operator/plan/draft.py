@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from chatbot_operator import names
 from chatbot_operator.actions import Action, EventNote, Plan
 from chatbot_operator.observed import Observed
 from chatbot_operator.plan.texts import message
@@ -79,8 +78,7 @@ class Draft:
     @property
     def source_key(self) -> str:
         """Changes with what is to be downloaded."""
-        source = self.spec.source
-        return names.source_key(source.url, source.sha256, source.secret_name)
+        return self.spec.source_key
 
     @property
     def before(self) -> Mapping[ConditionType, Condition]:

@@ -21,7 +21,8 @@ TEXTS: Mapping[Reason, Text] = {
     Reason.SERVING: Text("Every consumer serves it."),
     Reason.NO_CONSUMER: Text(
         "No running Deployment consumes the model.",
-        "Label a Deployment and its pod template with chatbot.ai/model: <name of the Model>, or scale it above zero.",
+        "Label a Deployment and its pod template with chatbot.ai/model: <name of the Model>, or with "
+        "chatbot.ai/embedding-model where spec.kind is Embedding; or scale it above zero.",
     ),
     Reason.DOWNLOADED: Text("The file is on the volume."),
     Reason.VERIFIED: Text("The sha256 is the one that the spec names."),
@@ -76,6 +77,10 @@ TEXTS: Mapping[Reason, Text] = {
         "The file is not a whole GGUF; it was deleted and is never served.",
         "Name a .gguf file in spec.source.url, not a page, an archive or an adapter.",
     ),
+    Reason.WRONG_KIND: Text(
+        "The file is not the kind of model that spec.kind says: it chats and makes no vectors, or the reverse.",
+        "Choose another file, or make the Model anew with the other spec.kind.",
+    ),
     Reason.SECRET_MISSING: Text(
         "The Secret in spec.source.secretRef or its key HF_TOKEN does not exist.",
         "Create it in the Model's namespace; the download then starts by itself.",
@@ -129,7 +134,7 @@ TEXTS: Mapping[Reason, Text] = {
     ),
     Reason.MODEL_MISSING: Text(
         "The pod does not find the file of the revision.",
-        "Check that the pod mounts the claim of this Model at /models.",
+        "Check that the pod mounts the claim of this Model at /models (/embedding-models for kind Embedding).",
     ),
     Reason.MODEL_INVALID: Text(
         "The engine refuses the file.", "Choose a GGUF that this release of the engine supports."
@@ -181,7 +186,7 @@ EVENT_TEXTS: Mapping[EventReason, Text] = {
     ),
     EventReason.STRATEGY_CHANGED: Text("The new spec.rollout.strategy takes effect with the next change of model."),
     EventReason.ANNOTATION_RESTORED: Text(
-        "Somebody else changed the annotation chatbot.ai/model-revision; it was set again.",
+        "Somebody else changed the annotation chatbot.ai/model-revision (or embedding-revision); it was set again.",
         "Change spec.source of the Model instead.",
     ),
 }

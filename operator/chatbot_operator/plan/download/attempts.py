@@ -30,6 +30,7 @@ FINAL = frozenset(
         Reason.NOT_FOUND,
         Reason.CHECKSUM_MISMATCH,
         Reason.NOT_GGUF,
+        Reason.WRONG_KIND,
     }
 )
 """Reasons after which only a new spec or a retry makes another attempt."""

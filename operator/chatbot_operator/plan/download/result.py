@@ -9,7 +9,7 @@ from chatbot_operator.reasons import Reason
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONGEST_DETAIL = 1000
 
-ABOUT_THE_FILE = frozenset({Reason.CHECKSUM_MISMATCH, Reason.NOT_GGUF})
+ABOUT_THE_FILE = frozenset({Reason.CHECKSUM_MISMATCH, Reason.NOT_GGUF, Reason.WRONG_KIND})
 ABOUT_THE_SOURCE = frozenset(
     {
         Reason.BAD_URL,
