@@ -9,7 +9,7 @@ import pytest
 from chatbot.adapters.keys import issuer_keys
 from chatbot.adapters.keys.issuer_keys import FetchedIssuerKeys
 from chatbot.adapters.keys.tokens import IssuerTokens, TokenRules
-from chatbot.core.accounts.key_check import KeyCheck
+from chatbot.core.accounts.key_check import KeyCheck, Tokens
 from chatbot.domain.errors import KeysUnavailable, Unauthorized
 from parts.http_service import ServiceOptions, running_service
 from parts.issuer import AUDIENCE, ISSUER, Issuer
@@ -136,7 +136,7 @@ async def test_an_issuer_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch)
 async def test_a_user_of_the_issuer_chats_and_sees_his_own_conversations(tmp_path: Path) -> None:
     issuer = Issuer()
     async with placed(issuer.key_set()) as place:
-        check = KeyCheck(tokens=IssuerTokens(TokenRules(ISSUER, AUDIENCE), FetchedIssuerKeys(place.url)))
+        check = KeyCheck(tokens=Tokens(IssuerTokens(TokenRules(ISSUER, AUDIENCE), FetchedIssuerKeys(place.url))))
         async with running_service(tmp_path, ServiceOptions(keys=check)) as service, service.client() as client:
             header = {"authorization": f"Bearer {issuer.token(scope='chat conversations:read')}"}
             ask = {"input_data": "안녕하세요!", "user_id": "user-1", "db_id": "d"}
@@ -154,7 +154,7 @@ async def test_a_user_of_the_issuer_chats_and_sees_his_own_conversations(tmp_pat
 
 async def test_tokens_are_nothing_where_no_issuer_is_set() -> None:
     with pytest.raises(Unauthorized):
-        await KeyCheck(tokens=None, mounted=_NoKeys()).principal(Issuer().token())  # type: ignore[arg-type]
+        await KeyCheck(mounted=_NoKeys()).principal(Issuer().token())  # type: ignore[arg-type]
 
 
 class _NoKeys:

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx2
+import jwt
 import pytest
 from parts.local_process import LocalProcess, local_process
 from parts.manual import commands, follow, names
@@ -102,6 +103,8 @@ def test_a_key_of_the_store_is_made_rotated_and_revoked(tmp_path: Path, figures:
             time.sleep(0.05)
         assert "requests-minute" in tell(client, "d", Authorization=f"Bearer {new}").headers["ratelimit-policy"]
 
+        _follow_signer(client, tmp_path, typed)
+
         follow("key-revoke", tmp_path, KEY_ID=old[4:16], **typed)
         revoked = time.monotonic()
         while client.get("/key", headers={"X-API-Key": old}).status_code == 200:
@@ -125,6 +128,16 @@ def test_a_key_of_the_store_is_made_rotated_and_revoked(tmp_path: Path, figures:
     assert "-" not in (shown[old[4:16]]["last_used_at"], shown[new[4:16]]["last_used_at"])
 
 
+def _follow_signer(client: httpx2.Client, folder: Path, typed: dict[str, str]) -> None:
+    """A key for browsers opens with a token, and with nothing else."""
+    key = follow("signer", folder, **typed).strip()
+    claims = {"sub": "u1", "aud": "team-a", "exp": time.time() + 600}
+    named = jwt.encode(claims, (folder / "user.key").read_text(), algorithm="EdDSA")
+    seen = client.get("/key", headers={"X-API-Key": key, "X-User-Token": named}).json()
+    assert (seen["user"], seen["user_from"]) == ("u1", "token")
+    assert client.get("/key", headers={"X-API-Key": key}).json()["code"] == "user_token_invalid"
+
+
 def test_a_backup_made_while_it_runs_is_restored(tmp_path: Path) -> None:
     store, backup = tmp_path / "store.sqlite3", tmp_path / "backup.sqlite3"
     places = {"STORE": str(store), "BACKUP": str(backup)}
@@ -142,7 +155,8 @@ def test_a_backup_made_while_it_runs_is_restored(tmp_path: Path) -> None:
 
 def test_every_marked_block_is_run_by_a_test() -> None:
     assert names() == IN_CLUSTER | READ | {
-        "erase", "key", "key-limit", "key-revoke", "key-rotate", "rotate", "sqlite-backup", "sqlite-restore", "usage",
+        "erase", "key", "key-limit", "key-revoke", "key-rotate", "rotate", "signer", "sqlite-backup", "sqlite-restore",
+        "usage",
     }  # fmt: skip
     with pytest.raises(IndexError):
         commands("no such block")

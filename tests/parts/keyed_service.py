@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chatbot.adapters.keys.sqlite import SqliteKeys
+from chatbot.adapters.keys.user_tokens import SignedUsers
 from chatbot.core.accounts.issue import Issuer, Wish
-from chatbot.core.accounts.key_check import KeyCheck
+from chatbot.core.accounts.key_check import KeyCheck, Tokens
 from chatbot.core.accounts.key_text import KeyText
 from chatbot.core.accounts.peppers import Peppers
 from chatbot.core.accounts.stored import StoredKeys
@@ -64,7 +65,10 @@ async def keyed_service(
     commands = SqliteKeys(folder / "keys.sqlite3")
     stored = StoredKeys(store or SqliteKeys(folder / "keys.sqlite3"), peppers)
     options = options or ServiceOptions()
-    options = replace(options, keys=KeyCheck(stored=stored, peppers=peppers, tenants=options.tenants))
+    options = replace(
+        options,
+        keys=KeyCheck(stored=stored, peppers=peppers, tokens=Tokens(users=SignedUsers), tenants=options.tenants),
+    )
     following = asyncio.create_task(stored.follow())
     try:
         async with running_service(folder, options) as service:

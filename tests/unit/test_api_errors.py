@@ -25,6 +25,7 @@ SAMPLES: list[domain.ChatError] = [
     domain.MalformedBody("surrogate"),
     domain.BodyTooLarge(131072),
     domain.Unauthorized(),
+    domain.UserTokenInvalid(),
     domain.Forbidden(),
     domain.ScopeMissing("chat"),
     domain.ServiceNotAllowed(),

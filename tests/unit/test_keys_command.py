@@ -10,6 +10,7 @@ from chatbot.core.accounts.key_text import mint, parse
 from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.domain.access import Scope
 from chatbot.keys import main
+from parts.signer import Signer
 
 
 @pytest.fixture
@@ -139,6 +140,8 @@ def test_a_line_for_the_keys_file_has_its_limits(place: Path, capsys: pytest.Cap
         "create --tenant a --lifetime 366d",
         "create --tenant a --not-before soon",
         "create --tenant a --user " + "u" * 129,
+        "create --tenant a --signer /nowhere/user.pub",
+        "create --tenant a --signer /dev/null",
         "revoke short",
         "rotate '; --",
     ],
@@ -149,6 +152,26 @@ def test_wrong_words_change_nothing(place: Path, capsys: pytest.CaptureFixture[s
 
     assert ended.value.code == 2 and capsys.readouterr().out == ""
     assert listed(capsys) == []
+
+
+def test_a_key_for_browsers_has_the_public_key_of_who_names_its_users(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signer = Signer("ES256")
+    public, secret = place / "user.pub", place / "user.key"
+    public.write_text(signer.public + "\n")
+    secret.write_text(signer.secret)
+
+    key, _ = typed(capsys, f"create --tenant a --signer {public}")
+    (row,) = listed(capsys)
+    for words in (["--signer", str(secret)], ["--signer", str(public), "--user", "u"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["create", "--tenant", "a", *words])
+        told = capsys.readouterr()
+        assert ended.value.code == 2 and told.out == "" and "MIG" not in told.err
+
+    assert key.startswith("cbk_") and (row["signer"], row["user_from"]) == (signer.public, "token")
+    assert len(listed(capsys)) == 1
 
 
 def test_a_whole_key_is_no_id_and_is_not_repeated(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

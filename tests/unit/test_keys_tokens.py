@@ -14,7 +14,7 @@ import jwt
 import pytest
 from chatbot.adapters.keys.issuer_keys import MAX_KEYS, FileIssuerKeys, WrongKeySet, parse_key_set
 from chatbot.adapters.keys.tokens import IssuerTokens, TokenRules
-from chatbot.core.accounts.key_check import MAX_TOKEN_CHARACTERS, KeyCheck
+from chatbot.core.accounts.key_check import MAX_TOKEN_CHARACTERS, KeyCheck, Tokens
 from chatbot.domain.access import CLOCK_SKEW_SECONDS, Principal, Scope
 from chatbot.domain.errors import Unauthorized
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -37,7 +37,7 @@ def key_set(tmp_path: Path) -> Path:
 async def judged(key_set: Path, token: str, now: float | None = None, **rules: Any) -> Principal:
     clock = time.time if now is None else lambda: now
     tokens = IssuerTokens(TokenRules(ISSUER, AUDIENCE, **rules), FileIssuerKeys(key_set), now=clock)
-    return await KeyCheck(tokens=tokens).principal(token)
+    return await KeyCheck(tokens=Tokens(tokens)).principal(token)
 
 
 @pytest.mark.parametrize("key_id", OURS.private)
@@ -96,9 +96,40 @@ def forged() -> dict[str, str]:
         "four parts": good + ".x",
         "deep": "eyJ" + "W" * 8000,
         "critical header": unsigned({"alg": "ES256", "kid": "ES256-1", "crit": ["x"]}, GOOD),
+        "critical header, signed": OURS.token(header={"crit": ["x"], "x": 1}),
+        "stranger's key at an address": STRANGER.token(header={"jku": "https://evil.example/jwks", "x5u": "https://e"}),
+        "stranger's key in the header": STRANGER.token(
+            header={"jwk": jwt.algorithms.ECAlgorithm.to_jwk(STRANGER.private["ES256-1"].public_key(), as_dict=True)}
+        ),
+        "algorithm told twice": unsigned_text('{"alg": "ES256", "kid": "ES256-1", "alg": "none"}', GOOD),
+        "compressed": unsigned({"alg": "ES256", "kid": "ES256-1", "zip": "DEF"}, GOOD),
+        "encrypted": unsigned({"alg": "dir", "enc": "A128GCM"}, GOOD) + "..",
         "nothing": "eyJ",
         "too long": "eyJ" + "a" * MAX_TOKEN_CHARACTERS,
     }
+
+
+def unsigned_text(header: str, claims: dict[str, Any]) -> str:
+    """A token whose header no library would write."""
+    return jwt.utils.base64url_encode(header.encode()).decode() + "." + unsigned({}, claims).partition(".")[2]
+
+
+async def test_what_a_header_points_to_is_ignored_where_the_signature_is_ours(key_set: Path) -> None:
+    token = OURS.token(header={"jku": "https://evil.example/jwks", "x5u": "https://evil.example/x5u", "typ": "x"})
+
+    assert (await judged(key_set, token)).tenant == "team-a"
+
+
+async def test_of_a_claim_that_is_told_twice_one_counts_and_it_is_judged(key_set: Path) -> None:
+    """RFC 7519, 4: the last one; the issuer has signed both."""
+    twice = b'{"iss": "%s", "aud": "%s", "exp": 1, "exp": %d, "sub": "user-1", "tenant": "b", "tenant": "team-a"}'
+    claims = twice % (ISSUER.encode(), AUDIENCE.encode(), SOON)
+    good = jwt.PyJWS().encode(claims, OURS.private["ES256-1"], "ES256", {"kid": "ES256-1"})
+    bad = jwt.PyJWS().encode(claims[:-1] + b', "exp": 1}', OURS.private["ES256-1"], "ES256", {"kid": "ES256-1"})
+
+    assert (await judged(key_set, good)).tenant == "team-a"
+    with pytest.raises(Unauthorized):
+        await judged(key_set, bad)
 
 
 @pytest.mark.parametrize("name", forged())
@@ -182,7 +213,7 @@ async def test_clocks_may_differ_by_a_minute(key_set: Path, now: float, is_valid
 
 async def test_an_issuer_that_changes_its_keys_is_followed(key_set: Path, caplog: pytest.LogCaptureFixture) -> None:
     newer = Issuer(2)
-    check = KeyCheck(tokens=IssuerTokens(TokenRules(ISSUER, AUDIENCE), FileIssuerKeys(key_set)))
+    check = KeyCheck(tokens=Tokens(IssuerTokens(TokenRules(ISSUER, AUDIENCE), FileIssuerKeys(key_set))))
 
     key_set.write_text("{broken CANARY")
     assert (await check.principal(OURS.token())).tenant == "team-a"

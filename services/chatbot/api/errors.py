@@ -53,6 +53,7 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     domain.MalformedBody: Row(400, "malformed_body", _INVALID),
     domain.BodyTooLarge: Row(413, "body_too_large", _INVALID),
     domain.Unauthorized: Row(401, "unauthorized", "authentication_error", v1_code="invalid_api_key"),
+    domain.UserTokenInvalid: Row(401, "user_token_invalid", "authentication_error"),
     domain.Forbidden: Row(403, "forbidden", "permission_error"),
     domain.ScopeMissing: Row(403, "scope_missing", "permission_error"),
     domain.ServiceNotAllowed: Row(403, "service_not_allowed", "permission_error"),

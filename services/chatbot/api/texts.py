@@ -123,6 +123,16 @@ TEXTS: Final[dict[str, Texts]] = {
         "The operator has suspended the tenant of this API key. Ask the operator.",
         "運用者がこのAPIキーのテナントを停止しています。運用者にお問い合わせください。",
     ),
+    "title.user_token_invalid": (
+        "사용자 토큰이 필요합니다",
+        "A token of the user is needed",
+        "ユーザートークンが必要です",
+    ),
+    "detail.user_token_invalid": (
+        "API 키는 유효하지만 X-User-Token 헤더에 유효한 사용자 토큰이 없습니다. 서버에서 새 토큰을 받아 주세요.",
+        "The API key is valid; the header X-User-Token has no valid token of a user. Get a new one from your server.",
+        "APIキーは有効ですが、X-User-Token に有効なユーザートークンがありません。サーバーで再発行してください。",
+    ),
     "title.user_mismatch": ("다른 사용자의 키입니다", "The key speaks for another user", "別のユーザーのキーです"),
     "detail.user_mismatch": (
         "{field}: 이 API 키는 다른 사용자에게 묶여 있습니다. 빼거나 그 사용자를 적어 주세요.",

@@ -36,7 +36,8 @@ class Rights:
         services: Names of services (`office`, `character`).
         backends: Names of backends (`llama`, `openai`).
         networks: Where callers may come from.
-        user: The one user that the key speaks for; None: the request names him.
+        user: The one user that the key speaks for; None: the request names him, or his token where there is a `signer`.
+        signer: Public key (PEM) of whoever signs tokens that say which user it is; "": nobody does.
         limits: How much it may ask.
     """
 
@@ -45,6 +46,7 @@ class Rights:
     backends: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
     user: str | None = None
+    signer: str = ""
     limits: Limits = NO_LIMITS
 
     def fields(self) -> dict[str, Any]:
@@ -55,6 +57,7 @@ class Rights:
             "backends": sorted(self.backends),
             "networks": [str(network) for network in self.networks],
             "user": self.user,
+            "signer": self.signer,
             "limits": self.limits.fields(),
         }
 
@@ -71,8 +74,14 @@ class Rights:
             frozenset(fields["backends"]),
             tuple(ip_network(network) for network in fields["networks"]),
             fields["user"],
+            str(fields.get("signer") or ""),  # as the limits:
             Limits.parse(fields.get("limits") or {}),  # keys that were kept by an older version have none
         )
+
+    @property
+    def user_from(self) -> str:
+        """Who says for which user a request is: it itself (claimed), the key (fixed), or a signed token (token)."""
+        return "token" if self.signer else "claimed" if self.user is None else "fixed"
 
     def allows_service(self, service: str) -> bool:
         """Whether the key is for this service."""

@@ -7,6 +7,7 @@ ChatError
 ├── MalformedBody           mend the body: it is not what the content type says
 ├── BodyTooLarge            send less
 ├── Unauthorized            send a valid API key
+│   └── UserTokenInvalid    the key is valid: get a new token of the user beside it
 ├── Forbidden               this is not for this caller
 │   ├── ScopeMissing        the key may not do this
 │   ├── ServiceNotAllowed   the key is for another service
@@ -106,6 +107,10 @@ class BodyTooLarge(ChatError):
 
 class Unauthorized(ChatError):
     """The API key is missing, unknown or expired; the caller is not told which."""
+
+
+class UserTokenInvalid(Unauthorized):
+    """The key is valid, and asks for a token of its user, which is missing, over or not of the key's signer."""
 
 
 class Forbidden(ChatError):

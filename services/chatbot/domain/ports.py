@@ -130,6 +130,22 @@ class TokenCheck(Protocol):
         """
 
 
+class UserTokenCheck(Protocol):
+    """Tokens with which a key's owner says who its user is."""
+
+    def user(self, token: str, signer: str, tenant: str) -> str:
+        """The user whom a token names.
+
+        Args:
+            token: What came.
+            signer: Public key of the owner, PEM.
+            tenant: Whose token it must be.
+
+        Raises:
+            UserTokenInvalid: It is not of the signer, not for the tenant, over, valid for too long, or says too little.
+        """
+
+
 class Telemetry(Protocol):
     """What happened, for whoever counts it. Never text of a user, never a user's id."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Final
 
 from chatbot import __version__
@@ -66,6 +67,12 @@ def _add_create(create: argparse.ArgumentParser) -> None:
         help="where callers may come from; default: all",
     )
     create.add_argument("--user", type=user, help="the one user that the key speaks for; default: requests name users")
+    create.add_argument(
+        "--signer",
+        type=signer,
+        metavar="user.pub",
+        help="file with a public key (PEM): each request then brings a token of its user, signed with the private one",
+    )
     _add_limits(create)
     create.add_argument("--lifetime", type=seconds, metavar="90d", help="default: CHATBOT_AUTH_KEY_DAYS")
     create.add_argument("--not-before", type=moment, default=0.0, metavar="2027-01-01", help="valid from then on, UTC")
@@ -126,6 +133,17 @@ def user(text: str) -> str:
     """A user's id, as requests have it."""
     text = unicodedata.normalize("NFC", text)
     return _checked(text, 1 <= len(text) <= _MAX_USER and text.isprintable(), f"1-{_MAX_USER} printable characters")
+
+
+def signer(text: str) -> str:
+    """The public key in a file."""
+    from chatbot.adapters.keys.user_tokens import WrongSigner, parse_signer  # 0.1 CPU s, for keys that want it
+
+    try:
+        return parse_signer(Path(text).read_text("ascii"))
+    except (WrongSigner, OSError, UnicodeDecodeError) as exc:
+        problem = str(exc) if isinstance(exc, WrongSigner) else "cannot be read as PEM"
+        raise argparse.ArgumentTypeError(problem) from None
 
 
 def label(text: str) -> str:

@@ -89,12 +89,15 @@ async def _change_or_list(asked: argparse.Namespace, settings: Settings, store: 
 
 
 def _wish(asked: argparse.Namespace, settings: Settings) -> Wish:
+    if asked.user is not None and asked.signer:
+        raise ValueError("--user, --signer: one of them: the key speaks for one user, or tokens say for whom")
     rights = Rights(
         scopes=frozenset(asked.scopes),
         services=frozenset(asked.services),
         backends=frozenset(map(str, asked.backends)),
         networks=tuple(asked.networks),
         user=asked.user,
+        signer=asked.signer or "",
         limits=limits_of(asked),
     )
     expires_at = time.time() + _life_seconds(asked, settings, asked.tenant)
@@ -145,6 +148,7 @@ def _row(record: KeyRecord) -> dict[str, object]:
         "created_at": _moment(record.created_at),
         "replaced_by": record.replaced_by,
         **record.rights.fields(),
+        "user_from": record.rights.user_from,
     }
 
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from chatbot import __version__
 from chatbot.api import chat, conversations, errors, operations
 from chatbot.api.accounts import own_key, usage_report
-from chatbot.api.accounts.decisions import KEY_HEADER, check_decisions, decide
+from chatbot.api.accounts.decisions import KEY_HEADER, USER_TOKEN_HEADER, check_decisions, decide
 from chatbot.api.accounts.usage_noting import USAGE_HEADER
 from chatbot.api.characters import routes as character_routes
 from chatbot.api.documents import rag
@@ -80,7 +80,10 @@ def create_app(profile: Profile, parts: Parts, options: HttpOptions = HttpOption
             wrapped,
             allow_origins=list(options.cors_origins),
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", KEY_HEADER, "Content-Type", "Idempotency-Key", "X-User-ID", "X-Request-ID"],
+            allow_headers=[
+                *("Authorization", KEY_HEADER, USER_TOKEN_HEADER),
+                *("Content-Type", "Idempotency-Key", "X-User-ID", "X-Request-ID"),
+            ],
             expose_headers=[
                 *("X-Request-ID", "X-Backend", "X-History-Saved", "X-References", "Retry-After", USAGE_HEADER)
             ],

@@ -26,6 +26,7 @@ from chatbot.domain.errors import (
 from chatbot.domain.generation import Backend
 
 KEY_HEADER: Final = "X-API-Key"
+USER_TOKEN_HEADER: Final = "X-User-Token"  # noqa: S105 - a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ async def decide(request: Request) -> None:
     parts, service, context = parts_of(request), profile_of(request).name, context_of(request.scope)
     outcome = "unavailable"
     try:
-        context.principal = await parts.keys.principal(presented(request.headers))
+        context.principal = await parts.keys.principal(presented(request.headers), user_token(request.headers))
         outcome = "forbidden"
         context.principal = _admitted(context.principal, service, parts)
         _check(decision, service, parts, context)
@@ -157,6 +158,12 @@ def presented(headers: Headers) -> str | None:
     return keys[0].strip() if len(keys) == 1 and not authorizations else None
 
 
+def user_token(headers: Headers) -> str | None:
+    """The token that says who a key's user is, None where there is none; two are none, as above."""
+    tokens = headers.getlist(USER_TOKEN_HEADER)
+    return tokens[0].strip() if len(tokens) == 1 else None
+
+
 def check_backend(principal: Principal, backend: Backend) -> None:
     """Refuse a backend that the key is not for.
 
@@ -173,7 +180,7 @@ async def is_known(request: Request) -> bool:
     if parts.keys.is_open:
         return is_loopback(context.client)
     try:
-        principal = await parts.keys.principal(presented(request.headers))
+        principal = await parts.keys.principal(presented(request.headers), user_token(request.headers))
         rights = _admitted(principal, profile_of(request).name, parts).rights
     except (Unauthorized, Forbidden, KeysUnavailable):
         return False

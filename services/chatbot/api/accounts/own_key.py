@@ -31,7 +31,10 @@ class LimitView(BaseModel):
 
 
 class KeyView(BaseModel):
-    """A key, never the key itself. Empty lists of services, backends and networks stand for all, of limits for none."""
+    """A key, never the key itself. Empty lists of services, backends and networks stand for all, of limits for none.
+
+    `user_from` is who says for which user a request is: the request (claimed), the key (fixed), or a signed token.
+    """
 
     id: str | None
     tenant: str
@@ -41,6 +44,7 @@ class KeyView(BaseModel):
     backends: list[str]
     networks: list[str]
     user: str | None
+    user_from: str
     limits: list[LimitView]
     usage: OwnUsage | None
     not_before: datetime | None
@@ -65,6 +69,7 @@ async def own_key(request: Request) -> Response:
         not_before=_moment(key.not_before or None),
         expires_at=_moment(key.expires_at),
         last_used_at=_moment(key.last_used_at),
+        user_from="token" if principal.key is not None and not key.digest else principal.rights.user_from,
         **principal.rights.fields() | {"limits": [_limit(standing) for standing in quota.standings]},
     )
     return Response(view.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})

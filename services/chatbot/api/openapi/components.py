@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from chatbot.api import errors, texts
-from chatbot.api.accounts.decisions import KEY_HEADER
+from chatbot.api.accounts.decisions import KEY_HEADER, USER_TOKEN_HEADER
 from chatbot.api.accounts.usage_noting import USAGE_HEADER
 from chatbot.api.errors import TABLE, Row
 from chatbot.api.openapi.character_operations import CARD_SCHEMA
@@ -193,6 +193,12 @@ HEADERS: Final[Json] = {
 SECURITY_SCHEMES: Final[Json] = {
     "key": {"type": "http", "scheme": "bearer", "description": "Needed where the operator configured keys."},
     "keyHeader": {"type": "apiKey", "in": "header", "name": KEY_HEADER, "description": "The same key, told otherwise."},
+    "userToken": {
+        "type": "apiKey",
+        "in": "header",
+        "name": USER_TOKEN_HEADER,
+        "description": "JSON Web Token of the user, beside a key that asks for it (`user_from: token` in `GET /key`).",
+    },
 }
 
 

@@ -110,7 +110,9 @@ def complete(operation: Json, service_schemas: Mapping[str, str]) -> None:
     operation["parameters"] = [*given, *known.parameters, *COMMON]
     decision = DECISIONS[operation["operationId"]]
     scopes = [str(decision.scope)] if decision.scope else []
-    operation["security"] = [{}] if decision.is_open else [{"key": scopes}, {"keyHeader": scopes}, {}]
+    operation["security"] = (
+        [{}] if decision.is_open else [*({"key": scopes}, {"keyHeader": scopes}, {"key": scopes, "userToken": []}, {})]
+    )
     if known.body == "file":
         operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": FILE_FORM}}}
     elif known.body == "card":

@@ -2,18 +2,37 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
 
 from chatbot.core.accounts.key_text import MAX_CHARACTERS, parse
 from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.accounts.peppers import Peppers
 from chatbot.core.accounts.stored import StoredKeys
-from chatbot.domain.access import ANYBODY, KeyRecord, Principal
-from chatbot.domain.errors import Unauthorized
-from chatbot.domain.ports import TokenCheck
+from chatbot.domain.access import ANYBODY, KeyRecord, Principal, Rights
+from chatbot.domain.errors import Unauthorized, UserTokenInvalid
+from chatbot.domain.ports import TokenCheck, UserTokenCheck
 from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
 
 MAX_TOKEN_CHARACTERS = 8192
 _JSON_BEGINS = "eyJ"  # base64url of {" (RFC 7519): tokens do, no key of ours does
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Who judges tokens; None judges none.
+
+    Attributes:
+        issuer: Of those that stand in the place of a key.
+        users: Makes who judges those that say who the user of a key is, when the first such key comes.
+    """
+
+    issuer: TokenCheck | None = None
+    users: Callable[[], UserTokenCheck] | None = None
+
+
+NO_TOKENS: Final = Tokens()
 
 
 class KeyCheck:
@@ -23,7 +42,7 @@ class KeyCheck:
         mounted: Keys of a file.
         stored: Keys of a store.
         peppers: For pseudonyms; None where there is no store.
-        tokens: Of an issuer.
+        tokens: Who judges tokens.
         tenants: Whose policies say how long a key may live.
         now: Unix seconds.
     """
@@ -33,7 +52,7 @@ class KeyCheck:
         mounted: MountedKeys | None = None,
         stored: StoredKeys | None = None,
         peppers: Peppers | None = None,
-        tokens: TokenCheck | None = None,
+        tokens: Tokens = NO_TOKENS,
         *,
         tenants: Tenants = NO_POLICIES,
         now: Callable[[], float] = time.time,
@@ -48,32 +67,34 @@ class KeyCheck:
     @property
     def is_open(self) -> bool:
         """Whether no key is asked for."""
-        return self._mounted is None and self._stored is None and self._tokens is None
+        return self._mounted is None and self._stored is None and self._tokens.issuer is None
 
-    async def principal(self, presented: str | None) -> Principal:
+    async def principal(self, presented: str | None, user_token: str | None = None) -> Principal:
         """Who presents a key or a token.
 
         Args:
             presented: The key or token, None where there is none.
+            user_token: Says who the user is, where the key asks for it.
 
         Raises:
             Unauthorized: It is missing, unknown, expired, revoked, not valid yet, or older than its tenant allows:
                 nobody is told which.
+            UserTokenInvalid: The key is valid, the token of its user is not.
             KeysUnavailable: The store does not answer, and the key is not known here.
         """
         if self.is_open:
             return ANYBODY
-        if presented is not None and self._tokens is not None and presented.startswith(_JSON_BEGINS):
+        if presented is not None and self._tokens.issuer is not None and presented.startswith(_JSON_BEGINS):
             if len(presented) > MAX_TOKEN_CHARACTERS:
                 raise Unauthorized
-            return await self._tokens.principal(presented)
+            return await self._tokens.issuer.principal(presented)
         if presented is None or len(presented) > MAX_CHARACTERS:
             raise Unauthorized
         record = await self._find(presented)
         now = self._now()
         if record is None or not record.is_valid_at(now) or not self._tenants.of(record.tenant).allows_key(record, now):
             raise Unauthorized
-        return Principal(record.tenant, record.id, record.rights, record)
+        return Principal(record.tenant, record.id, self._with_user(record, user_token), record)
 
     def pseudonym(self, tenant: str, user: str) -> str:
         """What stands for a user in logs; "" where there is no pepper to make it with."""
@@ -88,6 +109,21 @@ class KeyCheck:
         """Give back the store."""
         if self._stored is not None:
             await self._stored.close()
+
+    def _with_user(self, record: KeyRecord, token: str | None) -> Rights:
+        """What the key allows, of the user whom the token names where the key asks for one."""
+        rights = record.rights
+        if not rights.signer:
+            return rights
+        if token is None or len(token) > MAX_TOKEN_CHARACTERS:
+            raise UserTokenInvalid
+        return replace(rights, user=self._judge_of_users.user(token, rights.signer, record.tenant))
+
+    @cached_property
+    def _judge_of_users(self) -> UserTokenCheck:
+        if self._tokens.users is None:
+            raise UserTokenInvalid
+        return self._tokens.users()
 
     async def _find(self, presented: str) -> KeyRecord | None:
         key = parse(presented)

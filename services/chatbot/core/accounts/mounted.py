@@ -23,7 +23,7 @@ from chatbot.domain.access import KeyRecord, Rights
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
-_RIGHTS = ("scopes", "services", "backends", "networks", "user", "limits")
+_RIGHTS = ("scopes", "services", "backends", "networks", "user", "signer", "limits")
 _FIELDS = frozenset({"id", "tenant", "sha256", "label", "not_before", "expires_at", *_RIGHTS})
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from chatbot.adapters.history_bounds import HistoryBounds
 from chatbot.adapters.sqlite import SqliteConversations
 from chatbot.adapters.tenants.file import PolicyFile
-from chatbot.core.accounts.key_check import KeyCheck
+from chatbot.core.accounts.key_check import KeyCheck, Tokens
 from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.accounts.peppers import Peppers
 from chatbot.core.accounts.stored import StoredKeys
@@ -21,7 +21,7 @@ from chatbot.core.retrieval.search import Retriever
 from chatbot.core.shelves.shelves import Shelves
 from chatbot.domain.document_store import DocumentBounds, DocumentStore
 from chatbot.domain.limits import AccountStore, LimitTelemetry
-from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck
+from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck, UserTokenCheck
 from chatbot.domain.tenants.policy import Tenants
 from chatbot.domain.usage.prices import PriceTable
 from chatbot.server.settings.accounts import AuthSettings
@@ -67,11 +67,12 @@ def open_keys(settings: Settings, tenants: Tenants) -> KeyCheck:
     """
     auth = settings.auth
     mounted = MountedKeys(auth.keys_file) if auth.keys_file is not None else None
-    tokens = _open_tokens(auth)
+    tokens = Tokens(_open_tokens(auth), _user_tokens)
     if auth.pepper_file is None:
         return KeyCheck(mounted, tokens=tokens, tenants=tenants)
     peppers = Peppers.load(auth.pepper_file)
-    return KeyCheck(mounted, StoredKeys(open_key_store(settings), peppers), peppers, tokens, tenants=tenants)
+    stored = StoredKeys(open_key_store(settings), peppers)
+    return KeyCheck(mounted, stored, peppers, tokens, tenants=tenants)
 
 
 def open_key_store(settings: Settings) -> KeyStore:
@@ -135,6 +136,12 @@ def _open_tokens(auth: AuthSettings) -> TokenCheck | None:
     except (ValueError, OSError) as exc:
         reason = exc if isinstance(exc, ValueError) else exc.strerror
         raise ValueError(f"CHATBOT_AUTH_JWT_JWKS_FILE: cannot be used: {reason}") from None
+
+
+def _user_tokens() -> UserTokenCheck:
+    from chatbot.adapters.keys.user_tokens import SignedUsers  # as above: for keys that ask for such tokens alone
+
+    return SignedUsers()
 
 
 @dataclass(frozen=True, slots=True)
