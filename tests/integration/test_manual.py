@@ -91,8 +91,7 @@ def test_a_key_of_the_store_is_made_rotated_and_revoked(tmp_path: Path, figures:
             assert tell(client, "d", Authorization=f"Bearer {key}").status_code == 200
             assert listed(client, **{"X-API-Key": key}) == ["d"]
 
-        table = follow("usage", tmp_path, KEY=new, URL=str(client.base_url).rstrip("/"))
-        assert table.startswith(
+        assert follow("usage", tmp_path, KEY=new, URL=str(client.base_url).rstrip("/")).startswith(
             "day,key,model,requests,prompt_tokens,cached_tokens,completion_tokens,tool_calls,cost_usd"
         )
 
