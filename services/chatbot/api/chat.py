@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from chatbot.api import errors
 from chatbot.api.accounts.decisions import check_backend
+from chatbot.api.accounts.flags import privacy_of
 from chatbot.api.accounts.users import caller_of, check_claim
 from chatbot.api.schemas import ChatRequest, check_turn_id, count_unknown, validated
 from chatbot.api.service import parts_of, profile_of
@@ -19,6 +20,7 @@ from chatbot.api.wire.streams import AnswerResponse
 from chatbot.core.question import AnswerEvent, Done, Question, Queued, References, ToolStep, Wishes
 from chatbot.domain.chat import Caller
 from chatbot.domain.generation import Backend, TextPiece
+from chatbot.domain.privacy.flags import Privacy
 from chatbot.domain.tools import ToolCall
 
 router = APIRouter(tags=["chat"])
@@ -46,7 +48,8 @@ async def _answer(request: Request, backend: Backend) -> Response:
         parts.telemetry.unknown_fields(profile.name, unknown)
     check_claim(request, asked.user_id, "user_id")
     caller = caller_of(request, asked.user_id)
-    question = _question(asked, context, caller, backend, request.headers.get("idempotency-key"))
+    asking = _question(asked, context, caller, backend, request.headers.get("idempotency-key"))
+    question = private(asking, privacy_of(request, asked))
     return AnswerResponse(
         lambda: parts.answerer.open(question),
         ProductFormat(wants_event_stream(request), asked.wants_references and not parts.has_search),
@@ -74,14 +77,19 @@ def _question(
         fields=asked.prompt_fields(),
         db_id=asked.db_id,
         turn_id=turn_id,
-        # A key that is not for the second backend must not get there by the fallback either.
-        local_only=asked.local_only or not context.principal.rights.allows_backend(Backend.OPENAI),
+        local_only=asked.local_only,
         backend=backend,
         language=context.language,
         traceparent=context.traceparent,
         wishes=Wishes(wants_web=asked.wants_references),
         wanted=asked.wanted(),
     )
+
+
+def private(question: Question, privacy: Privacy) -> Question:
+    """The question with what must not be done with its words."""
+    wishes = question.wishes if privacy.may_recall else replace(question.wishes, recalled_turns=0)
+    return replace(question, local_only=privacy.local_only, may_store=privacy.may_store, wishes=wishes)
 
 
 @dataclass(frozen=True, slots=True)

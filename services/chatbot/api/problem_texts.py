@@ -204,6 +204,11 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         "keeps this conversation on the local model; use /Llama, or start another conversation.",
         "この会話はローカルモデル専用です。/Llama を使うか、新しい会話を始めてください。",
     ),
+    "problem.model_elsewhere": (
+        "이 모델은 외부에 있습니다. 로컬 모델을 고르거나 local_only를 빼고 보내 주세요.",
+        "forbids this model, which is elsewhere; name a local one, or leave local_only out.",
+        "このモデルは外部にあります。ローカルモデルを選ぶか、local_only を外してください。",
+    ),
     "problem.last_not_user": (
         "마지막 메시지의 role은 user 또는 tool이어야 하고, user 메시지가 있어야 합니다.",
         "must end with a message of the role user or tool, and have one of the role user.",

@@ -94,6 +94,11 @@ USER_NAME: Final = Field("", max_length=100, description="How a stored character
 UPGRADE: Final = Field(
     False, description="Go on with the newest revision of a stored character, not with that of the conversation."
 )
+LOCAL_ONLY: Final = Field(False, description="Refuse a model elsewhere. Not in the OpenAI API.")
+STORE: Final = Field(
+    True, description="False: the turn is kept nowhere; only numbers of use are. What was kept before is still told."
+)
+NO_MEMORY: Final = Field(False, description="Tell the model nothing of what was said before in the conversation.")
 
 
 class ChatRequest(TextModel):
@@ -107,6 +112,8 @@ class ChatRequest(TextModel):
         description="Conversation to continue or start. Absent: a single question without history.",
     )
     local_only: bool = Field(False, description="Never leave the local model; holds for the whole conversation.")
+    store: bool = STORE
+    no_memory: bool = NO_MEMORY
 
     def prompt_fields(self) -> Mapping[str, str]:
         """What the prompt file may name."""

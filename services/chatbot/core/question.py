@@ -53,6 +53,7 @@ class Question:
         db_id: Name of the conversation; None asks without history.
         turn_id: The caller's `Idempotency-Key`; ignored without `db_id`.
         local_only: Whether this conversation must never leave the local model.
+        may_store: Whether the turn may be kept: in the conversation, or for equal questions.
         language: Of the texts for people; the answer's language is the model's affair.
         traceparent: W3C trace context, passed on to backends that are asked over HTTP.
         text_field: The caller's name of `text`, for errors.
@@ -74,6 +75,7 @@ class Question:
     wishes: Wishes = field(default_factory=Wishes)
     wanted: Wanted | None = None
     role: Role | None = None
+    may_store: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from chatbot.api.accounts.decisions import check_backend
+from chatbot.api.accounts.flags import privacy_of
 from chatbot.api.conversations import caller_of_header
 from chatbot.api.documents.routes import library_of
 from chatbot.api.documents.schemas import RagAnswer, RagRequest, Retrieval, source_view
@@ -42,7 +43,7 @@ async def query(request: Request) -> Response:
         parts.telemetry.unknown_fields(profile_of(request).name, unknown)
     if asked.generate:
         check_backend(context.principal, Backend.LLAMA)
-    stays = not context.principal.rights.allows_backend(Backend.OPENAI)
+    stays = asked.local_only or privacy_of(request).local_only
     search = Search(asked.question, asked.k, asked.collections, asked.filters, local_only=stays)
     shape = RagFormat(asked.question, await library.retriever.search(caller, search), began)
     if not asked.generate:

@@ -37,6 +37,7 @@ class RagRequest(TextModel):
     collections: list[_COLLECTION] = Field([], max_length=16, description="Only these; empty means all.")
     filters: _EQUALITIES = Field({}, description="Metadata that must be equal.")
     generate: bool = Field(True, description="Whether the local model answers; else only the passages come.")
+    local_only: bool = Field(False, description="Never ask an embedding model elsewhere: words alone find passages.")
 
 
 class Progress(BaseModel):

@@ -13,8 +13,9 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from chatbot.api.accounts.decisions import check_backend, check_documents
+from chatbot.api.accounts.flags import privacy_of
 from chatbot.api.accounts.users import bound_user, caller_of, check_claim
-from chatbot.api.chat import ProductFormat, wants_event_stream
+from chatbot.api.chat import ProductFormat, private, wants_event_stream
 from chatbot.api.conversations import TurnView, caller_of_header
 from chatbot.api.documents.routes import library_of
 from chatbot.api.schemas import check_db_id, check_turn_id, count_unknown, validated
@@ -33,6 +34,7 @@ from chatbot.domain.chat import Caller, ConversationKey
 from chatbot.domain.documents import Found
 from chatbot.domain.errors import ConversationNotFound, InvalidInput, PromptTooLong
 from chatbot.domain.generation import Backend
+from chatbot.domain.privacy.flags import Privacy
 
 router = APIRouter(prefix="/chat", tags=["sessions"])
 KEY_OF_USER_HEADER = "X-Upstream-Api-Key"
@@ -58,8 +60,10 @@ async def chat(request: Request) -> Response:
     if asked.language is not None:
         context.language = asked.language
     context.backend = _backend_of(request, asked)
-    caller, session_id = _caller_of(request, asked)
-    wishes = replace(_wishes_of(asked, parts), passages=await _passages_of(request, asked, caller))
+    privacy = privacy_of(request, asked)
+    caller, session_id = _caller_of(request, asked, privacy)
+    passages = await _passages_of(request, asked, caller, privacy)
+    wishes = replace(_wishes_of(asked, parts), passages=passages)
     question = Question(
         request_id=context.work_id,
         caller=caller,
@@ -67,7 +71,7 @@ async def chat(request: Request) -> Response:
         fields=asked.prompt_fields(),
         db_id=session_id,
         turn_id=_turn_of(request, asked),
-        local_only=asked.local_only or not context.principal.rights.allows_backend(Backend.OPENAI),
+        local_only=asked.local_only,
         backend=context.backend,
         language=context.language,
         traceparent=context.traceparent,
@@ -75,10 +79,11 @@ async def chat(request: Request) -> Response:
         wishes=wishes,
         wanted=asked.wanted(),
     )
+    question = private(question, privacy)
     product = ProductFormat(wants_event_stream(request), asked.google_access and not parts.has_search)
     return AnswerResponse(
         lambda: _open(parts, question),
-        SessionFormat(product, context, session_id, wishes.passages, began),
+        SessionFormat(product, context, session_id, passages, began),
         parts.statistics,
         parts.limits.send_timeout_seconds,
     )
@@ -126,8 +131,8 @@ def _backend_of(request: Request, asked: SessionRequest) -> Backend:
     return backend
 
 
-def _caller_of(request: Request, asked: SessionRequest) -> tuple[Caller, str | None]:
-    """Who talks, and in which session; where nobody is named, nothing is remembered.
+def _caller_of(request: Request, asked: SessionRequest, privacy: Privacy) -> tuple[Caller, str | None]:
+    """Who talks, and in which session; where nobody is named, or nothing may be kept, none is made.
 
     Raises:
         InvalidInput: Somebody must be named.
@@ -140,7 +145,7 @@ def _caller_of(request: Request, asked: SessionRequest) -> tuple[Caller, str | N
         if asked.session_id is not None or asked.documents is not None:
             raise InvalidInput("user_id", "required")
         return caller_of(request, context.principal.key_id or context.client), None
-    return caller_of(request, user), asked.session_id or uuid4().hex
+    return caller_of(request, user), asked.session_id or (uuid4().hex if privacy.may_store else None)
 
 
 def _turn_of(request: Request, asked: SessionRequest) -> str | None:
@@ -169,20 +174,30 @@ def _wishes_of(asked: SessionRequest, parts: Parts) -> Wishes:
     )
 
 
-async def _passages_of(request: Request, asked: SessionRequest, caller: Caller) -> tuple[Found, ...]:
+async def _passages_of(request: Request, asked: SessionRequest, caller: Caller, privacy: Privacy) -> tuple[Found, ...]:
     """What is found in the user's documents, where they are to be looked at.
 
     Raises:
         Forbidden: The key, or the address, may not read documents.
         DocumentsOff, DocumentsUnavailable: There are none to read.
+        StoreUnavailable: Whether the session may leave the house is not known, and must be.
     """
     wanted = asked.documents
     if wanted is None:
         return ()
     check_documents(request)
-    stays = asked.local_only or not context_of(request.scope).principal.rights.allows_backend(Backend.OPENAI)
+    stays = privacy.local_only or await _stays(request, asked, caller)
     search = Search(asked.text, wanted.k, wanted.collections, wanted.filters, wanted.ids, local_only=stays)
     return (await library_of(request).retriever.search(caller, search)).passages
+
+
+async def _stays(request: Request, asked: SessionRequest, caller: Caller) -> bool:
+    """Whether the session, which is read again with the answer, keeps the question in the house."""
+    parts = parts_of(request)
+    if asked.session_id is None or parts.embeddings is None or parts.embeddings.backend is Backend.LLAMA:
+        return False
+    read = await parts.history.load(parts.history.key(caller, asked.session_id))
+    return read is None or read.local_only
 
 
 async def _open(parts: Parts, question: Question) -> Answer:

@@ -12,6 +12,8 @@ from chatbot.api.documents.schemas import COLLECTION_PATTERN
 from chatbot.api.schemas import (
     DB_ID_PATTERN,
     GREETING_INDEX,
+    NO_MEMORY,
+    STORE,
     UPGRADE,
     USER_NAME,
     TextModel,
@@ -138,6 +140,8 @@ class SessionRequest(TextModel):
     documents: _Documents = Field(None, description="Answer from the user's documents. Absent or false: without.")
     google_access: bool = Field(False, description="Use the web, as on `/Llama`; nothing of `documents` is sent there.")
     local_only: bool = Field(False, description="Never leave the local model; holds for the whole session.")
+    store: bool = STORE
+    no_memory: bool = NO_MEMORY
     free_mode: bool | None = Field(
         None, description="Whether the second backend may be used with the service's key; absent: yes."
     )

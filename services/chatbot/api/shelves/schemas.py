@@ -64,4 +64,5 @@ class SearchFields(TextModel):
     )
     max_num_results: int = Field(10, ge=1, le=50, description="Passages at most.")
     ranking_options: Ranking | None = None
+    local_only: bool = Field(False, description="Find by words alone where the embedding model is elsewhere.")
     rewrite_query: bool = Field(False, description="Questions are looked up as they are, whatever this says.")

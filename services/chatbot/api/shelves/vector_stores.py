@@ -1,8 +1,11 @@
 """`/v1/vector_stores`: collections of documents, their files, and searches in them."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from chatbot.api.accounts.flags import privacy_of
 from chatbot.api.schemas import validated
 from chatbot.api.service import parts_of
 from chatbot.api.shelves.owners import owner_of, shelves_of
@@ -89,7 +92,8 @@ async def search(request: Request, store_id: str) -> Response:
         ids = sorted({one.document.document_id for one in meant}) if wanted is not None else ()
         most = asked.max_num_results
         wish = Search("\n".join(queries), most, collections=(store_id,), ids=ids, per_document=most)
-        retrieved = await shelves.library.retriever.search(owner, wish)
+        stays = privacy_of(request).local_only or asked.local_only
+        retrieved = await shelves.library.retriever.search(owner, replace(wish, local_only=stays))
     floor = asked.ranking_options.score_threshold if asked.ranking_options is not None else 0.0
     return json_of(results_view(queries, retrieved, meant, floor))
 

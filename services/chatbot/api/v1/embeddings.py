@@ -11,9 +11,10 @@ from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from chatbot.api.accounts.decisions import check_backend
+from chatbot.api.accounts.flags import check_place
 from chatbot.api.accounts.usage_noting import note_embedding
 from chatbot.api.accounts.users import bound_user, caller_of, check_claim
-from chatbot.api.schemas import TextModel, UserId, count_unknown, validated
+from chatbot.api.schemas import LOCAL_ONLY, TextModel, UserId, count_unknown, validated
 from chatbot.api.service import parts_of, profile_of
 from chatbot.api.wire.context import context_of
 from chatbot.api.wire.guard import read_object
@@ -44,6 +45,7 @@ class EmbeddingsRequest(TextModel):
         None, ge=1, le=8192, description="First numbers of a vector; where the model was trained for it."
     )
     user: UserId | None = None
+    local_only: bool = LOCAL_ONLY
 
     @field_validator("input", mode="before")
     @classmethod
@@ -67,6 +69,7 @@ async def embeddings(request: Request) -> Response:
         raise ModelNotFound
     context.backend = source.backend
     check_backend(context.principal, source.backend)
+    check_place(source.backend, is_local_only=asked.local_only)
     dimensions = _dimensions(asked, model)
     check_claim(request, asked.user, "user")
     named = asked.user or bound_user(request) or context.principal.key_id or context.client

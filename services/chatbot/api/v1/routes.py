@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from chatbot.api import errors
 from chatbot.api.accounts.decisions import check_backend
+from chatbot.api.accounts.flags import check_place
 from chatbot.api.accounts.users import bound_user, caller_of, check_claim
 from chatbot.api.schemas import count_unknown, validated
 from chatbot.api.service import Parts, parts_of, profile_of
@@ -42,6 +43,7 @@ async def chat_completions(request: Request) -> Response:
     wanted = wanted_of(asked, parts)
     context.backend = Backend.LLAMA if wanted is not None else backend_of(asked.model, parts)
     check_backend(context.principal, context.backend)
+    check_place(context.backend, is_local_only=asked.local_only)
     role = await role_of(request, wanted)
     exchange = Exchange(
         request_id=context.work_id,

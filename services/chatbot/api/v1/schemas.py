@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from chatbot.api.schemas import GREETING_INDEX, USER_NAME, TextModel, UserId
+from chatbot.api.schemas import GREETING_INDEX, LOCAL_ONLY, USER_NAME, TextModel, UserId
 from chatbot.api.v1.messages import Messages, dialogue_of
 from chatbot.api.v1.response_format import ResponseFormat
 from chatbot.api.v1.tools import Choice, ToolChoice, Tools, check_choice, tool_use
@@ -69,6 +69,7 @@ class ChatCompletionRequest(TextModel):
     user_name: str = USER_NAME
     safety_identifier: UserId | None = None
     user: UserId | None = None
+    local_only: bool = LOCAL_ONLY
     n: Annotated[Any, _unsupported(1)] = None
     logprobs: Annotated[Any, _unsupported(False)] = None
     top_logprobs: Annotated[Any, _unsupported(0)] = None

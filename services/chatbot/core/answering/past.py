@@ -54,7 +54,7 @@ class Pasts:
         Raises:
             TurnReused: The `Idempotency-Key` came before with another question.
         """
-        if question.db_id is None:
+        if question.db_id is None or not question.may_store:
             return Stored(answer, None)
         if past.read is None:
             return Stored(answer, saved=False)
