@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from chatbot.adapters.documents import sqlite_documents
 from chatbot.adapters.documents.sqlite_store import SqliteDocuments
+from chatbot.core.retrieval.embedding import Embedder, EmbedPolicy
 from chatbot.core.retrieval.terms import query_terms
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds, DocumentStore, Lookup
@@ -32,6 +33,7 @@ from parts.document_place import (
     passages,
     unit,
 )
+from parts.embedding_models import HandmadeMeaning
 from parts.store_place import StorePlace
 
 BOUNDS = DocumentBounds(lease_seconds=20)
@@ -324,3 +326,26 @@ async def test_file_of_the_version_before_goes_on(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == sqlite_documents.LAYOUT.version
     connection.close()
+
+
+async def test_documents_that_stay_in_the_house_get_no_vectors_made_elsewhere(store: DocumentStore) -> None:
+    class Elsewhere(HandmadeMeaning):
+        is_remote = True
+
+    async def at_once() -> None:
+        """No chat waits."""
+
+    source, private = Elsewhere(), Caller("private", "alice")
+    staying, going = await read(store, "stays", private), await read(store, "goes")
+    embedder = Embedder(store, source, EmbedPolicy(), at_once, lambda tenant: tenant == "private")
+    while await embedder.work():
+        pass
+
+    assert [count for _, count in source.calls] == [len(TEXTS)]  # of one document
+    states = [await store.read(one.owner, one.document_id) for one in (staying, going)]
+    assert [one.state for one in states if one] == [DocumentState.COMPLETED] * 2
+    by_words = await store.search(private, Lookup(query_terms("연차"), 5))
+    by_meaning = await store.search_vectors(
+        private, source.space, source.vector("연차", source.space) or b"", Lookup(())
+    )
+    assert by_words and not by_meaning

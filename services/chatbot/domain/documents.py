@@ -181,11 +181,12 @@ class VectorSpace:
 
 @dataclass(frozen=True, slots=True)
 class VectorJob:
-    """A document that was claimed to get vectors. `lease` is as in `Job`."""
+    """A document that was claimed to get vectors. `lease` is as in `Job`; `tenant` is its owner's."""
 
     document_id: str
     lease: str
     space: VectorSpace
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)

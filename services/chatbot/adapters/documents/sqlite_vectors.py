@@ -30,7 +30,7 @@ TABLES = (
         space INTEGER NOT NULL REFERENCES spaces (id), UNIQUE (document, space))""",
 )
 _NEXT = f"""
-SELECT d.* FROM documents AS d JOIN owners AS o ON o.id = d.owner
+SELECT d.*, o.tenant FROM documents AS d JOIN owners AS o ON o.id = d.owner
 WHERE d.state IN {READ} AND d.lease_until <= :now
 AND NOT EXISTS (SELECT 1 FROM embedded AS e WHERE e.document = d.id AND e.space = :space)
 ORDER BY d.state = 'completed', o.turn, d.id LIMIT 1"""  # noqa: S608 - a constant
@@ -47,7 +47,7 @@ def claim(connection: sqlite3.Connection, space: VectorSpace, bounds: DocumentBo
         row = connection.execute(_NEXT, {"now": now, "space": _space(connection, space)}).fetchone()
         if row is None:
             return None
-        job = VectorJob(row["document_id"], uuid4().hex, space)
+        job = VectorJob(row["document_id"], uuid4().hex, space, row["tenant"])
         connection.execute("UPDATE documents SET lease = ? WHERE id = ?", (job.lease, row["id"]))
         connection.execute("UPDATE owners SET turn = (SELECT max(turn) + 1 FROM owners) WHERE id = ?", (row["owner"],))
         renew(connection, row, bounds, now)

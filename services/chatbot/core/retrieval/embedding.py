@@ -47,6 +47,8 @@ class Embedder:
         source: Makes vectors.
         policy: Its rhythm.
         chat_comes_first: Returns when no chat waits that this work would hold up; bounded.
+        stays: Whether the documents of a tenant must not leave the house. They are then found by their words alone,
+            for as long as their reading holds.
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class Embedder:
         source: EmbeddingSource,
         policy: EmbedPolicy,
         chat_comes_first: Callable[[], Awaitable[None]],
+        stays: Callable[[str], bool] = lambda _tenant: False,
     ) -> None:
         self._store, self._source, self._policy = store, source, policy
         self._chat_comes_first = chat_comes_first
+        self._stays = stays
         self._woken = asyncio.Event()
         self._failures = 0
 
@@ -128,6 +132,8 @@ class Embedder:
 
     async def _vectors(self, job: VectorJob, chunks: tuple[Chunk, ...]) -> Mapping[int, bytes | None]:
         """Vectors by number; where the model does not take them together, each alone, and None where not even so."""
+        if self._source.is_remote and self._stays(job.tenant):
+            return {one.number: None for one in chunks}
         deadline = time.monotonic() + self._policy.step_seconds
         try:
             made = await self._source.embed(tuple(map(passage_text, chunks)), Purpose.PASSAGE, deadline, job.space)
