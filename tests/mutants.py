@@ -606,12 +606,12 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a long prompt shares the graph of the answers",
-        "tests/unit/test_engine_streams_order.py::test_a_prompt_is_a_graph_of_its_own_wherever_it_lies",
+        "tests/unit/test_engine_streams_order.py::test_a_prompt_beside_answers_is_a_graph_of_its_own",
         (
             Edit(
-                f"{LLM}/engine/batching/streams.py",
-                "return [place for part in reversed(parts) for place in part]",
-                "return [place for part in parts for place in part]",
+                f"{LLM}/engine/batching/steps/graphs.py",
+                "return [place for graph in reversed(graphs) for place in graph]",
+                "return [place for graph in graphs for place in graph]",
             ),
         ),
     ),
@@ -926,16 +926,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a limit written twice is lifted",
         "tests/unit/test_tenants_file.py::test_a_broken_file_keeps_the_policies_that_were_read_before",
-        (Edit(f"{ADAPTERS}/tenants/text.py", "            seen.add(key)\n", ""),),
+        (Edit(f"{ADAPTERS}/mounted/text.py", "            seen.add(key)\n", ""),),
     ),
     Mutant(
         "an operator that saw older tenants has the last word",
         "tests/unit/test_tenants_keeper.py::test_who_saw_older_tenants_never_has_the_last_word",
         (
             Edit(
-                "operator/chatbot_operator/tenants/keeper.py",
-                "bundle.config_map(self._bundle, namespace, text, version)",
-                "bundle.config_map(self._bundle, namespace, text)",
+                "operator/chatbot_operator/compiled/keeper.py",
+                "config_map(self._bundle, namespace, text, version)",
+                "config_map(self._bundle, namespace, text)",
             ),
         ),
     ),
@@ -944,9 +944,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/unit/test_tenants_plan.py::test_ready_is_what_every_ready_pod_serves",
         (
             Edit(
-                "operator/chatbot_operator/tenants/plan.py",
-                "page.generations.get(source.uid) == source.generation",
-                "source.generation in page.generations.values()",
+                "operator/chatbot_operator/compiled/plan.py",
+                "served = page.objects.get(source.uid)\n        if served is not None and",
+                "served = next(iter(page.objects.values()), None)\n        if served is not None and",
             ),
         ),
     ),

@@ -47,6 +47,7 @@ SETTINGS: Final = (
     "CHATBOT_ENGINE_WITHOUT=following",
     "CHATBOT_ENGINE_WITHOUT=pinning",
     "CHATBOT_ENGINE_WITHOUT=shortlist",
+    "CHATBOT_ENGINE_WITHOUT=graphs",
 )
 """Settings of the engine that are said to matter, for `--settings`."""
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import llama_cpp
 import pytest
+from chatbot.llm.engine.batching.steps.graphs import GraphCosts
 from chatbot.llm.engine.batching.streams import Streams
+from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.native.model import DECODE_ABORTED, Model
 from parts.toy_engine import ToyEngine, load_toy, open_library, toy_engines
 from parts.toy_gguf import make_toy
@@ -50,6 +52,21 @@ def test_a_burst_with_one_new_prefix_computes_it_once(engine: Callable[..., ToyE
     assert each.scheduler.counters.rows - 8 * 3 <= len(LONG) + 8 * 2
     assert each.scheduler.counters.prefix_hit_follower == 7 * len(LONG)
     assert each.answers == {name: fresh.answer(ids, max_tokens=4) for name, ids in prompts.items()}
+
+
+@pytest.mark.parametrize("shares", [(), (1, 30, 40, 50, 60, 70, 80, 90), (1, 1, 1, 1, 1, 1, 1, 1)], ids=str)
+def test_answers_beside_prompts_are_the_same_however_rows_are_parted_into_graphs(
+    engine: Callable[..., ToyEngine], fresh: ToyEngine, shares: tuple[float, ...]
+) -> None:
+    each = engine(slots=8, tuning=Tuning(can_share=False, graph_costs=GraphCosts(3000, shares)))
+    prompts = {f"p{number}": [300 + 7 * number, *LONG[: 20 + 53 * (number % 4)], 801] for number in range(12)}
+    for name, ids in prompts.items():
+        each.submit(name, ids, max_tokens=12)
+        each.step()  # the next one's prompt is read while these answer, now here and now there among them
+
+    each.run()
+
+    assert each.answers == {name: fresh.answer(ids, max_tokens=12) for name, ids in prompts.items()}
 
 
 def test_a_follower_takes_over_when_its_leader_is_cancelled(engine: Callable[..., ToyEngine], fresh: ToyEngine) -> None:

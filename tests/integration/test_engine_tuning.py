@@ -1,10 +1,13 @@
 """What can be left out to measure it is really left out, and the answers stay the same."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from chatbot.llm.engine.batching.steps.graph_costs import measured
+from chatbot.llm.engine.batching.steps.graphs import GraphCosts
 from chatbot.llm.engine.batching.streams import Streams
 from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import LoadFrame
@@ -16,6 +19,8 @@ from parts.toy_gguf import make_toy
 
 PREFIX = list(range(300, 500))
 LONG = list(range(300, 700))
+EACH_ALONE = GraphCosts(100, [1, 20, 30, 40])
+"""A machine on which two rows in one graph cost twenty times one."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +36,7 @@ def engine(toy: Model) -> Iterator[Callable[..., ToyEngine]]:
 
         def open_engine(without: str = "", **wanted: Any) -> ToyEngine:
             frame: LoadFrame = {**LOAD, "without": without.split(",")}  # type: ignore[typeddict-item]
-            tuning = Tuning.of(frame, can_share=True)
+            tuning = Tuning.of(frame, can_share=True, measure=lambda: EACH_ALONE)
             return open_plain(tuning=tuning, is_exact=True, slots=4, kv_tokens=4096, **wanted)
 
         yield open_engine
@@ -69,6 +74,34 @@ def test_without_pinning_no_sequence_of_its_own_holds_the_system_prompt(engine: 
     burst(free)
 
     assert [any(sequence.pinned for sequence in each.scheduler.residents) for each in (pinned, free)] == [True, False]
+
+
+def test_without_graphs_answers_are_computed_together_whatever_that_costs(engine: Callable[..., ToyEngine]) -> None:
+    parted, joined = engine(has_streams=True), engine("graphs", has_streams=True)
+    orders: dict[str, list[list[int]]] = {"parted": [], "joined": []}
+    for name, each in (("parted", parted), ("joined", joined)):
+        order = each.scheduler.residents.order
+
+        def watched(picks: Any, name: str = name, order: Any = order) -> Any:
+            numbers = [picks[place][0].number for place in order(picks)]
+            orders[name].append(numbers)
+            return order(picks)
+
+        each.scheduler.residents.order = watched  # type: ignore[method-assign]
+
+    assert burst(parted)[1] == burst(joined)[1]
+    assert [3, 2, 1, 0] in orders["parted"], "the highest first: a graph each"
+    assert [0, 1, 2, 3] in orders["joined"]
+
+
+def test_what_graphs_cost_is_measured_and_leaves_nothing_behind(engine: Callable[..., ToyEngine]) -> None:
+    each = engine(has_streams=True)
+    ticks = (at for step in itertools.count() for at in (float(step), step + (1 + step % 4) / 1000))
+
+    costs = measured(each.context, each.sizes, lambda: next(ticks))
+
+    assert [costs.of(streams) for streams in (1, 2, 3, 4)] == [2048, 4096, 6144, 8192]
+    assert [each.context.last_position(number) for number in range(4)] == [-1] * 4
 
 
 def test_without_the_short_list_every_choice_is_llama_cpps_own(engine: Callable[..., ToyEngine]) -> None:

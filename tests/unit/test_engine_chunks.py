@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from chatbot.llm.engine.batching.chunks import chunks
+from chatbot.llm.engine.batching.steps.chunks import chunks
 from chatbot.llm.engine.batching.generation import Generation
 from hypothesis import given
 from hypothesis import strategies as st

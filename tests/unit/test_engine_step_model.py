@@ -2,7 +2,7 @@
 
 import random
 
-from chatbot.llm.engine.batching.step_model import StepModel
+from chatbot.llm.engine.batching.steps.step_model import StepModel
 
 
 def seconds(outputs: int, prompt_rows: int, cells: int) -> float:

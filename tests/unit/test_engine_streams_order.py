@@ -1,11 +1,9 @@
 """Which rows are computed in one graph: as llama.cpp splits a batch of streams, and as it costs least."""
 
-from typing import Any, cast
+from collections.abc import Iterable
 
 import pytest
-from chatbot.llm.engine.batching.streams import Streams
-from chatbot.llm.engine.batching.tokens import Sequence
-from chatbot.llm.engine.native.sizing import Sizes
+from chatbot.llm.engine.batching.steps.graphs import GraphCosts, Rows, in_order
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,15 +11,16 @@ Run = tuple[int, int, int]
 """Stream, tokens it has, rows that it adds."""
 
 
-def ordered(runs: list[Run], graph_cells: int) -> list[tuple[int, int]]:
-    sizes = Sizes(8192, 64, 64 * 8192, 160, 1, 64, 0, has_streams=True, graph_cells=graph_cells)
-    picks = []
-    for number, length, count in runs:
-        sequence = Sequence(number)
-        sequence.length = length
-        picks.append((sequence, count))
-    streams = Streams(cast(Any, None), sizes)
-    return [(picks[place][0].number, picks[place][1]) for place in streams.order(picks)]
+F16 = [1, 3, 3.2, 3.6, 3.9, 4.2, 4.7, 5]
+"""What graphs of one to eight rows took, in graphs of one row: F16 weights, AVX2."""
+Q8_0 = [1, 3, 4.4, 4, 5.4, 5, 6.4, 4.8]
+"""The same of Q8_0 weights."""
+
+
+def ordered(runs: list[Run], graph_cells: int, shares: Iterable[float] = ()) -> list[tuple[int, int]]:
+    rows = [Rows(*run) for run in runs]
+    places = in_order(rows, GraphCosts(graph_cells, tuple(shares)))
+    return [(rows[place].number, rows[place].count) for place in places]
 
 
 def graphs(batch: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
@@ -64,14 +63,51 @@ def test_a_long_one_does_not_make_the_others_scan_its_cells() -> None:
     assert len(graphs(ordered(runs, 50_000))) == 1
 
 
-@pytest.mark.parametrize("reader", range(4))
-def test_a_prompt_is_a_graph_of_its_own_wherever_it_lies(reader: int) -> None:
-    runs = [(number, 100, 150 if number == reader else 1) for number in range(4)]
+@pytest.mark.parametrize("reader", [0, 3])
+def test_a_prompt_beside_answers_is_a_graph_of_its_own(reader: int) -> None:
+    runs = [(number, 3000, 150 if number == reader else 1) for number in range(4)]
 
-    made = graphs(ordered(runs, 10_000))
+    made = graphs(ordered(runs, 1000))
 
     assert [(reader, 150)] in made
     assert sum(len(graph) for graph in made) == 4, "no row of the prompt is computed with the answers"
+
+
+@pytest.mark.parametrize("reader", range(2, 6))
+def test_a_prompt_between_answers_lends_its_first_row_to_keep_them_together(reader: int) -> None:
+    runs = [(number, 200, 150 if number == reader else 1) for number in range(8)]
+
+    made = graphs(ordered(runs, 2000, F16))
+
+    assert made == [[(number, 1) for number in range(8)], [(reader, 149)]]
+
+
+def test_a_long_prompt_lends_nothing_to_answers_that_would_scan_its_cells() -> None:
+    runs = [(number, 6000 if number == 3 else 200, 150 if number == 3 else 1) for number in range(8)]
+
+    assert [(3, 150)] in graphs(ordered(runs, 2000, F16))
+
+
+@pytest.mark.parametrize(
+    ("streams", "shares", "parts"),
+    [(2, F16, [1, 1]), (3, F16, [1, 1, 1]), (4, F16, [4]), (7, F16, [7]), (3, Q8_0, [1, 1, 1]), (8, Q8_0, [8])],
+)
+def test_answers_are_parted_where_more_graphs_cost_less(streams: int, shares: list[float], parts: list[int]) -> None:
+    made = graphs(ordered([(number, 200, 1) for number in range(streams)], 2000, shares))
+
+    assert sorted(len(graph) for graph in made) == parts
+
+
+@given(st.lists(st.floats(0.1, 20), min_size=1, max_size=8), st.integers(1, 12))
+def test_no_parting_of_like_answers_costs_less_than_what_is_made(shares: list[float], streams: int) -> None:
+    costs = GraphCosts(1000, [1, *shares])
+    least = [0]
+    for end in range(1, streams + 1):
+        least.append(min(least[start] + costs.of(end - start) for start in range(end)))
+
+    made = graphs(ordered([(number, 0, 1) for number in range(streams)], 1000, [1, *shares]))
+
+    assert sum(costs.of(len(graph)) for graph in made) == least[streams]
 
 
 def test_prompts_of_neighbours_with_equally_many_rows_are_one_graph() -> None:
@@ -81,11 +117,14 @@ def test_prompts_of_neighbours_with_equally_many_rows_are_one_graph() -> None:
 
 
 @given(st.dictionaries(st.integers(0, 11), st.tuples(st.integers(0, 8000), st.sampled_from([1, 1, 60, 150]))))
-def test_whatever_runs_no_answer_waits_in_the_graph_of_a_prompt(runs: dict[int, tuple[int, int]]) -> None:
-    batch = ordered([(number, length, count) for number, (length, count) in runs.items()], 3000)
+def test_whatever_runs_every_row_is_computed_and_an_answer_never_twice(runs: dict[int, tuple[int, int]]) -> None:
+    batch = ordered([(number, length, count) for number, (length, count) in runs.items()], 3000, F16)
+
+    made = graphs(batch)
 
     assert sorted(batch) == sorted((number, count) for number, (_length, count) in runs.items())
-    assert all(rows == dict(batch)[number] for graph in graphs(batch) for number, rows in graph)
+    assert sum(rows for graph in made for _number, rows in graph) == sum(count for _length, count in runs.values())
+    assert all(dict(batch)[number] > 1 for graph in made for number, rows in graph if rows > 1)
 
 
 @given(st.dictionaries(st.integers(0, 11), st.integers(0, 8000)), st.integers(0, 20_000))

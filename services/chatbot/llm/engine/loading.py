@@ -12,6 +12,8 @@ from pathlib import Path
 from chatbot.domain.model import ModelReason
 from chatbot.llm.engine.batching.generation import Order
 from chatbot.llm.engine.batching.scheduler import Scheduler
+from chatbot.llm.engine.batching.steps.graph_costs import measured
+from chatbot.llm.engine.batching.steps.graphs import GraphCosts
 from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import DialogueFrame, LoadFrame, ReadyFrame, SamplingFrame, StepEvent
 from chatbot.llm.engine.native.gguf_header import GgufHeader, InvalidGguf, read_gguf_header
@@ -111,7 +113,7 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
     except NativeError as exc:
         raise LoadFailed(ModelReason.LOAD_FAILED, f"{exc}: {library.last_words()}") from exc
     memory = AnswerMemory()
-    tuning = Tuning.of(frame, can_share=model.can_share_prefixes)
+    tuning = Tuning.of(frame, can_share=model.can_share_prefixes, measure=partial(_graph_costs, context, sizes))
     scheduler = Scheduler(context, sizes, vocabulary, tuning=tuning, memory=memory)
     prompts = PromptBuilder(vocabulary, chat_format, sizes.context_tokens, memory)
     speed = smoke(scheduler, prompts, vocabulary, frame["smoke"])
@@ -162,6 +164,10 @@ def _judge(events: list[StepEvent]) -> None:
     text = "".join(event["text"] for event in events)
     if not any(character.isprintable() and not character.isspace() for character in text):
         raise LoadFailed(ModelReason.SMOKE_EMPTY, f"the first {SMOKE_TOKENS} tokens have nothing printable")
+
+
+def _graph_costs(context: Context, sizes: Sizes) -> GraphCosts | None:
+    return measured(context, sizes) if sizes.has_streams else None
 
 
 def checked_header(path: Path) -> GgufHeader:

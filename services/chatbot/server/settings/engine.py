@@ -33,7 +33,7 @@ class ModelSettings(Section):
     """Whether readiness stays 200 during a planned swap; for one replica without autoscaling."""
 
 
-_PARTS = "(streams|sharing|following|pinning|shortlist)"
+_PARTS = "(streams|sharing|following|pinning|shortlist|graphs)"
 
 
 class EngineSettings(Section):
@@ -65,7 +65,7 @@ class EngineSettings(Section):
 
     without: str = Field("", pattern=rf"^({_PARTS}(,{_PARTS})*)?$")
     """For measurements: parts of the engine to leave out, with commas between them: streams, sharing, following,
-    pinning, shortlist."""
+    pinning, shortlist, graphs."""
 
     threads: int = Field(0, ge=0, le=1024)
     """CPU threads. 0: the CPUs that the cgroup and the affinity mask give."""

@@ -7,11 +7,11 @@ It knows no socket and no thread; the process around it feeds it and carries its
 import time
 from collections.abc import Callable
 
-from chatbot.llm.engine.batching.chunks import chunks
 from chatbot.llm.engine.batching.counters import Counters
 from chatbot.llm.engine.batching.generation import Generation, Order
 from chatbot.llm.engine.batching.seating import Seating, open_pool
-from chatbot.llm.engine.batching.step_model import StepModel
+from chatbot.llm.engine.batching.steps.chunks import chunks
+from chatbot.llm.engine.batching.steps.step_model import StepModel
 from chatbot.llm.engine.batching.tokens import Sequence
 from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import StepEvent
@@ -62,7 +62,7 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters = Counters()
-        self.residents = open_pool(context, sizes, can_share=tuning.can_share)
+        self.residents = open_pool(context, sizes, can_share=tuning.can_share, costs=tuning.graph_costs)
         self.step = 0
         self.step_started = self.predicted_seconds = 0.0
         self._context = context

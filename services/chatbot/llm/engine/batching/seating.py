@@ -9,6 +9,7 @@ from collections import deque
 from chatbot.llm.engine.batching.counters import Counters
 from chatbot.llm.engine.batching.generation import Generation
 from chatbot.llm.engine.batching.residents import Match, Residents
+from chatbot.llm.engine.batching.steps.graphs import GraphCosts
 from chatbot.llm.engine.batching.streams import Streams
 from chatbot.llm.engine.batching.tokens import common_prefix
 from chatbot.llm.engine.native.model import Context
@@ -23,10 +24,10 @@ Pool = Residents | Streams
 """Who keeps the cells."""
 
 
-def open_pool(context: Context, sizes: Sizes, *, can_share: bool) -> Pool:
-    """The table of a context's sequences."""
+def open_pool(context: Context, sizes: Sizes, *, can_share: bool, costs: GraphCosts | None = None) -> Pool:
+    """The table of a context's sequences; what graphs cost matters where each has a stream."""
     if sizes.has_streams:
-        return Streams(context, sizes, can_share=can_share)
+        return Streams(context, sizes, can_share=can_share, costs=costs)
     return Residents(
         context,
         sizes.sequences,

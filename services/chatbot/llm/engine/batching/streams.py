@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from chatbot.llm.engine.batching.host_cache import WORTH_MOVING, HostCache, Saved
 from chatbot.llm.engine.batching.residents import Match, Seat, best_match, last_use
+from chatbot.llm.engine.batching.steps.graphs import GraphCosts, Rows, in_order
 from chatbot.llm.engine.batching.tokens import Sequence, Tokens
 from chatbot.llm.engine.native.model import Context
 from chatbot.llm.engine.native.sizing import Sizes
@@ -29,10 +30,12 @@ class Streams:
         lost: Saved sequences that llama.cpp did not take back.
     """
 
-    def __init__(self, context: Context, sizes: Sizes, *, can_share: bool = True) -> None:
+    def __init__(
+        self, context: Context, sizes: Sizes, *, can_share: bool = True, costs: GraphCosts | None = None
+    ) -> None:
         self._context = context
         self._sequences = [Sequence(number) for number in range(sizes.sequences)]
-        self._graph_cells = sizes.graph_cells
+        self._costs = costs or GraphCosts(sizes.graph_cells)
         self._clock = itertools.count(1)
         self.can_share = can_share
         self.host = HostCache(sizes.host_cache_bytes if can_share else 0)
@@ -77,26 +80,8 @@ class Streams:
         sequence.extend(tokens)
 
     def order(self, picks: list[tuple[Sequence, int]]) -> Iterable[int]:
-        """In which order runs of rows are computed, so that llama.cpp makes the graphs that cost least.
-
-        It computes runs of neighbouring streams in one graph, where every row scans as many cells as the longest of
-        them has, and looks for the next neighbour in everything that is left of the batch. So groups that are to be
-        graphs of their own come with the highest numbers first: the next neighbour has then been computed already.
-
-        Source: `llama_batch_allocr::split_equal` of the vendored llama.cpp.
-        """
-        places = sorted(range(len(picks)), key=lambda place: picks[place][0].number)
-        groups: list[list[int]] = []
-        for place in places:
-            sequence, count = picks[place]
-            before = picks[groups[-1][-1]] if groups else None
-            if before and before[1] == count and before[0].number + 1 == sequence.number:
-                groups[-1].append(place)
-            else:
-                groups.append([place])
-        lengths = [sequence.length * count for sequence, count in picks]
-        parts = [part for group in groups for part in _parts(group, lengths, self._graph_cells)]
-        return [place for part in reversed(parts) for place in part]
+        """In which order runs of rows are computed, so that llama.cpp makes the graphs that cost least."""
+        return in_order([Rows(sequence.number, sequence.length, count) for sequence, count in picks], self._costs)
 
     def retire(self, sequence: Sequence) -> None:
         """End running; the sequence stays until its stream is needed."""
@@ -182,31 +167,3 @@ class Streams:
     def _shorten(self, sequence: Sequence, length: int) -> None:
         self._context.cut(sequence.number, length)
         sequence.length = length
-
-
-def _parts(group: list[int], lengths: list[int], graph_cells: int) -> list[list[int]]:
-    """Neighbours with equally many rows in the graphs that cost least together.
-
-    Args:
-        group: Their places.
-        lengths: Per place, the cells that its rows scan where the graph has no longer one.
-        graph_cells: What a graph more costs, in cells.
-    """
-    longest = max(lengths[place] for place in group)
-    if sum(longest - lengths[place] for place in group) <= graph_cells:
-        return [group]
-    costs, starts = [0], [0]
-    for end in range(1, len(group) + 1):
-        longest, options = 0, []
-        for start in range(end - 1, -1, -1):
-            longest = max(longest, lengths[group[start]])
-            options.append((costs[start] + graph_cells + longest * (end - start), start))
-        cost, start = min(options)
-        costs.append(cost)
-        starts.append(start)
-    parts: list[list[int]] = []
-    end = len(group)
-    while end:
-        parts.insert(0, group[starts[end] : end])
-        end = starts[end]
-    return parts

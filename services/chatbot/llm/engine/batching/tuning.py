@@ -1,8 +1,10 @@
 """What batching does beyond the necessary; each part can be left out, to measure what it is worth."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+from chatbot.llm.engine.batching.steps.graphs import GraphCosts
 from chatbot.llm.engine.frames import LoadFrame
 
 STEP_SECONDS = 0.25
@@ -18,6 +20,7 @@ class Tuning:
         may_pin: Whether system prompts are kept in sequences of their own.
         may_shorten: Whether tokens are chosen among the highest logits instead of among all.
         step_seconds: Prompts are cut so that a step beside running answers takes about this long.
+        graph_costs: What graphs cost here; None: how many rows one has makes no difference.
     """
 
     can_share: bool = True
@@ -25,10 +28,17 @@ class Tuning:
     may_pin: bool = True
     may_shorten: bool = True
     step_seconds: float = STEP_SECONDS
+    graph_costs: GraphCosts | None = None
 
     @classmethod
-    def of(cls, frame: LoadFrame, *, can_share: bool) -> Self:
-        """As a `load` frame wants it; nothing is shared where the model's memory cannot be cut."""
+    def of(cls, frame: LoadFrame, *, can_share: bool, measure: Callable[[], GraphCosts | None]) -> Self:
+        """As a `load` frame wants it; nothing is shared where the model's memory cannot be cut.
+
+        Args:
+            frame: The frame.
+            can_share: Whether it can.
+            measure: What graphs cost here, if that is of use.
+        """
         without = frame.get("without", [])
         return cls(
             can_share=can_share and "sharing" not in without,
@@ -36,4 +46,5 @@ class Tuning:
             may_pin="pinning" not in without,
             may_shorten="shortlist" not in without,
             step_seconds=frame.get("step_seconds", STEP_SECONDS),
+            graph_costs=None if "graphs" in without else measure(),
         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from chatbot.llm.engine.batching.generation import Generation
-from chatbot.llm.engine.batching.step_model import GOOD_CHUNK
+from chatbot.llm.engine.batching.steps.step_model import GOOD_CHUNK
 
 MAX_READING: Final = 3
 _SHORT_TOKENS = 64

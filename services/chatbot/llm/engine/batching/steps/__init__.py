@@ -1,0 +1,1 @@
+"""One step: how many rows of which prompts, in which graphs, and how long it takes."""
