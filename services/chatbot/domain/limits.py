@@ -1,8 +1,9 @@
 """How much somebody may ask: limits, what is left of them, refusals, and the port of the store that counts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any, Final, Protocol, Self, TypeVar
 
 from chatbot.domain.errors import BackendUnavailable, ChatError
@@ -121,6 +122,17 @@ class Limited:
 def limit_name(subject: Subject, policy: Policy) -> str:
     """What answers and metrics call a limit: those of keys by the policy alone, others with the subject before it."""
     return str(policy) if subject is Subject.KEY else f"{subject}-{policy}"
+
+
+def user_name(tenant: str, user: str | None, pseudonym: str) -> str:
+    """What accounts call a user: the pseudonym, or a digest where no secret makes one."""
+    return f"{tenant}/{pseudonym or sha256(f'{tenant}/{user}'.encode()).hexdigest()[:32]}"
+
+
+def user_accounts(tenant: str, user: str, pseudonyms: Sequence[str]) -> list[str]:
+    """Names of all accounts that count one user: his own, and that of an issuer's tokens of his."""
+    names = [user_name(tenant, user, pseudonym) for pseudonym in ("", *pseudonyms)]
+    return [f"{subject}/{name}" for subject in (Subject.USER, Subject.KEY) for name in names]
 
 
 LIMIT_NAMES: Final = tuple(limit_name(subject, policy) for subject in Subject for policy in Policy)

@@ -45,7 +45,7 @@ class MongoShelves:
         """Keep a row."""
         name = {"_id": _name(owner, row.kind, row.row_id)}
         fields = {"created_at": row.created_at, "fields": json.dumps(dict(row.fields))}
-        first = {"owner": _mark(owner), "kind": row.kind.value, "id": row.row_id, "order": ObjectId()}
+        first = {"owner": owner_mark(owner), "kind": row.kind.value, "id": row.row_id, "order": ObjectId()}
 
         async def write() -> None:
             change = {"$set": fields, "$setOnInsert": first}
@@ -63,20 +63,20 @@ class MongoShelves:
 
     async def rows(self, owner: Caller, kind: RowKind) -> tuple[ShelfRow, ...]:
         """All rows of a kind."""
-        mine = {"owner": _mark(owner), "kind": kind.value}
+        mine = {"owner": owner_mark(owner), "kind": kind.value}
         cursor = self._rows.find(mine).sort([("created_at", 1), ("order", 1)])
         return tuple(map(_to_row, await self._call(lambda: cursor.to_list(None))))
 
     async def remove(self, owner: Caller, kind: RowKind, row_id: str) -> bool:
         """Remove a row, and the bytes of a file first: bytes without a row would stay for ever."""
         if kind is RowKind.FILE:
-            await self._call(lambda: self._files.delete_many({"of": f"{_mark(owner)}/{row_id}"}))
+            await self._call(lambda: self._files.delete_many({"of": f"{owner_mark(owner)}/{row_id}"}))
         gone = await self._call(lambda: self._rows.delete_one({"_id": _name(owner, kind, row_id)}))
         return bool(gone.deleted_count)
 
     async def keep(self, owner: Caller, file_id: str, content: bytes) -> None:
         """Keep the bytes of a file, in parts: a row of MongoDB has at most 16 MiB."""
-        of = f"{_mark(owner)}/{file_id}"
+        of = f"{owner_mark(owner)}/{file_id}"
         for part, begin in enumerate(range(0, len(content), PART_BYTES)):
             piece = {"_id": f"{of}/{part:04d}", "of": of, "content": Binary(content[begin : begin + PART_BYTES])}
             await self._call(lambda piece=piece: self._files.replace_one({"_id": piece["_id"]}, piece, upsert=True))  # type: ignore[misc]
@@ -88,7 +88,7 @@ class MongoShelves:
             return None
         content = bytearray()
         for part in range(-(-row.fields["bytes"] // PART_BYTES)):
-            name = {"_id": f"{_mark(owner)}/{file_id}/{part:04d}"}
+            name = {"_id": f"{owner_mark(owner)}/{file_id}/{part:04d}"}
             found = await self._call(lambda name=name: self._files.find_one(name))  # type: ignore[misc]
             content += found["content"] if found else b""
         return bytes(content) if len(content) == row.fields["bytes"] else None
@@ -108,13 +108,13 @@ class MongoShelves:
             raise DocumentsUnavailable(str(exc)) from None
 
 
-def _mark(owner: Caller) -> str:
+def owner_mark(owner: Caller) -> str:
     """An owner as a part of a name; the length keeps `a` + `bc` and `ab` + `c` apart."""
     return hashlib.sha256(f"{len(owner.tenant)}.{owner.tenant}{owner.user}".encode()).hexdigest()[:32]
 
 
 def _name(owner: Caller, kind: RowKind, row_id: str) -> str:
-    return f"{_mark(owner)}/{kind}/{row_id}"
+    return f"{owner_mark(owner)}/{kind}/{row_id}"
 
 
 def _to_row(row: dict[str, Any]) -> ShelfRow:

@@ -1,7 +1,6 @@
 """For which user a request is: the one whom it names, or the one whom its key is bound to."""
 
 from dataclasses import replace
-from hashlib import sha256
 
 from fastapi import Request
 
@@ -11,7 +10,7 @@ from chatbot.domain.access import Principal
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import UserMismatch
 from chatbot.domain.generation import Backend
-from chatbot.domain.limits import Limited, Subject
+from chatbot.domain.limits import Limited, Subject, user_name
 from chatbot.domain.tenants.policy import TenantLimits, WhenBudgetSpent
 
 
@@ -57,7 +56,7 @@ def limited_of(
         pseudonym: What stands for the user, "" where no secret makes one: then a digest does.
     """
     tenant, key = principal.tenant, principal.key
-    name = f"{tenant}/{pseudonym or sha256(f'{tenant}/{user}'.encode()).hexdigest()[:32]}"
+    name = user_name(tenant, user, pseudonym)
     rights = principal.rights.limits
     account = rights.account or principal.key_id
     if key is not None and not key.digest:

@@ -59,15 +59,15 @@ class KeyCheck:
     ) -> None:
         self._tenants = tenants
         self._mounted = mounted
-        self._stored = stored
-        self._peppers = peppers
+        self.stored = stored
+        self.peppers = peppers
         self._tokens = tokens
         self._now = now
 
     @property
     def is_open(self) -> bool:
         """Whether no key is asked for."""
-        return self._mounted is None and self._stored is None and self._tokens.issuer is None
+        return self._mounted is None and self.stored is None and self._tokens.issuer is None
 
     async def principal(self, presented: str | None, user_token: str | None = None) -> Principal:
         """Who presents a key or a token.
@@ -98,17 +98,21 @@ class KeyCheck:
 
     def pseudonym(self, tenant: str, user: str) -> str:
         """What stands for a user in logs; "" where there is no pepper to make it with."""
-        return self._peppers.pseudonym(tenant, user) if self._peppers else ""
+        return self.peppers.pseudonym(tenant, user) if self.peppers else ""
+
+    def pseudonyms(self, tenant: str, user: str) -> tuple[str, ...]:
+        """All that stand for a user in rows; none where there is no pepper."""
+        return self._peppers.pseudonyms(tenant, user) if self._peppers else ()
 
     async def follow(self) -> None:
         """Keep the store's keys true, for ever; returns at once where there is no store."""
-        if self._stored is not None:
-            await self._stored.follow()
+        if self.stored is not None:
+            await self.stored.follow()
 
     async def close(self) -> None:
         """Give back the store."""
-        if self._stored is not None:
-            await self._stored.close()
+        if self.stored is not None:
+            await self.stored.close()
 
     def _with_user(self, record: KeyRecord, token: str | None) -> Rights:
         """What the key allows, of the user whom the token names where the key asks for one."""
@@ -131,6 +135,6 @@ class KeyCheck:
             record = self._mounted.find(presented, key)
             if record is not None:
                 return record
-        if key is None or self._stored is None:
+        if key is None or self.stored is None:
             return None
-        return await self._stored.find(key)
+        return await self.stored.find(key)

@@ -74,9 +74,16 @@ class Peppers:
 
     def pseudonym(self, tenant: str, user: str) -> str:
         """What stands for a user where his id must not: the same for the same tenant and user, and for no other."""
-        secret = hmac.digest(self.by_id[self.current], b"pseudonym\0" + tenant.encode(), hashlib.sha256)
-        digest = hmac.digest(secret, user.encode(), hashlib.sha256)
-        return "u_" + base64.b32encode(digest).decode().lower()[:26]
+        return _pseudonym(self.by_id[self.current], tenant, user)
+
+    def pseudonyms(self, tenant: str, user: str) -> tuple[str, ...]:
+        """All that stand for a user in rows: under the secret of now, and under the one that is on its way out."""
+        return tuple(_pseudonym(pepper, tenant, user) for pepper in self.by_id.values())
+
+
+def _pseudonym(pepper: bytes, tenant: str, user: str) -> str:
+    secret = hmac.digest(pepper, b"pseudonym\0" + tenant.encode(), hashlib.sha256)
+    return "u_" + base64.b32encode(hmac.digest(secret, user.encode(), hashlib.sha256)).decode().lower()[:26]
 
 
 def _id_of(pepper: bytes) -> str:

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from chatbot.domain.chat import Caller
+
 Row = Mapping[str, Any]
 """One thing that is kept, as plain JSON."""
 
@@ -23,6 +25,10 @@ class Person:
     user: str
     pseudonyms: tuple[str, ...] = ()
     is_self: bool = False
+
+    def caller(self) -> Caller:
+        """As stores of conversations and documents name an owner."""
+        return Caller(self.tenant, self.user)
 
 
 @dataclass(frozen=True, slots=True)

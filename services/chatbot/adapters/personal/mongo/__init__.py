@@ -1,0 +1,1 @@
+"""In the one database of a cluster."""

@@ -1,0 +1,185 @@
+"""Which documents of the database are a person's."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+from chatbot.adapters.documents.mongo.tables import names_of, owner_key
+from chatbot.adapters.personal.mongo.rows import Collection, Database, MongoPersonal
+from chatbot.adapters.shelves.mongo import owner_mark
+from chatbot.domain.document_store import DocumentStore
+from chatbot.domain.limits import user_accounts
+from chatbot.domain.personal.stores import Person, Row
+
+_USE: Final = (
+    *("at", "key", "service", "route", "backend", "model", "outcome", "prompt_tokens", "cached_tokens"),
+    *("completion_tokens", "tools", "queue_seconds", "seconds", "micro_usd", "price"),
+)
+_PASSAGES: Final = 200
+
+
+def conversations(database: Database, services: Sequence[str]) -> MongoPersonal:
+    """Conversations with their turns; `services` are all that there are."""
+
+    def mine(person: Person) -> dict[str, Any]:
+        return {"_id.tenant": person.tenant, "_id.service": {"$in": list(services)}, "_id.user": person.user}
+
+    return MongoPersonal(
+        database,
+        "conversations",
+        [
+            Collection(
+                "conversation",
+                "conversations",
+                mine,
+                _show_conversation,
+                page=2,
+                at="updated_at",
+                tenant="_id.tenant",
+                may_expire=True,
+            )
+        ],
+    )
+
+
+def files(database: Database) -> MongoPersonal:
+    """Files and vector stores."""
+    return MongoPersonal(
+        database,
+        "files",
+        [
+            Collection("thing", "shelves", lambda person: {"owner": owner_mark(person.caller())}, _show_thing),
+            Collection("content", "shelf_files", _contents, _show_content, page=1),
+        ],
+    )
+
+
+def use(database: Database) -> MongoPersonal:
+    """Records of requests: they stay for the bill, without their subject."""
+    return _Use(
+        database,
+        "usage",
+        [
+            Collection(
+                "request",
+                "usage",
+                lambda person: {"tenant": person.tenant, "user": {"$in": list(person.pseudonyms)}},
+                lambda document: [{name: document[name] for name in _USE}],
+                page=200,
+                at="at",
+                is_number=True,
+            )
+        ],
+    )
+
+
+def accounts(database: Database) -> MongoPersonal:
+    """Counters of a user's limits: an operator may reset them, the user may not."""
+
+    def mine(person: Person) -> dict[str, Any]:
+        return {"_id": {"$in": user_accounts(person.tenant, person.user, person.pseudonyms)}}
+
+    return MongoPersonal(
+        database,
+        "limits",
+        [Collection("account", "limits", mine, lambda document: [{"counters": json.loads(document["state"])}])],
+        kept=lambda person: "limits" if person.is_self else "",
+    )
+
+
+class MongoDocumentsOfPeople(MongoPersonal):
+    """Documents with their passages; what is computed from those is not handed out.
+
+    Args:
+        store: Erases as it does by itself, and sweeps what a worker leaves.
+    """
+
+    def __init__(self, database: Database, store: DocumentStore) -> None:
+        super().__init__(database, "documents", [Collection("document", "documents", _mine, _show_document)])
+        self._store = store
+
+    async def export(self, person: Person) -> AsyncIterator[Row]:
+        """See `PersonalData`."""
+        async for row in super().export(person):
+            yield row
+        for document in await self._ids(self._collections[0], _mine(person)):
+            async for passage in self._passages(document):
+                yield passage
+
+    async def erase(self, person: Person) -> None:
+        """See `PersonalData`."""
+        await self._store.erase_owner(person.caller())
+
+    async def count(self, person: Person) -> int:
+        """See `PersonalData`; what was made of documents counts, too."""
+        total = await super().count(person)
+        for name in ("document_segments", "document_vectors"):
+            total += await self._count(Collection(name, name, _mine, _show_document), person)
+        owner = {"_id": owner_key(person.caller())}
+        owners = await self._database.call(lambda: self._database["document_owners"].count_documents(owner))
+        return total + int(owners)
+
+    async def _passages(self, document_id: str) -> AsyncIterator[Row]:
+        names = names_of(document_id)
+        after = names["$gte"]
+        while True:
+            between = {"_id": {"$gt": after, "$lt": names["$lt"]}}
+            cursor = self._database["document_passages"].find(between).sort("_id", 1).limit(_PASSAGES)
+            found = await self._database.call(lambda cursor=cursor: cursor.to_list(None))  # type: ignore[misc]
+            for passage in found:
+                shown = {name: passage.get(name) for name in ("heading", "text", "page")}
+                yield {"kind": "passage", "document_id": document_id, **shown}
+            if not found:
+                return
+            after = found[-1]["_id"]
+
+
+class _Use(MongoPersonal):
+    """Rows stay, their subject goes."""
+
+    async def _remove(self, one: Collection, person: Person) -> None:
+        mine = one.mine(person)
+        await self._database.call(lambda: self._database[one.name].update_many(mine, {"$set": {"user": ""}}))
+
+
+def _mine(person: Person) -> dict[str, Any]:
+    return {"owner": owner_key(person.caller())}
+
+
+def _contents(person: Person) -> dict[str, Any]:
+    """Names of files begin with their owner: a range of the index."""
+    mark = owner_mark(person.caller())
+    return {"of": {"$gte": f"{mark}/", "$lt": f"{mark}0"}}  # "0" comes after "/"
+
+
+def _show_conversation(document: Mapping[str, Any]) -> list[Row]:
+    name = {"service": document["_id"]["service"], "db_id": document["_id"]["db_id"]}
+    head = {**name, "local_only": document["local_only"], "updated_at": document["updated_at"].isoformat()}
+    turns = [
+        {
+            "kind": "turn",
+            **name,
+            **{field: turn.get(field, "") for field in ("turn_id", "question", "answer", "character")},
+            "at": turn["at"].isoformat(),
+        }
+        for turn in document["turns"]
+    ]
+    return [head, *turns]
+
+
+def _show_thing(document: Mapping[str, Any]) -> list[Row]:
+    shown = {"what": document["kind"], "id": document["id"], "created_at": document["created_at"]}
+    return [{**shown, "fields": json.loads(document["fields"])}]
+
+
+def _show_content(document: Mapping[str, Any]) -> list[Row]:
+    _, _, name = document["of"].partition("/")
+    part = int(document["_id"].rpartition("/")[2])
+    return [{"id": name, "part": part, "base64": base64.b64encode(document["content"]).decode()}]
+
+
+def _show_document(document: Mapping[str, Any]) -> list[Row]:
+    metadata = {one["k"]: one["v"] for one in document["metadata"]}
+    shown = {field: document[field] for field in ("name", "collection", "sha256", "state")}
+    return [{"document_id": document["_id"], **shown, "metadata": metadata}]
