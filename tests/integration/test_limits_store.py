@@ -1,4 +1,4 @@
-"""One suite for every store of limits: SQLite, MongoDB by motor, MongoDB by PyMongo's asyncio client."""
+"""One suite for every store of limits: SQLite, MongoDB by motor and by PyMongo's asyncio client, Redis."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from chatbot.adapters.limits.mongo import MongoAccounts
+from chatbot.adapters.limits.redis import RedisAccounts
 from chatbot.adapters.limits.sqlite import SqliteAccounts
 from chatbot.core.limits.asks import Ask, Granted, Refused
 from chatbot.core.limits.ledger import Ledger
@@ -23,11 +24,34 @@ from chatbot.core.limits.windows import Calendar
 from chatbot.domain.errors import StoreUnavailable
 from chatbot.domain.limits import IDLE_SECONDS, AccountStore, Limits, Policy, State
 from parts.limit_racer import LIMITS, NOON, PROMPT_BOUND, PROMPT_TOKENS, everybody, open_accounts
-from parts.mongo_server import running_server
-from parts.store_place import StorePlace
+from parts.mongo_server import running_server, scratch_database
+from parts.redis_server import empty_accounts, redis_url, running_redis
+from parts.store_place import KINDS, StorePlace
 
 RACERS = 4
 TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a Redis of the file's own."""
+    with redis_url(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(params=(*KINDS, "redis"))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
+    """Where limits are counted."""
+    if request.param == "sqlite":
+        yield StorePlace("sqlite", str(tmp_path / "deep" / "store.sqlite3"))
+    elif request.param == "redis":
+        url = request.getfixturevalue("redis")
+        with empty_accounts(url):
+            yield StorePlace("redis", url)
+    else:
+        url = request.getfixturevalue("url")
+        with scratch_database(url) as database:
+            yield StorePlace(request.param, url, database)
 
 
 @pytest.fixture
@@ -79,6 +103,17 @@ async def test_accounts_that_nobody_used_for_two_months_are_removed(place: Store
         told = [await store.update(name, lambda state: (None, state)) for name in ("old", "new")]
         await store.close()
         assert told == [None, {"number": 1, "text": "한 '\"\\ \x00"}]
+        return
+    if place.kind == "redis":
+        kept = open_accounts(place)
+        assert isinstance(kept, RedisAccounts)
+        lives = []
+        for _ in range(2):  # a change begins its life anew
+            await kept.update("a", plus(1))
+            lives.append(await kept._client.ttl("chatbot:limits:a"))
+            await kept._client.expire("chatbot:limits:a", 5)
+        await kept.close()
+        assert all(IDLE_SECONDS - 300 < seconds <= IDLE_SECONDS for seconds in lives)
         return
     mongo = open_accounts(place)
     assert isinstance(mongo, MongoAccounts)
@@ -236,14 +271,14 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("driver", ["motor", "pymongo"])
-async def test_a_server_that_hangs_is_told_and_comes_back(driver: str) -> None:
-    with running_server() as server:
+@pytest.mark.parametrize("driver", ["motor", "pymongo", "redis"])
+async def test_a_server_that_hangs_is_told_and_comes_back(driver: str, tmp_path: Path) -> None:
+    with running_redis(tmp_path) if driver == "redis" else running_server() as server:
         store = open_accounts(StorePlace(driver, server.url, "chatbot"))
         assert await store.update("a", plus(1)) == 1
         server.suspend()
         try:
-            with pytest.raises(StoreUnavailable, match="MongoDB"):
+            with pytest.raises(StoreUnavailable, match="Redis" if driver == "redis" else "MongoDB"):
                 async with asyncio.timeout(30):
                     await store.update("a", plus(1))
         finally:

@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from chatbot.adapters.limits.mongo import MongoAccounts
+from chatbot.adapters.limits.redis import RedisAccounts
 from chatbot.adapters.limits.sqlite import SqliteAccounts
 from chatbot.core.limits.asks import Ask, Granted
 from chatbot.core.limits.ledger import Ledger
@@ -52,6 +53,8 @@ def open_accounts(place: StorePlace) -> AccountStore:
     """The store at a place."""
     if place.kind == "sqlite":
         return SqliteAccounts(Path(place.where))
+    if place.kind == "redis":
+        return RedisAccounts.open(place.where)
     return MongoAccounts.open(place.where, place.database, place.kind)  # type: ignore[arg-type]
 
 
