@@ -102,7 +102,7 @@ class KeyCheck:
 
     def pseudonyms(self, tenant: str, user: str) -> tuple[str, ...]:
         """All that stand for a user in rows; none where there is no pepper."""
-        return self._peppers.pseudonyms(tenant, user) if self._peppers else ()
+        return self.peppers.pseudonyms(tenant, user) if self.peppers else ()
 
     async def follow(self) -> None:
         """Keep the store's keys true, for ever; returns at once where there is no store."""
