@@ -82,10 +82,12 @@ SERVICES: Final = Board(
                 Panel(
                     "Waiting and running",
                     "short",
-                    "Requests in the line, requests that hold a slot, and the slots there are, over all pods.",
+                    "Requests in the line, requests that hold a slot or gave theirs away while their tools run, and the"
+                    " slots there are, over all pods.",
                     (
                         (gauge("chatbot_queue_depth"), "{{service}} waiting"),
                         (gauge("chatbot_requests_running"), "{{service}} running"),
+                        (gauge("chatbot_requests_aside"), "{{service}} aside"),
                         (gauge("chatbot_slots"), "{{service}} slots"),
                     ),
                 ),

@@ -23,8 +23,8 @@ from chatbot.domain.generation import (
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.tools import ToolCall
 
-Move = str | ToolCall | Exception | FinishReason
-"""What a model does: say a piece, call, break, or end for another reason than it would."""
+Move = str | ToolCall | Exception | FinishReason | float
+"""What a model does: say a piece, call, break, end for another reason than it would, or take so many seconds."""
 
 
 def call(name: str, arguments: str | dict[str, JsonValue] = "{}", call_id: str = "") -> ToolCall:
@@ -72,6 +72,8 @@ class CallingModel:
                 raise move
             if isinstance(move, FinishReason):
                 reason = move
+            elif isinstance(move, float):
+                await asyncio.sleep(move)
             elif isinstance(move, ToolCall):
                 reason = FinishReason.TOOL_CALLS
                 yield move

@@ -2,16 +2,10 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
-from chatbot.core.admission import Admission, AdmissionPolicy
-from chatbot.core.agent.bounds import AgentBounds
-from chatbot.core.agent.opening import Agent, built_in
-from chatbot.core.agent.toolbox import Toolbox
-from chatbot.core.answering.answerer import Answerer
-from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
-from chatbot.core.history import History
+from chatbot.core.agent.opening import built_in
+from chatbot.core.answering.routes import BackendRoute
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.question import Done, Exchange, Question, Queued, ToolStep
 from chatbot.core.tools.contract import Tool
@@ -20,35 +14,11 @@ from chatbot.domain.chat import Caller, Dialogue, Message
 from chatbot.domain.errors import BackendUnavailable, EngineLost, ModelUnavailable
 from chatbot.domain.generation import Backend, Sampling, TextPiece
 from chatbot.domain.model import Capacity
-from parts.calling_model import CallingModel, CountingCalls, StubTool, call
-from parts.fakes import CountingTelemetry, MemoryStore
+from parts.calling_model import CallingModel, StubTool, call
+from parts.tool_house import House
 from parts.virtual_time import run_virtual
 
 QUESTION = Question("r1", Caller("", "u"), "서울은 몇 시?", {}, None, None, False, Backend.LLAMA, "en")
-NOON = datetime(2026, 7, 21, 3, tzinfo=UTC)
-
-
-class House:
-    """One service with tools before a model that does what a test says; one slot."""
-
-    def __init__(self, model: CallingModel, *tools: Tool) -> None:
-        self.clock = asyncio.get_running_loop().time
-        self.model, self.telemetry, self.told, self.store = model, CountingTelemetry(), CountingCalls(), MemoryStore()
-        self.line = self.admission()
-        box = Toolbox("office", tools, AgentBounds(), self.told, clock=self.clock)
-        agent = Agent(box, "Asia/Seoul", lambda: NOON)
-        route = BackendRoute(model, self.line, PromptTemplates("be kind"), agent)
-        history = History("office", self.store, self.telemetry, refuses_when_down=True, clock=self.clock)
-        policy = AnswerPolicy(60.0, 30.0, Sampling(), may_fall_back=True)
-        self.routes = {Backend.LLAMA: route}
-        self.answerer = Answerer("office", self.routes, history, policy, self.telemetry, clock=self.clock)
-
-    def admission(self) -> Admission:
-        return Admission(AdmissionPolicy(60, 8), Capacity(1, True), self.telemetry, clock=self.clock)
-
-    def is_free(self) -> bool:
-        line = self.line.line("office")
-        return (line.depth, line.running) == (0, 0)
 
 
 def test_steps_stand_between_the_line_and_the_text() -> None:
@@ -150,7 +120,7 @@ def test_a_client_that_leaves_cancels_its_tools_and_gives_its_slot_back() -> Non
 def test_a_request_with_tools_takes_one_place_however_many_rounds_it_has() -> None:
     async def scene() -> None:
         rounds = [[call("look", {"n": n})] for n in range(3)]
-        house = House(CallingModel.playing(*rounds, ["first"], ["second"]), StubTool(seconds=1))
+        house = House(CallingModel.playing(*rounds, ["first"], ["second"]), StubTool(seconds=0.2))
 
         first = await house.answerer.open(QUESTION)
         second = await house.answerer.open(QUESTION)

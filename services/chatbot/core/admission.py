@@ -7,12 +7,13 @@ admitted one ends in a slot, at its deadline, or when its client leaves.
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 
 from chatbot.core.waiting.estimate import ServiceTimes, slots_free_at, start_times
+from chatbot.core.waiting.lengths import AdmissionPolicy, Line
 from chatbot.core.waiting.line import WaitingLine
 from chatbot.core.waiting.promises import Promise, Promises, retry_after
+from chatbot.core.waiting.slots import Slots
 from chatbot.core.waiting.ticket import Phase, Place, Ticket
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import Busy, Draining, ModelUnavailable
@@ -24,38 +25,6 @@ CAUTION = 1.5
 expires in the line half of the time."""
 
 __all__ = ["Admission", "AdmissionPolicy", "Line", "Place", "Ticket"]
-
-
-@dataclass(frozen=True, slots=True)
-class AdmissionPolicy:
-    """How long a line may get.
-
-    Attributes:
-        limit_seconds: Longest wait: a newcomer is refused above it by estimate.
-        max_waiting: Hard bound of waiting requests. One caller, or one named tenant, gets at most 7/8 of it.
-    """
-
-    limit_seconds: float
-    max_waiting: int
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The line as one service sees it.
-
-    Attributes:
-        depth: Requests of this service that wait.
-        running: Requests of this service that hold a slot.
-        slots: Requests that run at once, of all services.
-        max_waiting: Hard bound of the line, of all services.
-        predicted_wait_seconds: Wait of a request that arrives now; the longest allowed one while nobody knows.
-    """
-
-    depth: int
-    running: int
-    slots: int
-    max_waiting: int
-    predicted_wait_seconds: float
 
 
 class Admission:
@@ -75,7 +44,7 @@ class Admission:
         self._clock = clock
         self._rng = rng or Random()  # noqa: S311 - jitter, not a secret
         self._waiting: WaitingLine[Ticket] = WaitingLine()
-        self._running: dict[Ticket, None] = {}
+        self._slots = Slots()
         self._times = ServiceTimes()
         self._promises = Promises()
         self._draining = False
@@ -130,7 +99,8 @@ class Admission:
         """The line as this service sees it, for metrics and `GET /performance`."""
         return Line(
             depth=sum(ticket.service == service for ticket in self._waiting),
-            running=sum(ticket.service == service for ticket in self._running),
+            running=sum(ticket.service == service for ticket in self._slots.running),
+            aside=sum(ticket.service == service for ticket in self._slots.aside),
             slots=self._capacity.slots,
             max_waiting=self._policy.max_waiting,
             predicted_wait_seconds=self._newcomer_wait(service, self._last_tenant()),
@@ -161,26 +131,46 @@ class Admission:
             self._waiting.leave(ticket)
             self._telemetry.queue_left(ticket.service, outcome or "client_gone", ticket.waited_seconds)
         else:
-            del self._running[ticket]
+            self._slots.leave(ticket)
             if outcome != "failed":
-                self._times.add(ticket.service, self._elapsed(ticket))
+                self._times.add(ticket.service, ticket.held_seconds)
         ticket.end(expired=outcome == "expired")
         self._dispatch()
+
+    def step_aside(self, ticket: Ticket) -> bool:
+        """Somebody else has this ticket's slot until it comes back; False where too many are aside already."""
+        is_aside = self._slots.step_aside(ticket, self._capacity.slots)
+        self._dispatch()
+        return is_aside
+
+    def come_back(self, ticket: Ticket) -> None:
+        """The next slot is this ticket's, unless another one came back before; it has been in the line."""
+        self._slots.come_back(ticket)
+        self._dispatch()
+
+    def stay_aside(self, ticket: Ticket) -> None:
+        """It does not want it any more."""
+        self._slots.stay_aside(ticket)
 
     def _dispatch(self) -> None:
         """Give free slots to those whose turn it is: a slot is never free while somebody waits."""
         self._places = None
-        while self._capacity.open and len(self._running) < self._capacity.slots and len(self._waiting):
+        while self._has_room and (back := self._slots.first_back()) is not None:
+            self._slots.seat(back)
+        while self._has_room and len(self._waiting):
             ticket = self._waiting.next()
             if self._clock() >= ticket.deadline:
                 self._telemetry.queue_left(ticket.service, "expired", ticket.waited_seconds)
                 ticket.end(expired=True)
                 continue
-            self._running[ticket] = None
-            ticket.start()
+            self._slots.seat(ticket)
             self._telemetry.queue_left(ticket.service, "dispatched", ticket.waited_seconds)
-        if not self._waiting and not self._running:
+        if not self._waiting and not self._slots:
             self._nobody.set()
+
+    @property
+    def _has_room(self) -> bool:
+        return self._capacity.open and len(self._slots.running) < self._capacity.slots
 
     def _refuse_unserved(self, service: str) -> None:
         if self._draining:
@@ -191,7 +181,7 @@ class Admission:
             raise ModelUnavailable("no model is served")
 
     def _starts_at_once(self) -> bool:
-        return self._capacity.open and not self._waiting and len(self._running) < self._capacity.slots
+        return self._has_room and not self._waiting
 
     def _judge(self, ticket: Ticket, now: float) -> None:
         """Refuse a ticket that would wait too long or finds no place.
@@ -260,16 +250,15 @@ class Admission:
         self._promises.give(ticket.caller, Promise(now + seconds, self._times.mean(ticket.service)))
         return seconds
 
-    def _elapsed(self, ticket: Ticket) -> float:
-        return self._clock() - (ticket.started_at or 0.0)
-
     def _starts(self, order: list[Ticket]) -> list[float]:
         """Predicted seconds until each ticket starts, if they are dispatched in this order."""
-        elapsed = [(ticket.service, self._elapsed(ticket)) for ticket in self._running]
-        self._times.outlasts(max((seconds for _, seconds in elapsed), default=0.0))
-        remaining = [self._times.remaining(service, seconds) for service, seconds in elapsed]
-        free = slots_free_at(remaining, max(1, self._capacity.slots), self._opens_in_seconds())
-        return start_times(free, (self._times.mean(ticket.service) for ticket in order))
+        self._times.outlasts(max((ticket.held_seconds for ticket in self._slots.running), default=0.0))
+        left = {ticket: self._times.remaining(ticket.service, ticket.held_seconds) for ticket in self._slots}
+        running = [left[ticket] for ticket in self._slots.running]
+        free = slots_free_at(running, max(1, self._capacity.slots), self._opens_in_seconds())
+        # Those that are aside come back before the next one of the line, or soon behind it.
+        ahead = [left[ticket] for ticket in self._slots.aside]
+        return start_times(free, [*ahead, *(self._times.mean(ticket.service) for ticket in order)])[len(ahead) :]
 
     def _opens_in_seconds(self) -> float:
         if self._capacity.open:

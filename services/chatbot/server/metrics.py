@@ -57,6 +57,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("chatbot_queue_max_waiting", _GAUGE, "Hard bound of the line, requests."),
     Metric("chatbot_queue_predicted_wait_seconds", _GAUGE, "Wait that a request arriving now would see, seconds."),
     Metric("chatbot_requests_running", _GAUGE, "Requests that hold a slot of the engine."),
+    Metric("chatbot_requests_aside", _GAUGE, "Requests that gave their slot away while their tools run."),
     Metric("chatbot_slots", _GAUGE, "Generations that can run at once."),
     Metric(
         "chatbot_queue_requests_total", _COUNTER, "Requests that left the line or were refused a place.", ("outcome",)

@@ -18,6 +18,7 @@ from chatbot.core.limits.entrance import Entrance
 from chatbot.core.limits.metered import Metered
 from chatbot.core.question import Exchange, Question
 from chatbot.core.retrieval.cited import CitedSource
+from chatbot.core.waiting.seated import Seated
 from chatbot.domain.chat import Caller, Dialogue
 from chatbot.domain.errors import (
     BackendUnavailable,
@@ -38,9 +39,10 @@ _EXCHANGE_FIELDS = {"system": "messages", "question": "messages", "history": "me
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How an answer is made. `field_names` and `store` as in `Work`."""
+    """How an answer is made: `seated` is the model itself. `field_names` and `store` as in `Work`."""
 
     backend: Backend
+    seated: Seated
     generator: Metered
     source: AnswerSource
     field_names: Mapping[str, str]
@@ -142,8 +144,9 @@ class Answerer:
         arrived_at = self._clock()
         dialogue = brought_dialogue(self._route(exchange.backend).templates, exchange)
         request = self._request(exchange, dialogue, exchange.sampling, arrived_at)
-        generator = self._entrance.metered(self._route(exchange.backend).generator)
-        plan = _Plan(exchange.backend, generator, generator, _EXCHANGE_FIELDS, nothing)
+        seated = Seated(self._route(exchange.backend).generator)
+        generator = self._entrance.metered(seated)
+        plan = _Plan(exchange.backend, seated, generator, generator, _EXCHANGE_FIELDS, nothing)
         plan = replace(plan, source=played(plan.source, exchange.role))
         return await self._begin(plan, replace(request, tools=exchange.tools), exchange.caller, arrived_at)
 
@@ -174,7 +177,8 @@ class Answerer:
         turns = past.read.turns if past.read else ()
         dialogue = dialogue_of(route.templates, question, turns)
         may_leave = not past.local_only and not past.unknown
-        generator = self._entrance.metered(route.generator)
+        seated = Seated(route.generator)
+        generator = self._entrance.metered(seated)
         source: AnswerSource = generator
         if route.agent is not None:
             source = route.agent.source(question, generator, may_leave=may_leave)
@@ -187,7 +191,7 @@ class Answerer:
         async def store(answer: str) -> Stored:
             return await self._pasts.join(question, past, answer)
 
-        plan = _Plan(backend, generator, source, field_names(question), store)
+        plan = _Plan(backend, seated, generator, source, field_names(question), store)
         return await self._begin(plan, request, question.caller, arrived_at)
 
     def _request(
@@ -215,6 +219,7 @@ class Answerer:
         except BaseException:
             self._task(hold.finish())
             raise
+        plan.seated.ticket = ticket
         work = Work(
             service=self._service,
             backend=plan.backend,

@@ -110,6 +110,7 @@ class Pump:
             self._outbox.queued(Queued(place.position, place.eta_seconds))
         if work.ticket.phase is not Phase.RUNNING:
             raise asyncio.CancelledError
+        work.ticket.rest()  # a search may come before the first generation
         work.meter.queue_seconds = work.ticket.waited_seconds
         finished = await self._counted(replace(work.request, deadline=work.clock() + work.generation_seconds))
         work.ticket.leave()
@@ -191,6 +192,19 @@ class Pump:
         self._last_piece_at = now
 
 
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """Whether the answer to an equal question is given once more.
+
+    Attributes:
+        outcome: `hit`: it was kept; `joined`: it was being made for somebody else; `miss`: it is made now.
+        age_seconds: Since it was made.
+    """
+
+    outcome: str
+    age_seconds: float = 0.0
+
+
 class Answer:
     """An answer on its way. Whoever opened it must close it, on every path.
 
@@ -198,6 +212,8 @@ class Answer:
         backend: Who answers; the value of the header `X-Backend`.
         quota: What is left of the key's limits beside this answer.
         meter: What it takes; whole once it is over.
+        reuse: None where answers are not kept, or this one is none that may be.
+        goes_on: Asked when it is closed: whether somebody else waits for it.
     """
 
     def __init__(
@@ -212,6 +228,8 @@ class Answer:
         self.backend = backend
         self.quota = quota
         self.meter = meter or Meter(Priced(""), backend)
+        self.reuse: Reuse | None = None
+        self.goes_on: Callable[[], bool] = lambda: False
         self._outbox = outbox
         self._pump = pump
         self._ticket = ticket
@@ -239,11 +257,25 @@ class Answer:
         else:
             self._pump.add_done_callback(lambda _: then())
 
-    async def close(self) -> None:
-        """Cancel what still runs. Idempotent; a waiting request is out of the line before this first waits."""
+    @property
+    def outcome(self) -> Done | Exception | None:
+        """How it ended; None while it has not."""
+        return self._outbox.last_event
+
+    def give_up(self) -> None:
+        """Cancel what still runs; a waiting request is out of the line at once. Idempotent."""
         if self._pump is None or self._pump.done():
             return
         if self._ticket is not None and self._ticket.phase is Phase.WAITING:
             self._ticket.leave()
         self._pump.cancel()
+
+    async def close(self) -> None:
+        """Give it up, unless it goes on for somebody else. Idempotent."""
+        if self._pump is None or self._pump.done():
+            return
+        if self.goes_on():
+            self._outbox.is_bounded = False  # nobody reads it here any more
+            return
+        self.give_up()
         await asyncio.wait({self._pump}, timeout=CLOSE_SECONDS)

@@ -1,7 +1,11 @@
-"""One request's way through the line: waiting, then running, then over. Made by `Admission.enter` alone."""
+"""One request's way through the line: waiting, then running, then over. Made by `Admission.enter` alone.
+
+Between two generations of one answer, while its tools run, the slot is given away and taken back before newcomers.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -15,6 +19,9 @@ LOOK_SECONDS = 1.0
 NEAR = 20
 """Places behind this one are looked up the less often the farther back they are, at the latest after half of
 `REPEAT_SECONDS`: 119 that wait are told 56 times a second, 512 are told 134 times, not once each."""
+REST_SECONDS = 0.25
+"""A slot in which nothing is generated is kept for so long: most tools take milliseconds, and whoever gives a slot
+away may wait a whole answer for the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +43,11 @@ def look_seconds(position: int) -> float:
 
 
 class Phase(Enum):
-    """Where a ticket is in its life; it only moves forward."""
+    """Where a ticket is in its life; it moves forward, but for RUNNING and ASIDE, which may alternate."""
 
     WAITING = "waiting"
     RUNNING = "running"
+    ASIDE = "aside"
     OVER = "over"
 
 
@@ -51,6 +59,15 @@ class Counter(Protocol):
 
     def give_back(self, ticket: "Ticket", outcome: str | None) -> None:
         """The ticket's place or slot is free again."""
+
+    def step_aside(self, ticket: "Ticket") -> bool:
+        """The ticket needs its slot no more for a while; False where it has to keep it."""
+
+    def come_back(self, ticket: "Ticket") -> None:
+        """A ticket that is aside wants a slot again, before all that wait."""
+
+    def stay_aside(self, ticket: "Ticket") -> None:
+        """It wants none any more."""
 
 
 class Ticket:
@@ -75,23 +92,71 @@ class Ticket:
         self._counter = counter
         self._clock = clock
         self._settled = asyncio.Event()
+        self._seated = asyncio.Event()
+        self._seated_at = 0.0
+        self._held_before = 0.0
+        self._generations = 0
+        self._resting: asyncio.TimerHandle | None = None
 
     @property
     def waited_seconds(self) -> float:
         """Seconds in the line, so far or until the dispatch."""
         return (self._clock() if self.started_at is None else self.started_at) - self.entered_at
 
+    @property
+    def held_seconds(self) -> float:
+        """Seconds for which it has held a slot."""
+        running = self._clock() - self._seated_at if self.phase is Phase.RUNNING else 0.0
+        return self._held_before + running
+
     def start(self) -> None:
-        """The admission gives a slot."""
+        """The admission gives a slot: the first one, or one to go on in."""
         self.phase = Phase.RUNNING
-        self.started_at = self._clock()
+        self._seated_at = self._clock()
+        if self.started_at is None:
+            self.started_at = self._seated_at
         self._settled.set()
+        self._seated.set()
+
+    def aside(self) -> None:
+        """The admission took the slot back, and gives one again when this ticket asks."""
+        self._held_before = self.held_seconds
+        self.phase = Phase.ASIDE
+        self._seated.clear()
 
     def end(self, *, expired: bool = False) -> None:
         """The admission took back place or slot."""
+        self._awake()
+        self._held_before = self.held_seconds
         self.phase = Phase.OVER
         self.expired = expired
         self._settled.set()
+        self._seated.set()
+
+    def rest(self) -> None:
+        """Nothing is generated from now on: after a moment the slot is somebody else's, until `generating`."""
+        self._awake()
+        if self.phase is Phase.RUNNING and not self._generations:
+            self._resting = asyncio.get_running_loop().call_later(REST_SECONDS, self._step_aside)
+
+    @asynccontextmanager
+    async def generating(self, deadline: float) -> AsyncIterator[None]:
+        """Hold the slot for a generation; where it was given away, wait for one, before everybody who is new.
+
+        Args:
+            deadline: Clock seconds.
+
+        Raises:
+            TimedOut: ("generation") There was none until then.
+        """
+        self._generations += 1
+        try:
+            self._awake()
+            await self._back(deadline)
+            yield
+        finally:
+            self._generations -= 1
+            self.rest()
 
     def leave(self, outcome: str | None = None) -> None:
         """Give back place or slot, in any phase. Idempotent, synchronous.
@@ -134,3 +199,24 @@ class Ticket:
                 await self._settled.wait()
         except TimeoutError:
             pass
+
+    async def _back(self, deadline: float) -> None:
+        if self.phase is not Phase.ASIDE:
+            return
+        self._counter.come_back(self)
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._clock())):
+                await self._seated.wait()
+        except TimeoutError:
+            raise TimedOut("generation") from None
+        finally:
+            self._counter.stay_aside(self)
+
+    def _step_aside(self) -> None:
+        if not self._counter.step_aside(self):
+            self.rest()
+
+    def _awake(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None

@@ -54,6 +54,7 @@ class Meters:
             "chatbot_queue_max_waiting": lambda: line().max_waiting,
             "chatbot_queue_predicted_wait_seconds": lambda: line().predicted_wait_seconds,
             "chatbot_requests_running": lambda: line().running,
+            "chatbot_requests_aside": lambda: line().aside,
             "chatbot_slots": lambda: line().slots,
         }
         for name, read in readers.items():
