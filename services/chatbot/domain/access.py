@@ -23,9 +23,12 @@ class Scope(StrEnum):
     CHARACTERS_READ = "characters:read"
     CHARACTERS_WRITE = "characters:write"
     USAGE_READ = "usage:read"
+    ADMIN = "admin"
+    """Make and end keys, of every tenant; stands alone, so that such a key answers no question."""
 
 
-ALL_SCOPES: Final = frozenset(Scope)
+ALL_SCOPES: Final = frozenset(Scope) - {Scope.ADMIN}
+"""What a key may do where nobody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,16 @@ class KeyRecord:
         if self.is_disabled or now < self.not_before - CLOCK_SKEW_SECONDS:
             return False
         return self.expires_at is None or now < self.expires_at
+
+    def state_at(self, now: float) -> str:
+        """What people are told of it: valid, rotated (valid, and another took its place), expired, revoked, not yet."""
+        if self.is_disabled:
+            return "revoked"
+        if self.expires_at is not None and now >= self.expires_at:
+            return "expired"
+        if not self.is_valid_at(now):
+            return "not yet"
+        return "rotated" if self.replaced_by else "valid"
 
     def until(self, end: float) -> "KeyRecord":
         """The key with an end that is not later than before."""

@@ -55,7 +55,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _add_create(create: argparse.ArgumentParser) -> None:
     create.add_argument("--tenant", type=tenant, required=True, help="whose key; conversations live inside a tenant")
     create.add_argument("--label", type=label, default="", help="for people: who has it, what for")
-    create.add_argument("--scopes", type=one_of(Scope), default=ALL_SCOPES, metavar="chat,…", help=_all(Scope))
+    create.add_argument(
+        "--scopes", type=one_of(Scope), default=ALL_SCOPES, metavar="chat,…", help=_all(Scope) + " but admin"
+    )
     services = (OFFICE.name, CHARACTER.name)
     create.add_argument("--services", type=one_of(services), default=(), metavar="office,…", help=_all(services))
     create.add_argument("--backends", type=one_of(Backend), default=(), metavar="llama,…", help=_all(Backend))

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from chatbot.adapters.keys.claims import WrongToken, claims_of, header_of, holds_at, is_user
 from chatbot.adapters.keys.issuer_keys import IssuerKeys
-from chatbot.domain.access import KeyRecord, Principal, Rights, Scope
+from chatbot.domain.access import ALL_SCOPES, KeyRecord, Principal, Rights, Scope
 from chatbot.domain.errors import Unauthorized
 
 KEY_ID: Final = "jwt"
@@ -78,8 +78,11 @@ class IssuerTokens:
         return Principal(tenant, KEY_ID, rights, record)
 
     def _scopes(self, claim: object) -> frozenset[Scope]:
-        """Of a claim as OAuth writes it (words with blanks between, RFC 8693) or as a list; others open nothing."""
+        """Of a claim as OAuth writes it (words with blanks between, RFC 8693) or as a list; others open nothing.
+
+        No issuer makes administrators: many call a role of their own `admin`.
+        """
         if claim is None:
             return self._rules.scopes
         words = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
-        return frozenset(scope for scope in Scope if str(scope) in words)
+        return frozenset(scope for scope in ALL_SCOPES if str(scope) in words)

@@ -7,11 +7,28 @@ from typing import Final
 
 from chatbot.core.accounts.key_text import KeyText, mint
 from chatbot.core.accounts.peppers import Peppers
-from chatbot.domain.access import KeyRecord, Rights
+from chatbot.domain.access import KeyRecord, Rights, Scope
 from chatbot.domain.limits import Limits
 from chatbot.domain.ports import KeyStore
+from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
 
 DAY_SECONDS: Final = 86_400.0
+
+
+class LifeTooLong(ValueError):
+    """A key was to live longer than `longest_seconds`, which the tenant's policy says, or else the settings."""
+
+    def __init__(self, longest_seconds: float, *, is_policy: bool) -> None:
+        super().__init__(longest_seconds)
+        self.longest_seconds = longest_seconds
+        self.is_policy = is_policy
+
+
+class AdminAlone(ValueError):
+    """A key of an administrator was to have another scope beside."""
+
+    def __init__(self) -> None:
+        super().__init__("scopes: admin stands alone; give the other scopes to another key")
 
 
 class NoSuchKey(Exception):
@@ -27,6 +44,37 @@ class Wish:
     label: str = ""
     rights: Rights = field(default_factory=Rights)
     not_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """How long keys live, seconds.
+
+    Attributes:
+        usual: Where nobody says.
+        longest: That anybody may ask for.
+        tenants: Their policies may say less.
+    """
+
+    usual: float
+    longest: float
+    tenants: Tenants = NO_POLICIES
+
+    def of(self, tenant: str, asked: float | None) -> float:
+        """As long as asked for, else as is usual; never longer than the tenant's policy allows.
+
+        Raises:
+            LifeTooLong: More was asked for.
+        """
+        longest = self.tenants.of(tenant).longest_key_seconds
+        if asked is not None and asked > self.longest:
+            raise LifeTooLong(self.longest, is_policy=False)
+        life = self.usual if asked is None else asked
+        if longest is None or life <= longest:
+            return float(life)
+        if asked is not None:
+            raise LifeTooLong(longest, is_policy=True)
+        return longest
 
 
 class Issuer:
@@ -47,8 +95,10 @@ class Issuer:
         """A new key; nobody can show its text again.
 
         Raises:
+            AdminAlone: It would be an administrator's, and more.
             StoreUnavailable: It may or may not be kept; nobody has its text.
         """
+        check_scopes(wish.rights)
         key = mint()
         pepper, digest = self._peppers.digest(key.text)
         record = replace(new_record(wish, key, self._now()), pepper=pepper, digest=digest)
@@ -102,6 +152,16 @@ class Issuer:
             return (await self._store.find([key_id]))[key_id]
         except KeyError:
             raise NoSuchKey(key_id) from None
+
+
+def check_scopes(rights: Rights) -> None:
+    """Refuse a key that could administrate and do something else.
+
+    Raises:
+        AdminAlone: It could.
+    """
+    if Scope.ADMIN in rights.scopes and len(rights.scopes) > 1:
+        raise AdminAlone
 
 
 def new_record(wish: Wish, key: KeyText, now: float) -> KeyRecord:

@@ -84,7 +84,7 @@ class StoredKeys:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._store = store
+        self.store = store
         self._peppers = peppers
         self._clock = clock
         self._now = now
@@ -147,7 +147,7 @@ class StoredKeys:
         for lookup in lookups:
             lookup.cancel()
         await asyncio.gather(*lookups, return_exceptions=True)
-        await self._store.close()
+        await self.store.close()
 
     def _recall(self, key_id: str) -> KeyRecord | None:
         known = self._known.get(key_id)
@@ -177,7 +177,7 @@ class StoredKeys:
                 changes = -1
                 while changes != self._changes:  # what was read while something changed may be of before
                     changes, began = self._changes, self._clock()
-                    found = await self._store.find([key_id])
+                    found = await self.store.find([key_id])
         except (StoreUnavailable, TimeoutError) as exc:
             return KeysUnavailable(str(exc) or "no answer in time")
         if key_id in found:
@@ -189,7 +189,7 @@ class StoredKeys:
 
     async def _look(self) -> None:
         began = self._clock()
-        version = await self._store.version()
+        version = await self.store.version()
         if version != self._version or began - self._read_again_at >= READ_AGAIN_SECONDS:
             self._changes += version != self._version
             await self._read_again()
@@ -201,7 +201,7 @@ class StoredKeys:
         key_ids = list(self._known)
         for first in range(0, len(key_ids), _CHUNK):
             part, began = key_ids[first : first + _CHUNK], self._clock()
-            found = await self._store.find(part)
+            found = await self.store.find(part)
             for key_id in part:
                 if key_id not in found:
                     self._known.pop(key_id, None)
@@ -221,9 +221,9 @@ class StoredKeys:
         notes, self._notes = self._notes, _Notes(written_at=self._clock())
         try:
             if notes.digests:
-                await self._store.rewrite(notes.digests)
+                await self.store.rewrite(notes.digests)
             if notes.used:
-                await self._store.mark_used(notes.used)
+                await self.store.mark_used(notes.used)
         except BaseException:
             self._notes.used = {**notes.used, **self._notes.used}
             self._notes.digests = {**notes.digests, **self._notes.digests}
