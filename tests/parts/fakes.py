@@ -149,6 +149,11 @@ class MemoryStore:
         await self._call("erase")
         self.conversations[key] = Conversation(key, epoch=self.conversations.get(key, Conversation(key)).epoch + 1)
 
+    async def retract(self, key: ConversationKey, turn_id: str) -> None:
+        await self._call("retract")
+        now = self.conversations.get(key, Conversation(key))
+        self.conversations[key] = replace(now, turns=tuple(turn for turn in now.turns if turn.turn_id != turn_id))
+
     async def ping(self) -> None:
         await self._call("ping")
 

@@ -133,6 +133,13 @@ class MongoConversations:
 
         await self._call(upsert)
 
+    async def retract(self, key: ConversationKey, turn_id: str) -> None:
+        """Take one turn back. See `ConversationStore`."""
+        name = {"_id": _to_id(key)}
+        turn = {"$pull": {"turns": {"turn_id": turn_id}}}
+        await self._call(lambda: self._conversations.update_one(name, turn))
+        await self._call(lambda: self._conversations.delete_one({**name, "turns": {"$size": 0}}))
+
     async def ping(self) -> None:
         """Ask the server. See `ConversationStore`."""
         await self._call(lambda: self._database.command("ping"))

@@ -61,6 +61,10 @@ class SqliteConversations:
         """Empty a conversation. See `ConversationStore`."""
         await self._file.call(lambda connection: tables.erase(connection, key, self._clock()))
 
+    async def retract(self, key: ConversationKey, turn_id: str) -> None:
+        """Take one turn back. See `ConversationStore`."""
+        await self._file.call(lambda connection: tables.retract(connection, key, turn_id))
+
     async def ping(self) -> None:
         """Ask for the write lock: a read-only file is no store."""
         await self._file.call(lambda connection: tables.sweep(connection, self._clock()))

@@ -187,6 +187,19 @@ def erase(connection: sqlite3.Connection, key: ConversationKey, now: datetime) -
     flush(connection)
 
 
+def retract(connection: sqlite3.Connection, key: ConversationKey, turn_id: str) -> None:
+    """Take one turn back, and its conversation where that has no other; its text leaves the file too."""
+    with transaction(connection):
+        row = _find(connection, key)
+        if row is not None:
+            connection.execute("DELETE FROM turns WHERE conversation = ? AND turn_id = ?", (row["id"], turn_id))
+            empty = (
+                "DELETE FROM conversations WHERE id = ? AND NOT EXISTS (SELECT 1 FROM turns WHERE conversation = id)"
+            )
+            connection.execute(empty, (row["id"],))
+    flush(connection)
+
+
 def sweep(connection: sqlite3.Connection, now: datetime) -> None:
     """Delete what expired long enough ago, a bounded number of rows."""
     with transaction(connection):

@@ -14,10 +14,12 @@ from chatbot.core.embedding.clients import ClientEmbeddings
 from chatbot.core.history import History
 from chatbot.core.limits.limiter import Limiter
 from chatbot.core.performance import Machine, Statistics
+from chatbot.core.personal.desk import PersonalDesk
 from chatbot.core.retrieval.library import Library
 from chatbot.core.shelves.shelves import Shelves
 from chatbot.core.usage.recorder import Recorder
 from chatbot.domain.generation import Backend, Sampling
+from chatbot.domain.personal.erasure import NO_GUARD, Guard
 from chatbot.domain.ports import TextGenerator
 from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
 from chatbot.domain.toolservers.standing import ToolStanding, ToolState
@@ -76,6 +78,8 @@ class Parts:
         limiter: Limits of keys; None where there are no keys.
         usage: Where requests are recorded; None where they are not.
         tenants: Their policies.
+        guard: Knows who was erased.
+        personal: Erasures and exports of people; None where nobody keeps anything.
         has_search: Whether web search is configured.
         machine: What the process runs on; None where nobody reads it.
         tools: Names of the tools that the local model may call; the demo model is offered none.
@@ -98,6 +102,8 @@ class Parts:
     limiter: Limiter | None = None
     usage: Recorder | None = None
     tenants: Tenants = NO_POLICIES
+    guard: Guard = NO_GUARD
+    personal: PersonalDesk | None = None
     tools: tuple[str, ...] = ()
     remote_tools: Callable[[], Sequence[ToolStanding]] = tuple
     has_search: bool = False

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.errors import ConversationErased, StoreUnavailable
+from chatbot.domain.personal.erasure import NO_GUARD, Guard, UserErased
 from chatbot.domain.ports import ConversationStore, Telemetry
 
 STORE_SECONDS = 3.0
@@ -21,6 +22,7 @@ class History:
         telemetry: Is told of every call.
         refuses_when_down: Whether a question is refused while the store does not answer; else it is answered
             without history.
+        guard: Knows who was erased.
     """
 
     def __init__(
@@ -30,11 +32,13 @@ class History:
         telemetry: Telemetry,
         *,
         refuses_when_down: bool,
+        guard: Guard = NO_GUARD,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._service = service
         self._store = store
         self._telemetry = telemetry
+        self._guard = guard
         self._clock = clock
         self.refuses_when_down = refuses_when_down
 
@@ -65,7 +69,7 @@ class History:
             The turn that is stored now; another one of the same id may have come first.
 
         Raises:
-            ConversationErased: The conversation was erased meanwhile.
+            ConversationErased: The conversation, or everything of its user, was erased meanwhile.
             StoreUnavailable: It could not be stored, and must be.
         """
         try:
@@ -104,7 +108,14 @@ class History:
 
     async def _append(self, read: Conversation, turn: Turn, local_only: bool) -> Turn:
         async with self._measured("append"):
-            return await self._store.append(read.key, turn, epoch=read.epoch, local_only=local_only)
+            await self._guard.check(read.key.caller)
+            stored = await self._store.append(read.key, turn, epoch=read.epoch, local_only=local_only)
+            try:
+                await self._guard.check(read.key.caller)
+            except UserErased:  # between the two: what was written is taken back, and nothing else
+                await self._store.retract(read.key, stored.turn_id)
+                raise
+            return stored
 
     @asynccontextmanager
     async def _measured(self, operation: str) -> AsyncIterator[None]:

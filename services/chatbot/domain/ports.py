@@ -68,6 +68,9 @@ class ConversationStore(Protocol):
     async def erase(self, key: ConversationKey) -> None:
         """Empty a conversation and raise its epoch, also where it does not exist yet. Idempotent."""
 
+    async def retract(self, key: ConversationKey, turn_id: str) -> None:
+        """Take one turn back, and its conversation where that has no other. Idempotent."""
+
     async def ping(self) -> None:
         """Raise `StoreUnavailable` where the store does not answer."""
 

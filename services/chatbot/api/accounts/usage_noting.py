@@ -45,7 +45,8 @@ def note_use(scope: Scope, answer: Answer | None, error: Exception | None, secon
     meter = answer.meter if answer is not None else Meter(Priced(""), context.backend)
 
     def record() -> None:
-        recorder.record(_row(scope, context, meter, outcome, seconds), meter.priced_as)
+        row = _row(scope, context, meter, outcome, seconds)
+        recorder.record(row, meter.priced_as, is_erased=context.is_erased)
 
     if answer is None:
         record()
@@ -64,7 +65,8 @@ def note_embedding(request: Request, model: EmbeddingModel, tokens: int, error: 
     if tokens:
         meter.spent(Usage(tokens, 0))
     outcome = UseOutcome.OK if error is None else _outcome(context, error)
-    parts.usage.record(_row(request.scope, context, meter, outcome, time.monotonic() - context.began), meter.priced_as)
+    row = _row(request.scope, context, meter, outcome, time.monotonic() - context.began)
+    parts.usage.record(row, meter.priced_as, is_erased=context.is_erased)
 
 
 def usage_header(meter: Meter) -> dict[str, str]:

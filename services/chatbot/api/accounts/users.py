@@ -1,6 +1,8 @@
 """For which user a request is: the one whom it names, or the one whom its key is bound to."""
 
+import time
 from dataclasses import replace
+from functools import partial
 
 from fastapi import Request
 
@@ -38,7 +40,9 @@ def caller_of(request: Request, user: str) -> Caller:
     tenant = parts.tenants.of(principal.tenant)
     goes_local = tenant.when_budget_spent is WhenBudgetSpent.LOCAL and principal.rights.allows_backend(Backend.LLAMA)
     limited = limited_of(principal, tenant.limits, user, context.pseudonym)
-    return Caller(principal.tenant, user, principal.key_id, limited, goes_local)
+    context.is_erased = partial(parts.guard.erased_since, principal.tenant, user, time.time())
+    erasures = parts.guard.epoch(principal.tenant, user)
+    return Caller(principal.tenant, user, principal.key_id, limited, goes_local, erasures)
 
 
 def limited_of(

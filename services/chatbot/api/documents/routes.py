@@ -32,12 +32,11 @@ async def add(request: Request) -> Response:
     library, caller = library_of(request), caller_of_header(request)
     upload = await read_upload(request, library.file_bytes)
     try:
-        document = await library.store.add(caller, upload)
+        document = await library.add(caller, upload)
     except Unreadable as exc:
         if exc.reason is FailureReason.QUOTA:
             raise DocumentQuota from None
         raise BodyTooLarge(library.file_bytes) from None
-    library.wake()
     return _json(_view(request, document), 202)
 
 

@@ -1,6 +1,7 @@
 """What is known about one request while it is served; carried in the ASGI scope."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from secrets import token_hex
@@ -33,6 +34,7 @@ class RequestContext:
         outcome: How the body ended, also after a 200; None: by the status.
         began: When it came, `time.monotonic()` seconds.
         is_quiet: One of very many refusals: counted, but not worth a line in the log.
+        is_erased: Whether everything of the user was erased since the request came.
     """
 
     request_id: str
@@ -47,6 +49,7 @@ class RequestContext:
     outcome: Outcome | None = None
     began: float = field(default_factory=time.monotonic)
     is_quiet: bool = False
+    is_erased: Callable[[], bool] = lambda: False
 
 
 def put_context(scope: Scope, context: RequestContext) -> None:

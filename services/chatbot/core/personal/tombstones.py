@@ -65,7 +65,7 @@ class Tombstones:
             raise UserErased
 
     def erased_since(self, tenant: str, user: str, began: float) -> bool:
-        """Whether this process learned of an erasure of the user after that, Unix seconds of its own clock."""
+        """See `Guard`."""
         if self._secret is None:
             return False
         return self._learned_at.get(_mark(self._secret, tenant, user), 0.0) >= began

@@ -16,7 +16,8 @@ from chatbot.core.shelves.things import Place, Placed, StoredFile, VectorStore, 
 from chatbot.domain.chat import Caller
 from chatbot.domain.documents import Document, Upload
 from chatbot.domain.errors import DocumentQuota, FileNotFound, VectorStoreNotFound
-from chatbot.domain.shelves.shelf_store import RowKind, ShelfBounds, ShelfStore
+from chatbot.domain.personal.erasure import UserErased
+from chatbot.domain.shelves.shelf_store import RowKind, ShelfBounds, ShelfRow, ShelfStore
 
 _LEFT_SECONDS = 600
 """A file that is not whole after so long was left by a process that died."""
@@ -52,6 +53,7 @@ class Shelves:
         Raises:
             DocumentQuota: The owner keeps as much as they may.
         """
+        await self.library.guard.check(owner)
         file = StoredFile(f"file-{uuid4().hex}", name, purpose, len(content), self._now(), is_whole=False)
         await self.store.put(owner, file.row())  # first: bytes without a row would stay for ever
         kept = []
@@ -66,7 +68,7 @@ class Shelves:
             raise DocumentQuota
         await self.store.keep(owner, file.file_id, content)
         file = replace(file, is_whole=True)
-        await self.store.put(owner, file.row())
+        await self._put(owner, file.row())
         return file
 
     async def files(self, owner: Caller) -> list[StoredFile]:
@@ -115,7 +117,7 @@ class Shelves:
             DocumentQuota: The owner has as many as they may.
         """
         made = VectorStore(f"vs_{uuid4().hex}", name, metadata, self._now())
-        await self.store.put(owner, made.row())
+        await self._put(owner, made.row())
         if len(await self.store.rows(owner, RowKind.STORE)) > self._bounds.stores:
             await self.store.remove(owner, RowKind.STORE, made.store_id)
             raise DocumentQuota
@@ -166,10 +168,9 @@ class Shelves:
         file = await self.file(owner, file_id)
         content = await self.content(owner, file_id)
         metadata = {key: _told(value) for key, value in attributes.items()}
-        document = await self.library.store.add(owner, Upload(file.name, content, store_id, metadata))
-        self.library.wake()
+        document = await self.library.add(owner, Upload(file.name, content, store_id, metadata))
         place = Place(store_id, file_id, document.document_id, attributes, file.size_bytes, self._now())
-        await self.store.put(owner, place.row())
+        await self._put(owner, place.row())
         return Placed(place, document)
 
     async def placed(self, owner: Caller, store_id: str, file_id: str) -> Placed:
@@ -208,6 +209,19 @@ class Shelves:
     def meant(self, placed: Sequence[Placed], wanted: Filter | None) -> list[Placed]:
         """Those whose attributes a filter means."""
         return [one for one in placed if wanted is None or wanted.matches(one.place.attributes)]
+
+    async def _put(self, owner: Caller, row: ShelfRow) -> None:
+        """Keep a row; it and its bytes are taken back where the owner was erased meanwhile.
+
+        Raises:
+            UserErased: He was.
+        """
+        await self.store.put(owner, row)
+        try:
+            await self.library.guard.check(owner)
+        except UserErased:
+            await self.store.remove(owner, row.kind, row.row_id)
+            raise
 
     async def _unplace(self, owner: Caller, place: Place) -> None:
         """The document first: what dies in between leaves a place without one, which nobody sees."""

@@ -9,7 +9,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -41,6 +41,18 @@ class RecorderPolicy:
     close_seconds: float = 3.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A row on its way, and whether its user was erased since the request came."""
+
+    row: UsageRow
+    is_erased: Callable[[], bool]
+
+    def now(self) -> UsageRow:
+        """As it may be written now: where the user was erased, without a subject."""
+        return replace(self.row, user="") if self.row.user and self.is_erased() else self.row
+
+
 class Recorder:
     """Records the requests of all services of a process."""
 
@@ -56,8 +68,8 @@ class Recorder:
         self._telemetry = telemetry
         self._policy = policy
         self._now = now
-        self._waiting: deque[UsageRow] = deque()
-        self._in_hand: tuple[UsageRow, ...] = ()
+        self._waiting: deque[_Waiting] = deque()
+        self._in_hand: tuple[_Waiting, ...] = ()
         self._came = asyncio.Event()
         self._is_full = asyncio.Event()
         self._is_away = False
@@ -67,13 +79,19 @@ class Recorder:
         """Whether the store has everything."""
         return not self._waiting and not self._in_hand
 
-    def record(self, row: UsageRow, priced_as: str = "") -> None:
-        """Take a row. Never waits and never raises: whoever calls has an answer to give."""
+    def record(self, row: UsageRow, priced_as: str = "", *, is_erased: Callable[[], bool] = lambda: False) -> None:
+        """Take a row. Never waits and never raises: whoever calls has an answer to give.
+
+        Args:
+            row: The request.
+            priced_as: As `UsageTelemetry.use_recorded`.
+            is_erased: Asked each time the row is about to be written: whether its user was erased meanwhile.
+        """
         self._telemetry.use_recorded(row, priced_as)
         if len(self._waiting) >= self._policy.most_waiting:
             self._telemetry.use_lost(row.service, "full", 1)
             return
-        self._waiting.append(row)
+        self._waiting.append(_Waiting(row, is_erased))
         self._came.set()
         if len(self._waiting) >= self._policy.batch_rows:
             self._is_full.set()
@@ -108,7 +126,7 @@ class Recorder:
             async with asyncio.timeout(self._policy.close_seconds):
                 await self._write_all()
         except TimeoutError:
-            left = Counter(row.service for row in (*self._in_hand, *self._waiting))
+            left = Counter(one.row.service for one in (*self._in_hand, *self._waiting))
             for service, count in left.items():
                 self._telemetry.use_lost(service, "shutdown", count)
             _LOG.error("usage: the store does not answer, so the last records are lost", extra={"rows": left.total()})
@@ -124,7 +142,7 @@ class Recorder:
                 count = min(len(self._waiting), self._policy.batch_rows)
                 self._in_hand = tuple(self._waiting.popleft() for _ in range(count))
             try:
-                await self._store.add(self._in_hand)
+                await self._store.add(tuple(one.now() for one in self._in_hand))
             except StoreUnavailable as exc:
                 self._tell(str(exc))
                 await asyncio.sleep(pause)
@@ -132,7 +150,7 @@ class Recorder:
                 continue
             except Exception as exc:  # a fault of ours must not stop what comes behind it
                 _LOG.error("usage: rows could not be written", extra={"error": type(exc).__name__})
-                for service, lost in Counter(row.service for row in self._in_hand).items():
+                for service, lost in Counter(one.row.service for one in self._in_hand).items():
                     self._telemetry.use_lost(service, "store", lost)
             else:
                 self._tell("")

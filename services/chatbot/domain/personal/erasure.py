@@ -148,6 +148,9 @@ class Guard(Protocol):
     def epoch(self, tenant: str, user: str) -> int | None:
         """The epoch that a request begins with. Never waits; None where it is not known."""
 
+    def erased_since(self, tenant: str, user: str, began: float) -> bool:
+        """Whether this process learned of an erasure of the user after that, Unix seconds of its own clock."""
+
     async def check(self, caller: Caller) -> None:
         """Whether a write that began with `caller.erasures` may be, or may stay.
 
@@ -155,3 +158,21 @@ class Guard(Protocol):
             UserErased: It may not.
             StoreUnavailable: Nobody knows.
         """
+
+
+class _NoGuard:
+    """Where nobody can be erased."""
+
+    def epoch(self, tenant: str, user: str) -> int | None:
+        """See `Guard`."""
+        return 0
+
+    def erased_since(self, tenant: str, user: str, began: float) -> bool:
+        """See `Guard`."""
+        return False
+
+    async def check(self, caller: Caller) -> None:
+        """See `Guard`."""
+
+
+NO_GUARD: Final[Guard] = _NoGuard()
