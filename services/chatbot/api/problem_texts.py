@@ -159,6 +159,26 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         "was used for another question; send a new one.",
         "別の質問で使われています。新しい値を送ってください。",
     ),
+    "problem.admin_alone": (
+        "admin은 다른 권한과 함께 줄 수 없습니다. 다른 권한은 별도의 키에 주세요.",
+        "has admin beside other scopes; give those to another key.",
+        "adminは他の権限と併用できません。他の権限は別のキーに付与してください。",
+    ),
+    "problem.not_networks": (
+        "10.0.0.0/8 같은 네트워크 주소를 보내 주세요.",
+        "must be networks like 10.0.0.0/8.",
+        "10.0.0.0/8 のようなネットワークを指定してください。",
+    ),
+    "problem.not_public_key": (
+        "PEM 형식의 공개 키(Ed25519, P-256, 2048비트 이상의 RSA)를 보내 주세요.",
+        "must be a public key as PEM: Ed25519, P-256, or RSA of 2048 bits and more.",
+        "PEM形式の公開鍵（Ed25519、P-256、2048ビット以上のRSA）を指定してください。",
+    ),
+    "problem.user_and_signer": (
+        "user와 signer 중 하나만 보내 주세요.",
+        "cannot be sent with user; leave one of them out.",
+        "userとは併用できません。どちらかを取り除いてください。",
+    ),
     "problem.not_supported": (
         "지원하지 않습니다. 빼고 보내 주세요.",
         "is not supported; leave it out.",

@@ -161,6 +161,12 @@ TEXTS: Final[dict[str, Texts]] = {
         "Use a method that the header Allow names.",
         "ヘッダー Allow にあるメソッドを使ってください。",
     ),
+    "title.key_not_found": ("키가 없습니다", "No such key", "キーがありません"),
+    "detail.key_not_found": (
+        "그 id의 키가 없거나 이미 폐기 또는 교체되었습니다. GET /admin/keys로 확인해 주세요.",
+        "There is no key of that id, or it was revoked or rotated before. GET /admin/keys lists them.",
+        "そのidのキーがないか、すでに失効または交換されています。GET /admin/keys でご確認ください。",
+    ),
     "title.conversation_not_found": ("대화가 없습니다", "No such conversation", "会話がありません"),
     "detail.conversation_not_found": (
         "이 사용자에게 그 db_id의 대화가 없습니다. GET /conversations로 목록을 확인해 주세요.",

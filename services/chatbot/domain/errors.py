@@ -23,10 +23,12 @@ ChatError
 │   ├── VectorStoreNotFound
 │   ├── DocumentsOff        this service keeps no documents
 │   ├── CharacterNotFound
-│   └── CharactersOff       this service keeps no characters
+│   ├── CharactersOff       this service keeps no characters
+│   └── KeyNotFound         for administrators
 ├── ConversationErased      it was erased while the answer was made
 ├── DocumentQuota           erase documents first
 ├── CharacterQuota          erase characters first
+├── CharacterReadOnly       take another name: whoever operates the service keeps this one
 ├── Busy                    come back after `retry_after_seconds`
 ├── RateLimited             a limit (in `chatbot.domain.limits`): come back after `retry_after_seconds`
 │   └── QuotaSpent          of a day or a month: trying again soon is in vain
@@ -185,8 +187,16 @@ class CharactersOff(NotFound):
     """This service keeps no characters."""
 
 
+class KeyNotFound(NotFound):
+    """There is no key of that id, or it was revoked or rotated before."""
+
+
 class CharacterQuota(ChatError):
     """This tenant keeps as many characters as it may."""
+
+
+class CharacterReadOnly(ChatError):
+    """The character of this name is curated: it changes where whoever operates the service keeps it."""
 
 
 class DocumentQuota(ChatError):

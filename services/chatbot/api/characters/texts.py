@@ -23,6 +23,34 @@ CHARACTER_TEXTS: Final[dict[str, Texts]] = {
         "There is no room for more. Erase characters that you no longer need (DELETE /characters/…), then send again.",
         "これ以上保存できません。不要なキャラクターを DELETE /characters/… で消してから、もう一度送ってください。",
     ),
+    "title.character_read_only": (
+        "고칠 수 없는 캐릭터입니다",
+        "This character is read-only",
+        "変更できないキャラクターです",
+    ),
+    "detail.character_read_only": (
+        "이 이름은 운영자가 관리하는 캐릭터입니다. 다른 이름을 쓰거나 운영자에게 문의해 주세요 "
+        "(클러스터에서는 kubectl edit chr).",
+        "Whoever operates this service keeps the character of this name. Take another name, or ask them (in a cluster: "
+        "kubectl edit chr).",
+        "この名前は運用者が管理するキャラクターです。別の名前を使うか、運用者にお問い合わせください "
+        "(クラスターでは kubectl edit chr)。",
+    ),
+    "problem.no_such_field": (
+        "그런 필드가 없습니다. 이름을 확인하거나 서비스를 업데이트해 주세요.",
+        "no such field; see whether it is spelt right, or update the services.",
+        "そのフィールドはありません。名前を確認するか、サービスを更新してください。",
+    ),
+    "problem.not_with_card": (
+        "card와 함께 쓸 수 없습니다. 둘 중 하나만 남겨 주세요.",
+        "cannot stand beside a card; leave one of them out.",
+        "card と一緒には使えません。どちらかを外してください。",
+    ),
+    "problem.bad_tenants": (
+        "테넌트 이름을 하나 이상 담은 목록이어야 합니다. 모두에게 열려면 빼 주세요.",
+        "must be a list with at least one name; leave it out for everybody.",
+        "テナント名を1つ以上含むリストにしてください。全員に開くなら外してください。",
+    ),
     "title.characters_unavailable": (
         "캐릭터 저장소가 응답하지 않습니다",
         "The store of characters does not answer",
