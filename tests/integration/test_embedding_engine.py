@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -13,7 +14,7 @@ from chatbot.domain.documents import VectorSpace
 from chatbot.domain.embedding.source import Purpose
 from chatbot.domain.errors import EmbeddingUnavailable, PromptTooLong
 from chatbot.domain.model import ModelReason, ModelState
-from chatbot.llm.embedding.local import LocalEmbedding, LocalOptions
+from chatbot.llm.embedding.local import TEXTS_A_FRAME, LocalEmbedding, LocalOptions
 from parts.embedding_models import CLS, LAST, MEAN, make_embedding_toy, serving, vectors, within
 from parts.engine_hosts import eventually
 from parts.toy_gguf import MISTRAL_SPECIALS, make_toy
@@ -70,6 +71,35 @@ async def test_passage_is_cut_and_plain_text_is_refused_when_it_is_too_long(tmp_
     assert cut.tokens == 64
     assert refused.value.field == "input"
     assert refused.value.limits["context_tokens"] == 32 < int(refused.value.limits["prompt_tokens"])
+
+
+async def test_vectors_of_the_file_before_are_never_given_for_those_of_the_one_after(tmp_path: Path) -> None:
+    """Whoever asked for one space is told that it is gone, also between two frames of the same question."""
+    async with serving(make_embedding_toy(tmp_path / "first.gguf")) as source:
+        first, texts = source.model(), [f"{number}" for number in range(2 * TEXTS_A_FRAME)]
+        assert first is not None
+        before = await vectors(source, "연차")
+        sent = source.host.child()
+        assert sent is not None
+        measure, second = sent.measure, make_embedding_toy(tmp_path / "second.gguf", seed=8)
+
+        async def swap_behind(embed_id: str, frame: bytes) -> dict[str, Any]:
+            answer = await measure(embed_id, frame)
+            await source.host.swap(second, "b" * 16)
+            await eventually(lambda: source.host.child() not in (None, sent), 60.0)
+            return answer
+
+        sent.measure = swap_behind  # type: ignore[method-assign]
+        with pytest.raises(EmbeddingUnavailable):
+            await source.embed(texts, Purpose.PLAIN, within())
+        with pytest.raises(EmbeddingUnavailable):
+            await source.embed(["연차"], Purpose.PASSAGE, within(), first.space)
+        after = await vectors(source, "연차")
+        now = source.model()
+
+    assert now is not None and now.space == VectorSpace(f"gguf:{'b' * 16}:mean", 128, 1)
+    assert not source.serves(first.space)
+    assert np.abs(after - before).max() > 0.01
 
 
 async def test_texts_of_a_family_get_its_words(tmp_path: Path) -> None:

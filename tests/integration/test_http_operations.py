@@ -205,7 +205,9 @@ async def test_the_internal_port_has_metrics_and_the_model_and_nothing_else(tmp_
         )
         model = await client.get(f"http://127.0.0.1:{internal_port}/model")
         policy = await client.get(f"http://127.0.0.1:{internal_port}/policy")
-        outside = [await client.get(f"http://127.0.0.1:{port}{path}") for path in ("/metrics", "/model", "/policy")]
+        vectors = await client.get(f"http://127.0.0.1:{internal_port}/embedding")
+        pages = ("/metrics", "/model", "/policy", "/embedding")
+        outside = [await client.get(f"http://127.0.0.1:{port}{path}") for path in pages]
 
     assert 'chatbot_requests_total{outcome="ok",route="/Llama",service="office",status="200"} 1.0' in plain.text
     assert 'chatbot_queue_requests_total{outcome="dispatched",service="office"} 1.0' in plain.text
@@ -222,7 +224,9 @@ async def test_the_internal_port_has_metrics_and_the_model_and_nothing_else(tmp_
         "engine_restarts",
     }
     assert set(policy.json()) == {"state", "digest", "since", "message", "tenants"}
-    assert [answer.status_code for answer in outside] == [404, 404, 404]
+    assert set(vectors.json()) == set(model.json())
+    assert vectors.json()["state"] == "no_model" and "CHATBOT_EMBEDDING_DIR" in vectors.json()["message"]
+    assert [answer.status_code for answer in outside] == [404, 404, 404, 404]
 
 
 async def test_docs_know_their_prefix(tmp_path: Path) -> None:

@@ -21,11 +21,17 @@ START_SECONDS = 120.0
 
 
 class OfficeProcess:
-    """One process on a free port of loopback."""
+    """One process on free ports of loopback.
 
-    def __init__(self, pid: int, port: int, log: Path) -> None:
+    Attributes:
+        client: Asks it.
+        internal_url: Where its metrics are, and what it serves.
+    """
+
+    def __init__(self, pid: int, port: int, metrics_port: int, log: Path) -> None:
         self._pid = pid
         self._log = log
+        self.internal_url = f"http://127.0.0.1:{metrics_port}"
         self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30.0)
 
     @property
@@ -76,7 +82,7 @@ class Nursery:
         assert self._parent.stdin is not None and self._parent.stdout is not None
         self._parent.stdin.write(json.dumps(order) + "\n")
         self._parent.stdin.flush()
-        return OfficeProcess(int(self._parent.stdout.readline()), port, log)
+        return OfficeProcess(int(self._parent.stdout.readline()), port, metrics_port, log)
 
 
 @contextmanager

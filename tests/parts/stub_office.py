@@ -148,7 +148,12 @@ async def main(stub: Stub) -> None:
     shared = replace(shared, engine=replace(shared.engine, generator=generator), gate=gate)
     shared.engine.admission.set_capacity(Capacity(stub.slots, open=True))
     app, answerer = open_service(profile, shared, settings.http.root_path)
-    internal = internal_app(shared.meters.render, shared.engine.host.status, lambda: shared.tenants.status)
+    internal = internal_app(
+        shared.meters.render,
+        shared.engine.host.status,
+        lambda: shared.tenants.status,
+        shared.embedding.status if shared.embedding else None,
+    )
     listeners = [
         Listener(app, bind(settings.http.host, settings.http.port or 0)),
         Listener(internal, bind(settings.metrics.host, settings.metrics.port)),

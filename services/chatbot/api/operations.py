@@ -3,6 +3,9 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -15,10 +18,11 @@ from chatbot.api import service
 from chatbot.api.accounts.decisions import is_known
 from chatbot.domain.errors import Draining, ModelUnavailable
 from chatbot.domain.generation import Backend
-from chatbot.domain.model import ModelStatus
+from chatbot.domain.model import ModelState, ModelStatus
 from chatbot.domain.tenants.policy import PolicyStatus
 
 router = APIRouter(tags=["operations"])
+_NO_VECTORS: Final = "No file of a Model makes vectors here; set CHATBOT_EMBEDDING_DIR."
 
 
 class Health(BaseModel):
@@ -195,6 +199,7 @@ def internal_app(
     render_metrics: Callable[[str], tuple[bytes, str]],
     model: Callable[[], ModelStatus],
     policy: Callable[[], PolicyStatus],
+    embedding: Callable[[], ModelStatus] | None = None,
 ) -> Starlette:
     """The app of the internal port.
 
@@ -202,7 +207,10 @@ def internal_app(
         render_metrics: From an `Accept` header to a body and its media type.
         model: State of the served model; `/model` is always 200.
         policy: The policies of tenants that hold; `/policy` is always 200.
+        embedding: State of the file that makes vectors; None where there is none. `/embedding` is always 200.
     """
+    began_at = datetime.now(UTC)
+    vectors = embedding or partial(ModelStatus, ModelState.NO_MODEL, "", "", began_at, message=_NO_VECTORS)
 
     async def metrics(request: Request) -> Response:
         body, media_type = render_metrics(request.headers.get("accept", ""))
@@ -211,15 +219,18 @@ def internal_app(
     async def model_status(_request: Request) -> Response:
         return JSONResponse(model_fields(model()))
 
+    async def embedding_status(_request: Request) -> Response:
+        return JSONResponse(model_fields(vectors()))
+
     async def policy_status(_request: Request) -> Response:
         return JSONResponse(policy_fields(policy()))
 
-    routes = [Route("/metrics", metrics), Route("/model", model_status), Route("/policy", policy_status)]
-    return Starlette(routes=routes)
+    pages = {"/metrics": metrics, "/model": model_status, "/embedding": embedding_status, "/policy": policy_status}
+    return Starlette(routes=[Route(path, page) for path, page in pages.items()])
 
 
 def model_fields(status: ModelStatus) -> dict[str, object]:
-    """The body of `GET :9090/model`."""
+    """The body of `GET :9090/model`, and of `/embedding`."""
     return {
         "state": str(status.state),
         "revision": status.revision,

@@ -97,11 +97,19 @@ class FollowedModel:
         models: Folder of the revisions.
         revisions: Folder with the two files.
         poll_seconds: How often they are read.
+        otherwise: What to do where no Model object is wanted, for whoever reads that there is none.
     """
 
-    def __init__(self, models: Path, revisions: Path, poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(
+        self,
+        models: Path,
+        revisions: Path,
+        poll_seconds: float = POLL_SECONDS,
+        otherwise: str = "set CHATBOT_MODEL_PATH to a GGUF file",
+    ) -> None:
         self._models = models
         self._revisions = revisions
+        self._otherwise = otherwise
         self.poll_seconds = poll_seconds
         self._chosen = ""
         self._complained: set[str] = set()
@@ -116,7 +124,7 @@ class FollowedModel:
         if not revision:
             host.no_model(
                 f"No revision is named in {self._revisions}: apply a Model object that this service consumes, "
-                "or set CHATBOT_MODEL_PATH to a GGUF file."
+                f"or {self._otherwise}."
             )
         elif revision != self._chosen:
             path = self._models / revision / "model.gguf"

@@ -66,7 +66,12 @@ async def _serve(settings: Settings, path: Path, taken: ports.Ports, *, check: b
     services = {profile.name: open_service(profile, shared, root_path="") for profile in _PROFILES}
     answerers = [answerer for _, answerer in services.values()]
     gateway = Gateway({name: app for name, (app, _) in services.items()}, NotFoundApp())
-    internal = internal_app(shared.meters.render, shared.engine.host.status, lambda: shared.tenants.status)
+    internal = internal_app(
+        shared.meters.render,
+        shared.engine.host.status,
+        lambda: shared.tenants.status,
+        shared.embedding.status if shared.embedding else None,
+    )
     listeners = [Listener(gateway, taken.gateway), Listener(internal, taken.internal)]
     drain = DrainPolicy(settings.drain_seconds)
     guide = Guide(

@@ -61,7 +61,12 @@ async def serve_one(profile: Profile, settings: Settings) -> None:
     listeners = [
         Listener(app, bind(settings.http.host, settings.http.port or profile.default_port)),
         Listener(
-            internal_app(shared.meters.render, shared.engine.host.status, lambda: shared.tenants.status),
+            internal_app(
+                shared.meters.render,
+                shared.engine.host.status,
+                lambda: shared.tenants.status,
+                shared.embedding.status if shared.embedding else None,
+            ),
             bind(settings.metrics.host, settings.metrics.port),
         ),
     ]

@@ -108,10 +108,10 @@ class LocalEmbedding:
     async def embed(
         self, texts: Sequence[str], purpose: Purpose, deadline: float, space: VectorSpace | None = None
     ) -> Embedded:
-        """Make vectors. See `EmbeddingSource.embed`."""
+        """Make vectors. See `EmbeddingSource.embed`. The file may change meanwhile; vectors of two are never mixed."""
         own, made, tokens = 0, list[bytes | None](), 0
         for part in parts(texts):
-            answer = await self._ask(part, purpose, deadline)
+            answer, space = await self._ask(part, purpose, deadline, space)
             if answer["too_long"] is not None:
                 model = self.model()
                 raise PromptTooLong("input", int(answer["tokens"]), model.context_tokens if model else 0)
@@ -126,9 +126,13 @@ class LocalEmbedding:
         """End the engine process."""
         await self._host.stop()
 
-    async def _ask(self, texts: Sequence[str], purpose: Purpose, deadline: float) -> dict[str, Any]:
+    async def _ask(
+        self, texts: Sequence[str], purpose: Purpose, deadline: float, space: VectorSpace | None
+    ) -> tuple[dict[str, Any], VectorSpace | None]:
         embed_id = f"embed-{next(self._ids)}"
-        child = await self._serving(deadline)
+        child, served = await self._serving(deadline)
+        if space is not None and served is not None and served.space != space:
+            raise EmbeddingUnavailable("another embedding model is served by now")
         frame: EmbedFrame = {
             "type": "embed",
             "id": embed_id,
@@ -145,15 +149,15 @@ class LocalEmbedding:
         except FrameError:
             raise PromptTooLong("input", sum(map(len, texts)), 0) from None
         child.on_end(time.monotonic() - began)
-        return answer
+        return answer, space if served is None else served.space
 
-    async def _serving(self, deadline: float) -> EngineChild:
+    async def _serving(self, deadline: float) -> tuple[EngineChild, EmbeddingModel | None]:
+        """The process that computes, and what it makes: the family, too, is that of what is served now."""
         try:
             child = await self._host.serving_child(deadline)
         except (TimedOut, ModelUnavailable) as exc:
             raise EmbeddingUnavailable("no embedding model is served") from exc
-        self.model()  # the family is that of what is served now
-        return child
+        return child, self.model()
 
 
 def parts(texts: Sequence[str]) -> Sequence[Sequence[str]]:

@@ -34,6 +34,13 @@ class EmbeddingSettings(Section):
     path: Path | None = None
     """A GGUF file of an embedding model, served by a process of its own."""
 
+    dir: Path | None = None
+    """Instead: where the claim of a Model of kind Embedding is mounted, `<dir>/<revision>/model.gguf`. The file is
+    changed while requests go on; documents get new vectors then."""
+
+    revision_dir: Path = Path("/etc/embedding-podinfo")
+    """With it: folder with `model-revision` (followed) and `good-revision` (read at start where the first is empty)."""
+
     url: str = Field("", pattern=r"^(https?://[^@\s]+)?$")
     """Base URL of an OpenAI-compatible API that has `/embeddings`, without credentials. Passages and questions are
     sent there."""

@@ -13,8 +13,9 @@ from chatbot.core.retrieval.embedding import Embedder, EmbedPolicy
 from chatbot.core.retrieval.search import Meaning
 from chatbot.domain.document_store import DocumentStore
 from chatbot.domain.embedding.source import EmbeddingSource
+from chatbot.domain.model import ModelStatus
 from chatbot.llm.embedding.local import LocalEmbedding, LocalOptions
-from chatbot.llm.model_source import FixedModel
+from chatbot.llm.model_source import FixedModel, FollowedModel
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.settings.documents import EmbeddingSettings
 
@@ -30,11 +31,13 @@ class Embedding:
         source: Asked by everybody.
         follow: Keeps it serving until cancelled.
         meaning: For questions.
+        status: What is served of a file of ours, and how that stands; None for an API.
     """
 
     source: EmbeddingSource
     follow: Callable[[], Awaitable[None]]
     meaning: Meaning
+    status: Callable[[], ModelStatus] | None = None
 
     async def run(self) -> None:
         """Keep it serving until cancelled."""
@@ -47,13 +50,14 @@ def open_embedding(settings: EmbeddingSettings, meters: Meters) -> Embedding | N
     Raises:
         ValueError: The settings name two, or a half; or the environment's proxies or authorities cannot be used.
     """
-    if settings.path is not None and settings.url:
-        raise ValueError("CHATBOT_EMBEDDING_PATH and CHATBOT_EMBEDDING_URL: set one of them")
+    if sum(map(bool, (settings.path, settings.dir, settings.url))) > 1:
+        raise ValueError("CHATBOT_EMBEDDING_PATH, CHATBOT_EMBEDDING_DIR and CHATBOT_EMBEDDING_URL: set one of them")
     if bool(settings.url) != bool(settings.model):
         raise ValueError("CHATBOT_EMBEDDING_URL and CHATBOT_EMBEDDING_MODEL: set both or none")
-    if settings.path is not None:
+    file = _file(settings)
+    if file is not None:
         local = LocalEmbedding(_local(settings))
-        return _counted(local, partial(FixedModel(settings.path).follow, local.host), settings, meters)
+        return _counted(local, partial(file.follow, local.host), settings, meters, local.host.status)
     if settings.url:
         return _counted(_remote(settings), asyncio.Event().wait, settings, meters)
     return None
@@ -70,15 +74,28 @@ def open_embedder(embedding: Embedding, store: DocumentStore, waiting: Callable[
     return Embedder(store, embedding.source, EmbedPolicy(), partial(_chat_comes_first, waiting))
 
 
+def _file(settings: EmbeddingSettings) -> FixedModel | FollowedModel | None:
+    if settings.path is not None:
+        return FixedModel(settings.path)
+    if settings.dir is not None:
+        otherwise = "set CHATBOT_EMBEDDING_PATH to a GGUF file"
+        return FollowedModel(settings.dir, settings.revision_dir, otherwise=otherwise)
+    return None
+
+
 def _counted(
-    source: EmbeddingSource, follow: Callable[[], Awaitable[object]], settings: EmbeddingSettings, meters: Meters
+    source: EmbeddingSource,
+    follow: Callable[[], Awaitable[object]],
+    settings: EmbeddingSettings,
+    meters: Meters,
+    status: Callable[[], ModelStatus] | None = None,
 ) -> Embedding:
     counted = CountedSource(source, meters)
 
     async def following() -> None:
         await follow()
 
-    return Embedding(counted, following, Meaning(counted, settings.least_cosine, meters))
+    return Embedding(counted, following, Meaning(counted, settings.least_cosine, meters), status)
 
 
 def _local(settings: EmbeddingSettings) -> LocalOptions:
