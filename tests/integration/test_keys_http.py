@@ -346,7 +346,7 @@ async def test_no_key_is_in_any_log_metric_answer_or_store(
     figures(requests=5 * scale(80, 2000), bytes_read=len(written) + len(files))
     assert [secret for secret in secrets if secret in written or secret.encode() in files] == []
     assert f'"key": "{good.id}"' in written and '"tenant": "team-a"' in written
-    assert keyed.peppers.pseudonym("team-a", "test_user") in written and '"test_user"' not in written
+    assert keyed.peppers.pseudonyms.of("team-a", "test_user") in written and '"test_user"' not in written
 
 
 def _written_in(folder: Path) -> bytes:

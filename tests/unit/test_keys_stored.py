@@ -410,16 +410,6 @@ def test_a_pepper_that_is_none_stops_the_start_and_is_not_repeated(lines: list[s
     assert not any(line in str(wrong.value) for line in lines)
 
 
-def test_pseudonyms_tell_users_apart_and_tell_no_user() -> None:
-    ours, theirs = peppers(NEW), peppers(OLD)
-
-    names = [ours.pseudonym("a", "user"), ours.pseudonym("b", "user"), ours.pseudonym("a", "user2"),
-             theirs.pseudonym("a", "user"), ours.pseudonym("au", "ser")]  # fmt: skip
-
-    assert len(set(names)) == 5 and ours.pseudonym("a", "user") == names[0]
-    assert all(len(name) == 28 and name.startswith("u_") and "user" not in name for name in names)
-
-
 @pytest.mark.scale
 async def test_cost_of_a_check(world: World, scale: Callable[[int, int], int], figures: Callable[..., None]) -> None:
     keys = [await world.key() for _ in range(scale(100, 1000))]

@@ -25,7 +25,7 @@ from chatbot.domain.usage.prices import MICRO_USD
 from chatbot.keys.arguments import limits_of, parse
 from chatbot.server.environment import WrongEnvironment, load_settings
 from chatbot.server.settings.whole import Settings
-from chatbot.server.wiring.stores import open_key_store, open_tenants
+from chatbot.server.wiring.stores import open_key_store, open_pseudonyms, open_tenants
 
 FAILED: Final = 1
 WRONG_SETTINGS: Final = 2
@@ -53,15 +53,18 @@ async def _run(asked: argparse.Namespace, settings: Settings) -> None:
         wish, key = _wish(asked, settings), mint()
         _show(new_record(wish, key, time.time()), key, line=True)
         return
+    if asked.command == "pseudonym":
+        pseudonyms = open_pseudonyms(settings)
+        if pseudonyms is None:
+            raise ValueError("CHATBOT_PRIVACY_SECRET_FILE: name the file with the secret, here and for the services")
+        sys.stdout.write(pseudonyms.of(asked.tenant, asked.user) + "\n")
+        return
     if settings.auth.pepper_file is None:
         raise ValueError(
             "CHATBOT_AUTH_PEPPER_FILE: name a file with a secret (openssl rand -hex 32), here and for the services; or "
             "use `create --line` with a keys file"
         )
     peppers = Peppers.load(settings.auth.pepper_file)
-    if asked.command == "pseudonym":
-        sys.stdout.write(peppers.pseudonym(asked.tenant, asked.user) + "\n")
-        return
     store = open_key_store(settings)
     try:
         await _change_or_list(asked, settings, store, Issuer(store, peppers))

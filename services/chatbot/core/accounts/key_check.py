@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Final, Self
 
 from chatbot.core.accounts.key_text import MAX_CHARACTERS, parse
 from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.accounts.peppers import Peppers
 from chatbot.core.accounts.stored import StoredKeys
+from chatbot.core.privacy.pseudonym import Pseudonyms
 from chatbot.domain.access import ANYBODY, KeyRecord, Principal, Rights
 from chatbot.domain.errors import Unauthorized, UserTokenInvalid
 from chatbot.domain.ports import TokenCheck, UserTokenCheck
@@ -41,7 +42,7 @@ class KeyCheck:
     Args:
         mounted: Keys of a file.
         stored: Keys of a store.
-        peppers: For pseudonyms; None where there is no store.
+        peppers: Of the store's keys; None where there is no store.
         tokens: Who judges tokens.
         tenants: Whose policies say how long a key may live.
         now: Unix seconds.
@@ -61,8 +62,14 @@ class KeyCheck:
         self._mounted = mounted
         self.stored = stored
         self.peppers = peppers
+        self._pseudonyms = peppers.pseudonyms if peppers else None
         self._tokens = tokens
         self._now = now
+
+    def naming(self, pseudonyms: Pseudonyms | None) -> Self:
+        """The same, with pseudonyms under a secret of their own in the place of the peppers; None changes nothing."""
+        self._pseudonyms = pseudonyms or self._pseudonyms
+        return self
 
     @property
     def is_open(self) -> bool:
@@ -97,12 +104,12 @@ class KeyCheck:
         return Principal(record.tenant, record.id, self._with_user(record, user_token), record)
 
     def pseudonym(self, tenant: str, user: str) -> str:
-        """What stands for a user in logs; "" where there is no pepper to make it with."""
-        return self.peppers.pseudonym(tenant, user) if self.peppers else ""
+        """What stands for a user where his name must not; "" where there is no secret to make it with."""
+        return self._pseudonyms.of(tenant, user) if self._pseudonyms else ""
 
     def pseudonyms(self, tenant: str, user: str) -> tuple[str, ...]:
-        """All that stand for a user in rows; none where there is no pepper."""
-        return self.peppers.pseudonyms(tenant, user) if self.peppers else ()
+        """All that may stand for a user in rows; none where there is no secret."""
+        return self._pseudonyms.every(tenant, user) if self._pseudonyms else ()
 
     async def follow(self) -> None:
         """Keep the store's keys true, for ever; returns at once where there is no store."""

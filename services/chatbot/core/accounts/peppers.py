@@ -4,7 +4,6 @@ A key has 190 bits of chance, so a fast HMAC is enough: a password hash would co
 nothing (https://pages.nist.gov/800-63-3/sp800-63b.html, 5.1.2.2: secrets of 112 bits and more need no slow hash).
 """
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from chatbot.core.privacy.pseudonym import Pseudonyms
 from chatbot.domain.access import KeyRecord
 
 _LEAST_CHARACTERS = 32
@@ -72,18 +72,10 @@ class Peppers:
         _, digest = self.digest(text, record.pepper if known else "")
         return hmac.compare_digest(record.digest, digest) and known
 
-    def pseudonym(self, tenant: str, user: str) -> str:
-        """What stands for a user where his id must not: the same for the same tenant and user, and for no other."""
-        return _pseudonym(self.by_id[self.current], tenant, user)
-
-    def pseudonyms(self, tenant: str, user: str) -> tuple[str, ...]:
-        """All that stand for a user in rows: under the secret of now, and under the one that is on its way out."""
-        return tuple(_pseudonym(pepper, tenant, user) for pepper in self.by_id.values())
-
-
-def _pseudonym(pepper: bytes, tenant: str, user: str) -> str:
-    secret = hmac.digest(pepper, b"pseudonym\0" + tenant.encode(), hashlib.sha256)
-    return "u_" + base64.b32encode(hmac.digest(secret, user.encode(), hashlib.sha256)).decode().lower()[:26]
+    @property
+    def pseudonyms(self) -> Pseudonyms:
+        """What stands for users where no other secret is named for that."""
+        return Pseudonyms(tuple(self.by_id.values()))
 
 
 def _id_of(pepper: bytes) -> str:

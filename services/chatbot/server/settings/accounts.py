@@ -58,6 +58,15 @@ class TenantSettings(Section):
     `CHATBOT_HISTORY_STORE=sqlite`. Without the file nothing is forbidden."""
 
 
+class PrivacySettings(Section):
+    """What stands for people where their names must not."""
+
+    secret_file: Path | None = None
+    """File with the secret that pseudonyms of users are made with, for records of use, counters and logs; up to three
+    that were there before may stand below it. None: `CHATBOT_AUTH_PEPPER_FILE`; without that, where
+    `CHATBOT_HISTORY_STORE=sqlite`, a file is made beside the history's. With neither, records name no users."""
+
+
 class UsageSettings(Section):
     """What each request took: counts, a pseudonym and a cost, never text."""
 

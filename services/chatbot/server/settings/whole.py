@@ -6,7 +6,13 @@ Secrets come as files (`*_FILE`), so that they are in no environment and no proc
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from chatbot.server.settings.accounts import AuthSettings, LimitSettings, TenantSettings, UsageSettings
+from chatbot.server.settings.accounts import (
+    AuthSettings,
+    LimitSettings,
+    PrivacySettings,
+    TenantSettings,
+    UsageSettings,
+)
 from chatbot.server.settings.characters import CharacterSettings
 from chatbot.server.settings.documents import DocumentSettings, EmbeddingSettings
 from chatbot.server.settings.engine import EngineSettings, GenerationSettings, ModelSettings, PromptSettings
@@ -29,6 +35,7 @@ class Settings(BaseSettings):
     tenants: TenantSettings = TenantSettings()
     limits: LimitSettings = LimitSettings()
     usage: UsageSettings = UsageSettings()
+    privacy: PrivacySettings = PrivacySettings()
     queue: QueueSettings = QueueSettings()
     generation: GenerationSettings = GenerationSettings()
     model: ModelSettings = ModelSettings()

@@ -94,7 +94,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
         store=open_store(settings),
         engine=engine,
         remote=open_remote(settings, meters),
-        documents=open_documents(settings, embedding, lambda: _waiting(engine, profiles)),
+        documents=open_documents(settings, embedding, lambda: _waiting(engine, profiles), tenants),
         embedding=embedding,
         characters=open_characters(settings) if any(profile.has_characters for profile in profiles) else None,
         tool_servers=tool_servers,

@@ -14,6 +14,7 @@ from chatbot.core.accounts.peppers import Peppers
 from chatbot.core.accounts.stored import StoredKeys
 from chatbot.core.limits.limiter import Limiter, LimiterPolicy
 from chatbot.core.limits.windows import Calendar
+from chatbot.core.privacy.pseudonym import Pseudonyms
 from chatbot.core.retrieval.embedding import Embedder
 from chatbot.core.retrieval.ingest import Ingestor, IngestPolicy
 from chatbot.core.retrieval.library import Library
@@ -22,7 +23,7 @@ from chatbot.core.shelves.shelves import Shelves
 from chatbot.domain.document_store import DocumentBounds, DocumentStore
 from chatbot.domain.limits import AccountStore, LimitTelemetry
 from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck, UserTokenCheck
-from chatbot.domain.tenants.policy import Tenants
+from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
 from chatbot.domain.usage.prices import PriceTable
 from chatbot.server.settings.accounts import AuthSettings
 from chatbot.server.settings.whole import Settings
@@ -67,12 +68,32 @@ def open_keys(settings: Settings, tenants: Tenants) -> KeyCheck:
     """
     auth = settings.auth
     mounted = MountedKeys(auth.keys_file) if auth.keys_file is not None else None
+    pseudonyms = open_pseudonyms(settings)
     tokens = Tokens(_open_tokens(auth), _user_tokens)
     if auth.pepper_file is None:
-        return KeyCheck(mounted, tokens=tokens, tenants=tenants)
+        return KeyCheck(mounted, tokens=tokens, tenants=tenants).naming(pseudonyms)
     peppers = Peppers.load(auth.pepper_file)
     stored = StoredKeys(open_key_store(settings), peppers)
-    return KeyCheck(mounted, stored, peppers, tokens, tenants=tenants)
+    return KeyCheck(mounted, stored, peppers, tokens, tenants=tenants).naming(pseudonyms)
+
+
+def open_pseudonyms(settings: Settings) -> Pseudonyms | None:
+    """What stands for users, under the secret of its own file, else under the peppers; on one machine a file is made.
+
+    None in a cluster that was given neither: a secret that each pod makes for itself would name everybody twice.
+
+    Raises:
+        ValueError: A file cannot be used; the message names the setting.
+    """
+    own, pepper_file = settings.privacy.secret_file, settings.auth.pepper_file
+    peppers = tuple(Peppers.load(pepper_file).by_id.values()) if pepper_file is not None else ()
+    if own is not None:
+        return Pseudonyms.load(own, peppers)
+    if peppers:
+        return Pseudonyms(peppers)
+    if settings.history.store != "sqlite":
+        return None
+    return Pseudonyms.kept_in(settings.history.sqlite_path.with_name("chatbot-pseudonyms.secret"))
 
 
 def open_key_store(settings: Settings) -> KeyStore:
@@ -162,7 +183,10 @@ class Documents:
 
 
 def open_documents(
-    settings: Settings, embedding: Embedding | None = None, waiting: Callable[[], int] = lambda: 0
+    settings: Settings,
+    embedding: Embedding | None = None,
+    waiting: Callable[[], int] = lambda: 0,
+    tenants: Tenants = NO_POLICIES,
 ) -> Documents | None:
     """Documents of users; None where they are switched off. The store is opened when it is first used.
 
@@ -170,6 +194,7 @@ def open_documents(
         settings: Of the process.
         embedding: Makes their vectors; None leaves them to their words.
         waiting: How many requests wait for an answer now: those come first.
+        tenants: Say whose documents stay in the house.
 
     Raises:
         ValueError: The file with the connection string is missing or holds none.
@@ -181,7 +206,7 @@ def open_documents(
 
     store = _open_document_store(settings)
     limits = ReaderLimits(memory_bytes=chosen.reader_memory_bytes, cpu_seconds=chosen.reader_cpu_seconds)
-    embedder = open_embedder(embedding, store, waiting) if embedding is not None else None
+    embedder = open_embedder(embedding, store, waiting, tenants) if embedding is not None else None
     ingestor = Ingestor(
         store,
         lambda job: ReaderProcess.open(job, limits),
