@@ -69,6 +69,8 @@ def test_a_round_that_one_side_lacks_is_in_no_ratio() -> None:
         (1.11, Ratio(1.0, 0.9, 1.1, 3), NO_DIFFERENCE),  # 1 / 0.9 is 1.11...
         (0.92, Ratio(1.0, 0.95, 1.1, 3), NO_DIFFERENCE),
         (0.80, Ratio(1.0, 0.95, 1.1, 3), "worse"),
+        (0.996, Ratio(1.0, 1.0, 1.0, 3), NO_DIFFERENCE),  # a counted figure: shown as 1.00
+        (0.99, Ratio(1.0, 1.0, 1.0, 3), "worse"),
         (1.30, None, "no A/A pair"),
     ],
 )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from engine_bench.results.journal import Run, runs_of
 
 NO_DIFFERENCE = "no difference"
+_SHOWN_AS_ONE = 1.005
+"""Figures that are counted have no noise; what a table shows as 1.00 is none the less no difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def verdict(ratio: Ratio, noise: Ratio | None, *, more_is_better: bool) -> str:
     if noise is None:
         return "no A/A pair"
     factor = ratio.median if ratio.median >= 1 else 1 / ratio.median if ratio.median else math.inf
-    if factor <= noise.spread:
+    if factor <= max(noise.spread, _SHOWN_AS_ONE):
         return NO_DIFFERENCE
     return "better" if (ratio.median > 1) == more_is_better else "worse"
 
