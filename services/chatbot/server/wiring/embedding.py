@@ -14,6 +14,7 @@ from chatbot.core.retrieval.search import Meaning
 from chatbot.domain.document_store import DocumentStore
 from chatbot.domain.embedding.source import EmbeddingSource
 from chatbot.domain.model import ModelStatus
+from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
 from chatbot.llm.embedding.local import LocalEmbedding, LocalOptions
 from chatbot.llm.model_source import FixedModel, FollowedModel
 from chatbot.server.observe.telemetry import Meters
@@ -63,15 +64,22 @@ def open_embedding(settings: EmbeddingSettings, meters: Meters) -> Embedding | N
     return None
 
 
-def open_embedder(embedding: Embedding, store: DocumentStore, waiting: Callable[[], int]) -> Embedder:
+def open_embedder(
+    embedding: Embedding, store: DocumentStore, waiting: Callable[[], int], tenants: Tenants = NO_POLICIES
+) -> Embedder:
     """The worker that gives documents their vectors.
 
     Args:
         embedding: The model.
         store: The documents.
         waiting: How many requests wait for an answer now.
+        tenants: Say whose documents stay in the house.
     """
-    return Embedder(store, embedding.source, EmbedPolicy(), partial(_chat_comes_first, waiting))
+
+    def stays(tenant: str) -> bool:
+        return tenants.of(tenant).privacy.local_only
+
+    return Embedder(store, embedding.source, EmbedPolicy(), partial(_chat_comes_first, waiting), stays)
 
 
 def _file(settings: EmbeddingSettings) -> FixedModel | FollowedModel | None:
