@@ -153,6 +153,7 @@ async def main(stub: Stub) -> None:
         shared.engine.host.status,
         lambda: shared.tenants.status,
         shared.embedding.status if shared.embedding else None,
+        lambda: shared.curated.status,
     )
     listeners = [
         Listener(app, bind(settings.http.host, settings.http.port or 0)),

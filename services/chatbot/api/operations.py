@@ -16,6 +16,8 @@ from starlette.routing import Route
 from chatbot import __version__
 from chatbot.api import service
 from chatbot.api.accounts.decisions import is_known
+from chatbot.api.characters.curated_page import curation_fields
+from chatbot.domain.curation.curated import CurationState, CurationStatus
 from chatbot.domain.errors import Draining, ModelUnavailable
 from chatbot.domain.generation import Backend
 from chatbot.domain.model import ModelState, ModelStatus
@@ -200,6 +202,7 @@ def internal_app(
     model: Callable[[], ModelStatus],
     policy: Callable[[], PolicyStatus],
     embedding: Callable[[], ModelStatus] | None = None,
+    characters: Callable[[], CurationStatus] | None = None,
 ) -> Starlette:
     """The app of the internal port.
 
@@ -208,6 +211,7 @@ def internal_app(
         model: State of the served model; `/model` is always 200.
         policy: The policies of tenants that hold; `/policy` is always 200.
         embedding: State of the file that makes vectors; None where there is none. `/embedding` is always 200.
+        characters: The curated ones that are played; None where the process has none. `/characters` is always 200.
     """
     began_at = datetime.now(UTC)
     vectors = embedding or partial(ModelStatus, ModelState.NO_MODEL, "", "", began_at, message=_NO_VECTORS)
@@ -225,7 +229,12 @@ def internal_app(
     async def policy_status(_request: Request) -> Response:
         return JSONResponse(policy_fields(policy()))
 
+    async def characters_status(_request: Request) -> Response:
+        status = characters() if characters else CurationStatus(CurationState.NONE, "", began_at)
+        return JSONResponse(curation_fields(status))
+
     pages = {"/metrics": metrics, "/model": model_status, "/embedding": embedding_status, "/policy": policy_status}
+    pages["/characters"] = characters_status
     return Starlette(routes=[Route(path, page) for path, page in pages.items()])
 
 

@@ -146,22 +146,25 @@ class KeptCharacter:
         revision: `Character.revision` of what the card says.
         card: The card as it came, with fields that nobody here reads: what an export gives back.
         updated_at: UTC.
+        is_read_only: Whether it is changed only where whoever operates the service keeps it.
     """
 
     name: str
     revision: str
     card: Mapping[str, Any] = field(hash=False)
     updated_at: datetime
+    is_read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CharacterSummary:
-    """One line of a listing. `updated_at` is UTC."""
+    """One line of a listing. `updated_at` is UTC; a read-only one is changed where whoever operates it keeps it."""
 
     name: str
     display_name: str
     revision: str
     updated_at: datetime
+    is_read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,7 @@ class CharacterStore(Protocol):
 
         Raises:
             CharacterQuota: It is a new one, and the tenant has `most` already.
+            CharacterReadOnly: It is not the tenant's to change.
         """
 
     async def find(self, tenant: str, name: str, revision: str | None = None) -> KeptCharacter | None:

@@ -71,6 +71,7 @@ async def _serve(settings: Settings, path: Path, taken: ports.Ports, *, check: b
         shared.engine.host.status,
         lambda: shared.tenants.status,
         shared.embedding.status if shared.embedding else None,
+        lambda: shared.curated.status,
     )
     listeners = [Listener(gateway, taken.gateway), Listener(internal, taken.internal)]
     drain = DrainPolicy(settings.drain_seconds)

@@ -66,6 +66,7 @@ async def serve_one(profile: Profile, settings: Settings) -> None:
                 shared.engine.host.status,
                 lambda: shared.tenants.status,
                 shared.embedding.status if shared.embedding else None,
+                lambda: shared.curated.status,
             ),
             bind(settings.metrics.host, settings.metrics.port),
         ),

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
+from chatbot.api.characters.manner import RepairFields, StyleFields, speech_fields, style_fields
 from chatbot.api.schemas import TextModel
+from chatbot.api.style.fields import SPEECH, SpeechFields
 from chatbot.api.texts import text
 from chatbot.core.characters.book import Kept
 from chatbot.core.characters.cards.report import Note, Report
@@ -31,6 +33,9 @@ MAX_HISTORY = 40
 _Text = Annotated[str, Field(max_length=MAX_TEXT_BYTES)]
 _Key = Annotated[str, Field(min_length=1, max_length=MAX_LORE_KEY_CHARACTERS)]
 _Keys = Annotated[list[_Key], Field(max_length=MAX_LORE_KEYS)]
+_PARTS: Final = ("greetings", "sampling", "lorebook", "style", "repair", "speech")
+"""Fields of a character that are no text."""
+
 _Number = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
@@ -93,15 +98,21 @@ class CharacterFields(TextModel):
     post_history: _Text = Field("", description="Told behind everything else.")
     sampling: SamplingFields = SamplingFields()
     lorebook: LorebookFields = LorebookFields()
+    style: StyleFields = StyleFields()
+    repair: RepairFields = RepairFields()
+    speech: SpeechFields | None = SPEECH
 
     def character(self) -> Character:
         """It as the core has it."""
         book = self.lorebook
         return Character(
-            **self.model_dump(exclude={"greetings", "sampling", "lorebook"}),
+            **self.model_dump(exclude=set(_PARTS)),
             greetings=tuple(filter(None, self.greetings)),
             sampling=CharacterSampling(**self.sampling.model_dump()),
             lorebook=Lorebook(tuple(one.entry() for one in book.entries), book.scan_depth, book.token_budget),
+            style=self.style.style(),
+            repair=self.repair.repair(),
+            speech=self.speech.speech() if self.speech is not None else None,
         )
 
 
@@ -134,6 +145,7 @@ class CharacterLine(BaseModel):
     display_name: str
     revision: str
     updated_at: datetime
+    read_only: bool = Field(description="Whoever operates the service keeps it; it is changed there alone.")
 
 
 class CharacterPage(BaseModel):
@@ -206,25 +218,29 @@ def line_fields(summary: CharacterSummary) -> dict[str, Any]:
         "display_name": summary.display_name,
         "revision": summary.revision,
         "updated_at": summary.updated_at,
+        "read_only": summary.is_read_only,
     }
 
 
 def summary_of(kept: Kept) -> CharacterSummary:
     """A character as a line of a listing."""
-    return CharacterSummary(kept.kept.name, kept.character.display_name, kept.kept.revision, kept.kept.updated_at)
+    said = kept.kept
+    return CharacterSummary(
+        said.name, kept.character.display_name, said.revision, said.updated_at, is_read_only=said.is_read_only
+    )
 
 
 def character_view(kept: Kept) -> CharacterView:
     """A character with all that it says."""
     said = kept.character
     fields = CharacterFields.model_construct(
-        **{
-            name: _listed(getattr(said, name))
-            for name in CharacterFields.model_fields
-            if name not in ("sampling", "lorebook")
-        },
+        **{name: getattr(said, name) for name in CharacterFields.model_fields if name not in _PARTS},
+        greetings=list(said.greetings),
         sampling=SamplingFields.model_construct(**said.sampling.given()),
         lorebook=_lorebook_fields(said.lorebook),
+        style=style_fields(said.style),
+        repair=RepairFields(mode=said.repair.mode, hold_back_chars=said.repair.hold_back_chars),
+        speech=speech_fields(said.speech),
     )
     return CharacterView(**line_fields(summary_of(kept)), character=fields)
 

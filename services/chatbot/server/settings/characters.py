@@ -13,6 +13,10 @@ class CharacterSettings(Section):
     sqlite_path: Path | None = None
     """File of the embedded store. None: characters.sqlite3 beside the file of conversations."""
 
+    file: Path | None = None
+    """Curated characters, YAML or JSON; read again when it changes. None: `characters.yaml` beside the SQLite file,
+    where `CHATBOT_HISTORY_STORE=sqlite`. They are read-only, and before those that tenants keep under the same name."""
+
     max_own: int = Field(100, ge=0, le=1_000)
     """Characters that one tenant may keep; 0 lets nobody add any."""
 

@@ -1,7 +1,13 @@
 """Settings -> characters that tenants keep, and how a service plays them."""
 
+from datetime import UTC, datetime
+
+from chatbot.adapters.characters.curated_file import CuratedFile
 from chatbot.adapters.characters.files import BoundedCardFiles
+from chatbot.api.characters.objects import ObjectWords
 from chatbot.core.characters.book import CharacterBook
+from chatbot.core.characters.curation.entries import EntryReader
+from chatbot.core.characters.curation.shelf import CuratedFirst
 from chatbot.core.characters.desk import CharacterDesk
 from chatbot.core.characters.preview import Previewer
 from chatbot.core.prompt import PromptTemplates
@@ -11,14 +17,28 @@ from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.stores import mongo_uri
 
 
-def open_characters(settings: Settings) -> CharacterBook:
+def open_curated(settings: Settings, *, has_characters: bool) -> CuratedFile:
+    """Characters that whoever operates the services brings.
+
+    Raises:
+        ValueError: The file cannot be used, or is named in a folder that is not there.
+    """
+    path = settings.characters.file
+    if path is not None and not path.parent.is_dir():
+        raise ValueError("CHATBOT_CHARACTERS_FILE: there is no such folder; the file itself may come later")
+    if path is None and settings.history.store == "sqlite":
+        path = settings.history.sqlite_path.with_name("characters.yaml")
+    return CuratedFile(path if has_characters else None, EntryReader(ObjectWords(), lambda: datetime.now(UTC)).read)
+
+
+def open_characters(settings: Settings, curated: CuratedFile) -> CharacterBook:
     """Characters of all tenants; their store connects when it is first used.
 
     Raises:
         ValueError: The file with the connection string is missing or holds none.
     """
     chosen = settings.characters
-    store = _open_store(settings)
+    store = CuratedFirst(_open_store(settings), curated)
     return CharacterBook(store, BoundedCardFiles(), most=chosen.max_own, file_bytes=chosen.file_bytes)
 
 

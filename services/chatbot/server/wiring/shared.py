@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from chatbot.adapters.characters.curated_file import CuratedFile
 from chatbot.adapters.tenants.file import PolicyFile
 from chatbot.api.profiles import Profile
 from chatbot.core.accounts.key_check import KeyCheck
@@ -19,7 +20,7 @@ from chatbot.domain.ports import ConversationStore, TextGenerator
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.serving.gate import Gate
 from chatbot.server.settings.whole import Settings
-from chatbot.server.wiring.characters import open_characters
+from chatbot.server.wiring.characters import open_characters, open_curated
 from chatbot.server.wiring.embedding import Embedding, open_embedding
 from chatbot.server.wiring.engine import Engine, ModelSource, open_engine
 from chatbot.server.wiring.remote import open_remote
@@ -40,6 +41,7 @@ class Shared:
         documents: Documents and the worker that reads them, None where they are off.
         embedding: Makes vectors of texts, None where no model is set.
         characters: None where no service of the process has any.
+        curated: Characters that whoever operates the process brings.
         tool_servers: Whose tools the local model may call.
     """
 
@@ -55,6 +57,7 @@ class Shared:
     documents: Documents | None = None
     embedding: Embedding | None = None
     characters: CharacterBook | None = None
+    curated: CuratedFile = field(default_factory=lambda: CuratedFile(None, lambda _, before: before))
     tool_servers: ToolServers = field(default_factory=ToolServers)
     usage: Recorder | None = None
 
@@ -84,6 +87,8 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
     for profile in profiles:
         meters.watch_line(profile.name, lambda name=profile.name: engine.admission.line(name))  # type: ignore[misc]
     meters.watch_engine([profile.name for profile in profiles], engine.reading)
+    has_characters = any(profile.has_characters for profile in profiles)
+    curated = open_curated(settings, has_characters=has_characters)
     return Shared(
         settings=settings,
         meters=meters,
@@ -96,7 +101,8 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
         remote=open_remote(settings, meters),
         documents=open_documents(settings, embedding, lambda: _waiting(engine, profiles), tenants),
         embedding=embedding,
-        characters=open_characters(settings) if any(profile.has_characters for profile in profiles) else None,
+        characters=open_characters(settings, curated) if has_characters else None,
+        curated=curated,
         tool_servers=tool_servers,
         usage=open_recorder(settings, meters),
     )
@@ -136,6 +142,7 @@ def _works(shared: Shared, source: ModelSource) -> Iterator[Coroutine[None, None
     yield _drain(shared)
     yield shared.keys.follow()
     yield shared.tenants.follow()
+    yield shared.curated.follow()
     yield shared.limiter.follow()
     if shared.usage is not None:
         yield shared.usage.follow()

@@ -1,12 +1,12 @@
-"""The text of `tenants.yaml`: YAML that a person writes, or JSON, which the operator writes."""
+"""The text of a file of values: YAML that a person writes, or JSON, which the operator writes.
+
+Whatever is wrong is a `ValueError` whose text names the remedy.
+"""
 
 import json
 from typing import Any, Final
 
 import yaml
-
-from chatbot.domain.tenants.policy import Tenant
-from chatbot.domain.tenants.reading import PolicyError, read_policies
 
 MOST_BYTES: Final = 1 << 20
 """A ConfigMap holds no more (core/v1, `ConfigMap.data`)."""
@@ -22,44 +22,48 @@ class _Loader(yaml.CSafeLoader):
         for key_node, _ in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key is not None and key in seen:
-                raise PolicyError(f"line {key_node.start_mark.line + 1}: {key[:40]} is there twice in one object")
+                raise TextError(f"line {key_node.start_mark.line + 1}: {key[:40]} is there twice in one object")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
-def parse(content: bytes) -> tuple[Tenant, ...]:
-    """The policies of a file.
+class TextError(ValueError):
+    """A text that has no values; says where and why."""
+
+
+def values(content: bytes) -> Any:
+    """What a file says.
 
     Raises:
-        PolicyError: It is too large, no YAML, or says what a policy cannot say.
+        TextError: It is too large, or no YAML that can be trusted.
     """
     if len(content) > MOST_BYTES:
-        raise PolicyError(f"the file has more than {MOST_BYTES} bytes, which is what a ConfigMap holds")
-    return read_policies(_values(content))
-
-
-def _values(content: bytes) -> Any:
+        raise TextError(f"the file has more than {MOST_BYTES} bytes, which is what a ConfigMap holds")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        raise PolicyError("the file is not UTF-8") from None
+        raise TextError("the file is not UTF-8") from None
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Any:
     try:
         if text.startswith("{"):  # a megabyte of JSON takes milliseconds, of YAML a second
             return json.loads(text, object_pairs_hook=_once)
         _check_depth(text)
         return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except json.JSONDecodeError:
-        raise PolicyError("the file begins as JSON and is none") from None
+        raise TextError("the file begins as JSON and is none") from None
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        raise PolicyError(f"{where}not YAML; compare with docs/operations.md") from None
+        raise TextError(f"{where}not YAML; compare with docs/operations.md") from None
     except RecursionError:
-        raise PolicyError("the file is nested too deeply") from None
-    except PolicyError:
+        raise TextError("the file is nested too deeply") from None
+    except TextError:
         raise
     except (ValueError, AttributeError):  # a day such as 2026-99-99: values that YAML takes for more than text
-        raise PolicyError("a value looks like a date or a number and is none; put it in quotes") from None
+        raise TextError("a value looks like a date or a number and is none; put it in quotes") from None
 
 
 def _check_depth(text: str) -> None:
@@ -69,7 +73,7 @@ def _check_depth(text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _MOST_LEVELS:
-                raise PolicyError("the file is nested too deeply")
+                raise TextError("the file is nested too deeply")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -77,5 +81,5 @@ def _check_depth(text: str) -> None:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise PolicyError("a field is there twice in one object")
+        raise TextError("a field is there twice in one object")
     return found
