@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +18,8 @@ from chatbot.server import metrics
 from chatbot.server.settings.whole import Settings
 from chatbot_operator import metrics as operator_metrics
 from chatbot_operator import settings as operator_settings
+from chatbot_operator.characters import reasons as character_reasons
+from chatbot_operator.compiled import reasons as compiled_reasons
 from chatbot_operator.plan import condition_list
 from chatbot_operator.plan import texts as condition_texts
 from chatbot_operator.reasons import EventReason, Reason
@@ -115,32 +117,51 @@ def conditions_page() -> str:
     lines += ["| reason | meaning | what to do |", "|---|---|---|"]
     for reason, text in ((reason, condition_texts.EVENT_TEXTS[reason]) for reason in EventReason):
         lines.append(f"| `{reason}` | {escaped(text.meaning)} | {escaped(text.remedy)} |")
-    lines += ["", *tenant_conditions()]
+    lines += ["", *compiled_conditions()]
     return "\n".join(lines) + "\n"
 
 
-def tenant_conditions() -> list[str]:
-    """The same for a Tenant, whose reasons tell themselves what to do."""
-    ready = [*tenant_reasons.READY_REASONS]
-    limits = [reason for reason in tenant_reasons.TenantReason if reason not in ready]
-    rows = [f"| `{reason}` | {escaped(tenant_reasons.MEANINGS[reason])} |" for reason in tenant_reasons.TenantReason]
+def compiled_conditions() -> list[str]:
+    """The same for Tenants and Characters, whose reasons tell themselves what to do."""
+    cards = compiled_reasons.CARD_REASONS
+    ready = [reason for reason in compiled_reasons.ReadyReason if reason not in cards]
     return [
         "# Conditions of a Tenant",
         "",
-        "`kubectl describe tnt/<name>` shows them; made from operator/chatbot_operator/tenants/reasons.py.",
+        "`kubectl describe tnt/<name>` shows them; made from operator/chatbot_operator/tenants/reasons.py and",
+        "compiled/reasons.py.",
         "",
         "| condition | `True` means | reasons |",
         "|---|---|---|",
         f"| `Ready` | Every ready pod that mounts the policies serves this one. | {_named(ready)} |",
-        f"| `LimitsConsistent` | No limit contradicts another; all hold in any case. | {_named(limits)} |",
+        f"| `LimitsConsistent` | No limit contradicts another; all hold anyway. | {_named(tenant_reasons.MEANINGS)} |",
         "",
-        "| reason | meaning |",
-        "|---|---|",
-        *rows,
+        *_meanings(compiled_reasons.MEANINGS, ready, tenant_reasons.MEANINGS),
+        "",
+        "# Conditions of a Character",
+        "",
+        "`kubectl describe chr/<name>` shows them; reasons of `Ready` as above, and two more.",
+        "",
+        "| condition | `True` means | reasons |",
+        "|---|---|---|",
+        f"| `Ready` | Every ready pod that mounts the characters plays this one. | {_named([*ready, *cards])} |",
+        f"| `Complete` | Everything that it says has an effect. | {_named(character_reasons.MEANINGS)} |",
+        "",
+        *_meanings(compiled_reasons.MEANINGS, cards, character_reasons.MEANINGS),
     ]
 
 
-def _named(reasons: list[tenant_reasons.TenantReason]) -> str:
+def _meanings(
+    every: Mapping[compiled_reasons.ReadyReason, str],
+    chosen: Iterable[compiled_reasons.ReadyReason],
+    own: Mapping[Any, str],
+) -> list[str]:
+    meanings = {str(reason): every[reason] for reason in chosen} | {str(reason): text for reason, text in own.items()}
+    rows = [f"| `{reason}` | {escaped(meaning)} |" for reason, meaning in meanings.items()]
+    return ["| reason | meaning |", "|---|---|", *rows]
+
+
+def _named(reasons: Iterable[str]) -> str:
     return ", ".join(f"`{reason}`" for reason in reasons)
 
 

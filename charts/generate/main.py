@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from crd_characters import resource
 from dashboards import files
 from readme import connections_table, values_table
 from schema import schema
@@ -39,6 +40,7 @@ def pages() -> dict[Path, str]:
     """Every generated file with its content."""
     made = {path: text for name in CHARTS for path, text in chart_pages(name).items()}
     made[ROOT / "charts/chatbot/files/rules/objectives.yaml"] = rules()
+    made[ROOT / "charts/chatbot-operator/files/characters.chatbot.ai.yaml"] = resource()
     made |= {ROOT / f"charts/chatbot/files/dashboards/{name}.json": text for name, text in files().items()}
     return made
 

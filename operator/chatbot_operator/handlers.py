@@ -22,7 +22,7 @@ from chatbot_operator import names
 from chatbot_operator.cluster.api import MODELS, Api
 from chatbot_operator.cluster.faults import ApiFault, Missing, Unreachable
 from chatbot_operator.cluster.reader import Key
-from chatbot_operator.tenants.keeper import key_of
+from chatbot_operator.compiled.keeper import key_of
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,11 @@ _KINDS = (
     ("", "v1", "persistentvolumeclaims"),
 )
 _LABELS = (*(marks.label for marks in names.ALL_MARKS), names.DOWNLOAD_LABEL)
-_TENANTS = (names.GROUP, names.VERSION, names.TENANTS)
+_COMPILED = {
+    names.TENANTS: (names.TENANTS_LABEL, names.TENANTS_CONFIG_MAP),
+    names.CHARACTERS: (names.CHARACTERS_LABEL, names.CHARACTERS_CONFIG_MAP),
+}
+"""Kinds whose objects become one ConfigMap -> the label of who mounts it, and its value."""
 
 
 class _Pauses:
@@ -64,7 +68,7 @@ class _NoMemory(kopf.DiffBaseStorage):
 
 
 def registry(add: Callable[[Key, float], None], api: Api) -> kopf.OperatorRegistry:
-    """Handlers that put a key on the queue, of a Model or of a namespace's Tenants; and the way to log in."""
+    """Handlers that put a key on the queue, of a Model or of a namespace's objects of a kind; and the way to log in."""
     handlers = kopf.OperatorRegistry()
 
     async def login(**_: Any) -> kopf.ConnectionInfo:
@@ -74,21 +78,29 @@ def registry(add: Callable[[Key, float], None], api: Api) -> kopf.OperatorRegist
         add((namespace or "", name or ""), _SETTLING_SECONDS)
 
     async def belonging_seen(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
-        for model in _models_named(labels):
-            add((namespace or "", model), _SETTLING_SECONDS)
-        if labels.get(names.TENANTS_LABEL) == names.TENANTS_CONFIG_MAP:
-            add(key_of(namespace or ""), _SETTLING_SECONDS)
+        for key in _keys_of(namespace or "", labels):
+            add(key, _SETTLING_SECONDS)
 
-    async def tenant_seen(namespace: str | None, **_: Any) -> None:
-        add(key_of(namespace or ""), _SETTLING_SECONDS)
+    async def compiled_seen(namespace: str | None, resource: kopf.Resource, **_: Any) -> None:
+        add(key_of(resource.plural, namespace or ""), _SETTLING_SECONDS)
 
     kopf.on.login(registry=handlers)(login)
     models, *belongings = _KINDS
     kopf.on.event(*models, registry=handlers)(seen)
-    kopf.on.event(*_TENANTS, registry=handlers)(tenant_seen)
+    for plural in _COMPILED:
+        kopf.on.event(names.GROUP, names.VERSION, plural, registry=handlers)(compiled_seen)
     for kind in belongings:
         kopf.on.event(*kind, registry=handlers)(belonging_seen)
     return handlers
+
+
+def _keys_of(namespace: str, labels: Mapping[str, str]) -> Iterator[Key]:
+    """What an object with these labels belongs to."""
+    for model in _models_named(labels):
+        yield namespace, model
+    for plural, (label, config_map) in _COMPILED.items():
+        if labels.get(label) == config_map:
+            yield key_of(plural, namespace)
 
 
 def _models_named(labels: Mapping[str, str]) -> set[str]:

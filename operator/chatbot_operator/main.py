@@ -9,16 +9,20 @@ import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from chatbot_operator import __version__
 from chatbot_operator.actor import Actor
 from chatbot_operator.builders import JobSettings
+from chatbot_operator.characters.bundle import CHARACTERS
 from chatbot_operator.cluster.api import Api
 from chatbot_operator.cluster.pages import PodPages
 from chatbot_operator.cluster.reader import Key, Reader
 from chatbot_operator.cluster.served import ModelPages
+from chatbot_operator.compiled.keeper import Keeper, plural_of
+from chatbot_operator.compiled.pages import MOST_BYTES, read
 from chatbot_operator.handlers import Watcher
 from chatbot_operator.metrics import Metrics
 from chatbot_operator.names import ModelKind
@@ -29,8 +33,7 @@ from chatbot_operator.process.logs import set_up_logs
 from chatbot_operator.process.tick import Tick
 from chatbot_operator.reconcile import Reconciler, report
 from chatbot_operator.settings import DownloadSettings, Settings
-from chatbot_operator.tenants.keeper import TenantKeeper
-from chatbot_operator.tenants.pages import MOST_BYTES, read
+from chatbot_operator.tenants.bundle import TENANTS
 from chatbot_operator.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -48,7 +51,7 @@ _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Look after Models until a signal ends it."""
     parser = argparse.ArgumentParser(
-        prog="chatbot-operator", description="Looks after Models and Tenants (chatbot.ai/v1alpha1)."
+        prog="chatbot-operator", description="Looks after Models, Tenants and Characters (chatbot.ai/v1alpha1)."
     )
     parser.add_argument("--show-settings", action="store_true", help="print every setting and end")
     parser.add_argument("--version", action="version", version=__version__)
@@ -80,22 +83,35 @@ async def operate(settings: Settings) -> None:
         metrics, heartbeat = Metrics(), Heartbeat()
         actor = Actor(api, job_settings(settings.download))
         reconciler = Reconciler(api, Reader(api, pages, _now), actor, metrics, _now)
-        policies = PodPages(settings.pods.policy_url, settings.pods.timeout_seconds, read, most_bytes=MOST_BYTES)
-        stack.push_async_callback(policies.close)
-        keeper = TenantKeeper(api, policies, namespaces, metrics, _now)
+        keepers = _keepers(stack, settings, api, metrics)
 
         async def work(key: Key) -> float | None:
-            return await (reconciler.reconcile(key) if key[1] else keeper.reconcile(key[0]))
+            plural = plural_of(key)
+            return await (keepers[plural].reconcile(key[0]) if plural else reconciler.reconcile(key))
 
         queue: WorkQueue[Key] = WorkQueue(work, report, random.Random())  # noqa: S311 - jitter
         tick = Tick(api, queue, heartbeat, namespaces, every_seconds=settings.work.tick_seconds, metrics=metrics)
-        tick.also(keeper.keys)
+        for keeper in keepers.values():
+            tick.also(keeper.keys)
         await stack.enter_async_context(
             endpoints(settings.metrics.host, settings.metrics.port, metrics.registry, heartbeat)
         )
         watcher = Watcher(queue.add, api, namespaces)
-        logger.info("looking after Models and Tenants", extra={"namespace": ",".join(namespaces) or "(all)"})
+        logger.info(
+            "looking after Models, Tenants and Characters", extra={"namespace": ",".join(namespaces) or "(all)"}
+        )
         await _until_a_signal(queue.run(settings.work.most_at_once), tick.run(), watcher.run())
+
+
+def _keepers(stack: AsyncExitStack, settings: Settings, api: Api, metrics: Metrics) -> dict[str, Keeper]:
+    """Plural of each compiled kind -> who keeps it; what they open is closed with the stack."""
+    pods, found = settings.pods, {}
+    for bundle, url in ((TENANTS, pods.policy_url), (CHARACTERS, pods.characters_url)):
+        reading = partial(read, plural=bundle.plural)
+        pages = PodPages(url, pods.timeout_seconds, reading, most_bytes=MOST_BYTES)
+        stack.push_async_callback(pages.close)
+        found[bundle.plural] = Keeper(bundle, api, pages, _namespaces(settings), metrics=metrics, now=_now)
+    return found
 
 
 async def _until_a_signal(*work: Coroutine[Any, Any, None]) -> None:

@@ -47,7 +47,7 @@ ROLLOUT_SECONDS = Described(
 RECONCILE = Described(
     "chatbot_reconcile_seconds",
     "histogram",
-    "Time of one look at one Model or at the Tenants of a namespace, or at a list where that failed, seconds.",
+    "Time of one look at a Model or at a namespace's Tenants or Characters, or at a list where that failed, seconds.",
     ("outcome",),
 )
 TENANTS = Described(
@@ -56,7 +56,14 @@ TENANTS = Described(
     "Tenants of a namespace, by whether every consumer serves them.",
     ("tenant_namespace", "ready"),
 )
-METRICS = (CONDITION, BYTES, BYTES_EXPECTED, FAILURES, ROLLOUTS, ROLLOUT_SECONDS, RECONCILE, TENANTS)
+CHARACTERS = Described(
+    "chatbot_characters",
+    "gauge",
+    "Characters of a namespace, by whether every consumer serves them.",
+    ("character_namespace", "ready"),
+)
+COMPILED: Mapping[str, Described] = {"tenants": TENANTS, "characters": CHARACTERS}
+METRICS = (CONDITION, BYTES, BYTES_EXPECTED, FAILURES, ROLLOUTS, ROLLOUT_SECONDS, RECONCILE, TENANTS, CHARACTERS)
 
 
 class Metrics:
@@ -65,7 +72,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._statuses: dict[tuple[str, str], ModelStatus] = {}
-        self._tenants: dict[str, tuple[int, int]] = {}
+        self._compiled: dict[str, dict[str, tuple[int, int]]] = {plural: {} for plural in COMPILED}
         self.failures = _counter(FAILURES, self.registry)
         self.rollouts = _counter(ROLLOUTS, self.registry)
         self.rollout_seconds = _histogram(ROLLOUT_SECONDS, _ROLLOUT_SECONDS, self.registry)
@@ -83,9 +90,9 @@ class Metrics:
                 self.rollouts.labels(name, namespace, result)
         self._statuses[name, namespace] = status
 
-    def saw_tenants(self, namespace: str, *, ready: int, others: int) -> None:
-        """How many Tenants of a namespace are served everywhere, and how many are not."""
-        self._tenants[namespace] = ready, others
+    def saw_compiled(self, plural: str, namespace: str, *, ready: int, others: int) -> None:
+        """How many objects of a compiled kind in a namespace are served everywhere, and how many are not."""
+        self._compiled[plural][namespace] = ready, others
 
     def forget(self, namespace: str, name: str) -> None:
         """A Model is gone; so are its series."""
@@ -103,11 +110,12 @@ class Metrics:
             _add_conditions(condition, model, status.conditions)
             _add_if_known(arrived, model, status.download.bytes_done)
             _add_if_known(expected, model, status.download.bytes_total)
-        yield from (condition, arrived, expected, self._tenants_family())
+        yield from (condition, arrived, expected, *(self._family(plural) for plural in COMPILED))
 
-    def _tenants_family(self) -> Metric:
-        family = GaugeMetricFamily(TENANTS.name, TENANTS.help, labels=TENANTS.labels)
-        for namespace, (ready, others) in list(self._tenants.items()):
+    def _family(self, plural: str) -> Metric:
+        described = COMPILED[plural]
+        family = GaugeMetricFamily(described.name, described.help, labels=described.labels)
+        for namespace, (ready, others) in list(self._compiled[plural].items()):
             family.add_metric([namespace, "true"], ready)
             family.add_metric([namespace, "false"], others)
         return family

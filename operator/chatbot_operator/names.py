@@ -16,10 +16,19 @@ PLURAL = "models"
 TENANTS = "tenants"
 """Plural of the kind whose objects are compiled into one ConfigMap."""
 
+CHARACTERS = "characters"
+"""Plural of another such kind."""
+
 TENANTS_LABEL = "chatbot.ai/tenants"
 """On Deployments and pod templates: the ConfigMap with policies of tenants that they mount."""
 
 TENANTS_CONFIG_MAP = "chatbot-tenants"
+"""Name of that ConfigMap, in every namespace."""
+
+CHARACTERS_LABEL = "chatbot.ai/characters"
+"""On Deployments and pod templates: the ConfigMap with Characters that they mount."""
+
+CHARACTERS_CONFIG_MAP = "chatbot-characters"
 """Name of that ConfigMap, in every namespace."""
 
 FIELD_MANAGER = "chatbot-operator"

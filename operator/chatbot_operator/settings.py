@@ -52,6 +52,9 @@ class PodsSettings(Section):
     policy_url: str = Field("http://{ip}:9090/policy", pattern=r"^https?://[^@\s]+$")
     """Where a pod says which policies of tenants it serves, filled in likewise."""
 
+    characters_url: str = Field("http://{ip}:9090/characters", pattern=r"^https?://[^@\s]+$")
+    """Where a pod says which Characters it serves, filled in likewise."""
+
     timeout_seconds: float = Field(3.0, gt=0, le=30)
     """Longest wait for one pod, seconds."""
 

@@ -31,7 +31,7 @@ OF_HA = {
 }
 EVERYTHING = {chart: ("-f", str(CHARTS / chart / "ci/everything.yaml")) for chart in ("chatbot", "chatbot-operator")}
 HELMS = ("helm", "helm-oldest")
-OUR_KINDS = ("models.chatbot.ai", "tenants.chatbot.ai")
+OUR_KINDS = ("models.chatbot.ai", "tenants.chatbot.ai", "characters.chatbot.ai")
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import yaml
-from chatbot.adapters.tenants.text import parse
+from chatbot.adapters.tenants.file import parse
 from chatbot.domain.tenants.reading import FIELDS, SERVICES, limit_names, read_policies
 from chatbot_operator import names
-from chatbot_operator.tenants.bundle import TENANTS, Source, compiled
-from chatbot_operator.tenants.reasons import TenantCondition
+from chatbot_operator.compiled.bundle import Source, compiled
+from chatbot_operator.compiled.reasons import READY
+from chatbot_operator.tenants.bundle import TENANTS
+from chatbot_operator.tenants.reasons import LIMITS_CONSISTENT
 
 ROOT = Path(__file__).parents[2]
 CRD: dict[str, Any] = yaml.safe_load((ROOT / "charts/chatbot-operator/files/tenants.chatbot.ai.yaml").read_text())
@@ -69,7 +71,7 @@ def test_conditions_are_a_closed_list_merged_by_type() -> None:
     conditions = SCHEMA["properties"]["status"]["properties"]["conditions"]
     columns = {column["name"]: column["jsonPath"] for column in VERSION["additionalPrinterColumns"]}
 
-    assert conditions["items"]["properties"]["type"]["enum"] == list(TenantCondition)
+    assert conditions["items"]["properties"]["type"]["enum"] == [READY, LIMITS_CONSISTENT]
     assert conditions["x-kubernetes-list-map-keys"] == ["type"]
     assert list(columns) == ["Ready", "Suspended", "Limits", "Reason", "Age", "Message"]
     assert not any("[0]" in path for path in columns.values())

@@ -19,6 +19,7 @@ T = TypeVar("T")
 _PATHS = {
     "Model": ("apis/chatbot.ai/v1alpha1", "models"),
     "Tenant": ("apis/chatbot.ai/v1alpha1", "tenants"),
+    "Character": ("apis/chatbot.ai/v1alpha1", "characters"),
     "Deployment": ("apis/apps/v1", "deployments"),
     "ReplicaSet": ("apis/apps/v1", "replicasets"),
     "Job": ("apis/batch/v1", "jobs"),

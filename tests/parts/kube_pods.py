@@ -9,7 +9,7 @@ from typing import Any
 
 from parts.kube_client import Document, Refused
 from parts.kube_objects import BAD, revision_of
-from parts.kube_policies import FakePolicies
+from parts.kube_policies import CHARACTERS, POLICIES, FakeMounts
 
 REVISION = "chatbot.ai/model-revision"
 
@@ -22,6 +22,7 @@ class FakePods:
 
     Attributes:
         policies: What they answer at `/<namespace>/<pod>/policy`.
+        characters: The same at `/<namespace>/<pod>/characters`.
         bad: Revisions that fail to load, with the reason that a pod then gives.
         silent: While true, no pod answers.
         speed: Tokens per second that every pod tells.
@@ -30,7 +31,8 @@ class FakePods:
     def __init__(self, read: Callable[[str, str, str], Document]) -> None:
         self._read = read
         self._served: dict[str, str] = {}
-        self.policies = FakePolicies(read)
+        self.policies = FakeMounts(read, POLICIES)
+        self.characters = FakeMounts(read, CHARACTERS)
         self.bad = {revision_of(BAD): "SmokeNaN"}
         self.silent = False
         self.speed = 50.0
@@ -82,8 +84,8 @@ def fake_pods(read: Callable[[str, str, str], Document]) -> Iterator[FakePods]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             _, namespace, name, asked = self.path.split("/")
-            answer = pods.policies.answer if asked == "policy" else pods.answer
-            page = None if pods.silent else answer(namespace, name)
+            answers = {"policy": pods.policies.answer, "characters": pods.characters.answer}
+            page = None if pods.silent else answers.get(asked, pods.answer)(namespace, name)
             body = json.dumps(page).encode() if page else b""
             self.send_response(200 if page else 503)
             self.send_header("Content-Length", str(len(body)))

@@ -1,31 +1,60 @@
-"""What pods of the fake nodes would answer about policies of tenants: the services' own code, on the ConfigMap."""
+"""What pods of the fake nodes would answer about files that they mount: the services' own code, on the ConfigMaps."""
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
+from chatbot.adapters.characters.curated_file import CuratedFile
 from chatbot.adapters.tenants.file import PolicyFile
+from chatbot.api.characters.curated_page import curation_fields
+from chatbot.api.characters.objects import ObjectWords
 from chatbot.api.operations import policy_fields
+from chatbot.core.characters.curation.entries import EntryReader
 
 from parts.kube_client import Document, Refused
 
-CONFIG_MAP, FILE, LABEL = "chatbot-tenants", "tenants.yaml", "chatbot.ai/tenants"
+
+@dataclass(frozen=True)
+class Mounted:
+    """One kind of file: where it comes from, who mounts it, and what pods say of it."""
+
+    config_map: str
+    file: str
+    label: str
+    follow: Callable[[Path], Any]
+    fields: Callable[[Any], Document]
 
 
-class FakePolicies:
-    """Answers `/<namespace>/<pod>/policy` as a service does that mounts the ConfigMap where it is there.
+POLICIES: Final = Mounted("chatbot-tenants", "tenants.yaml", "chatbot.ai/tenants", PolicyFile, policy_fields)
+CHARACTERS: Final = Mounted(
+    "chatbot-characters",
+    "characters.yaml",
+    "chatbot.ai/characters",
+    lambda path: CuratedFile(path, EntryReader(ObjectWords(), lambda: datetime.now(UTC)).read),
+    curation_fields,
+)
+CONFIG_MAP, FILE, LABEL = POLICIES.config_map, POLICIES.file, POLICIES.label
+
+
+class FakeMounts:
+    """Answers for pods as a service does that mounts the ConfigMap where it is there.
 
     Args:
         read: `Kube.get`.
+        mounted: What they mount.
 
     Attributes:
         holds: While true, the kubelet brings nothing new.
     """
 
-    def __init__(self, read: Callable[[str, str, str], Document]) -> None:
+    def __init__(self, read: Callable[[str, str, str], Document], mounted: Mounted) -> None:
         self._read = read
-        self._folder = Path(tempfile.mkdtemp(prefix="chatbot-policies-"))
-        self._files: dict[str, PolicyFile] = {}
+        self._mounted = mounted
+        self._folder = Path(tempfile.mkdtemp(prefix="chatbot-mounts-"))
+        self._files: dict[str, Any] = {}
         self.holds = False
 
     def answer(self, namespace: str, name: str) -> Document | None:
@@ -35,17 +64,17 @@ class FakePolicies:
         except Refused:
             return None
         path = self._folder / str(pod["uid"])
-        if LABEL in pod["labels"] and not self.holds:
+        if self._mounted.label in pod["labels"] and not self.holds:
             self._mount(namespace, path)
         file = self._files.get(pod["uid"])
         if file is None:
-            file = self._files[pod["uid"]] = PolicyFile(path)
+            file = self._files[pod["uid"]] = self._mounted.follow(path)
         file.look()
-        return policy_fields(file.status)
+        return self._mounted.fields(file.status)
 
     def _mount(self, namespace: str, path: Path) -> None:
         try:
-            text = self._read("ConfigMap", namespace, CONFIG_MAP)["data"][FILE]
+            text = self._read("ConfigMap", namespace, self._mounted.config_map)["data"][self._mounted.file]
         except (Refused, KeyError):
             path.unlink(missing_ok=True)
             return

@@ -10,11 +10,11 @@ import pytest
 from chatbot_operator.cluster.api import CONFIG_MAPS, DEPLOYMENTS, PODS, TENANTS, Api, Kind
 from chatbot_operator.cluster.faults import Conflict, refusal
 from chatbot_operator.cluster.pages import PodPages
+from chatbot_operator.compiled.bundle import config_map
+from chatbot_operator.compiled.keeper import Keeper, key_of
+from chatbot_operator.compiled.pages import ServedFile, ServedObject
 from chatbot_operator.metrics import Metrics
 from chatbot_operator.tenants.bundle import TENANTS as BUNDLE
-from chatbot_operator.tenants.bundle import config_map
-from chatbot_operator.tenants.keeper import TenantKeeper, key_of
-from chatbot_operator.tenants.pages import ServedPolicies
 
 Document = dict[str, Any]
 
@@ -93,20 +93,21 @@ class MemoryApi:
 class Said:
     """What pods say."""
 
-    def __init__(self, pages: dict[str, ServedPolicies]) -> None:
+    def __init__(self, pages: dict[str, ServedFile]) -> None:
         self.pages = pages
 
-    async def ask(self, pods: Iterable[Document]) -> dict[str, ServedPolicies]:
+    async def ask(self, pods: Iterable[Document]) -> dict[str, ServedFile]:
         names = [pod["metadata"]["uid"] for pod in pods]
         return {name: page for name, page in self.pages.items() if name in names}
 
 
-def keeper(api: MemoryApi, said: Said | None = None, metrics: Metrics | None = None) -> TenantKeeper:
-    pages = cast(PodPages[ServedPolicies], said or Said({}))
-    return TenantKeeper(cast(Api, api), pages, [], metrics or Metrics(), lambda: datetime(2026, 11, 21, tzinfo=UTC))
+def keeper(api: MemoryApi, said: Said | None = None, metrics: Metrics | None = None) -> Keeper:
+    pages = cast(PodPages[ServedFile], said or Said({}))
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    return Keeper(BUNDLE, cast(Api, api), pages, [], metrics=metrics or Metrics(), now=lambda: now)
 
 
-async def settle(one: TenantKeeper) -> list[float | None]:
+async def settle(one: Keeper) -> list[float | None]:
     """Looks until nothing but a change asks for another; how long each wanted to wait."""
     waits: list[float | None] = []
     while not waits or (waits[-1] is not None and waits[-1] < 1):
@@ -203,7 +204,7 @@ async def test_ready_pods_of_consumers_are_asked() -> None:
     api.put(DEPLOYMENTS, {"metadata": {"name": "office", "namespace": "ns"}})
     for name, state in (("a", "True"), ("b", "True"), ("c", "False")):
         api.put(PODS, pod(name, state))
-    said = Said({"a": ServedPolicies("serving", generations={"uid-acme": 4})})
+    said = Said({"a": ServedFile("serving", objects={"uid-acme": ServedObject(4)})})
     waits = await settle(keeper(api, said))
     behind = api.objects[TENANTS, "acme"]["status"]
     said.pages["b"] = said.pages["a"]
@@ -220,7 +221,7 @@ async def test_namespaces_whose_last_tenant_is_gone_are_still_looked_at() -> Non
     api.tenant()
     api.put(CONFIG_MAPS, config_map(BUNDLE, "elsewhere", "x"))
 
-    assert await keeper(api).keys() == [key_of("elsewhere"), key_of("ns")]
+    assert await keeper(api).keys() == [key_of("tenants", "elsewhere"), key_of("tenants", "ns")]
 
 
 def pod(name: str, ready: str) -> Document:

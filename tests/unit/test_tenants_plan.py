@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from chatbot.adapters.tenants.text import parse
-from chatbot_operator.tenants.bundle import MOST_BYTES, TENANTS, Source, compiled, digest
+from chatbot.adapters.tenants.file import parse
+from chatbot_operator.compiled.bundle import MOST_BYTES, Source, compiled, digest
+from chatbot_operator.compiled.pages import ServedFile, ServedObject, read
+from chatbot_operator.compiled.plan import Consumer, Observed, Planned, plan
+from chatbot_operator.compiled.reasons import MEANINGS as READY_MEANINGS
+from chatbot_operator.compiled.reasons import ReadyReason
+from chatbot_operator.tenants.bundle import TENANTS
 from chatbot_operator.tenants.consistency import findings
-from chatbot_operator.tenants.pages import ServedPolicies, read
-from chatbot_operator.tenants.plan import Consumer, Observed, Planned, plan
-from chatbot_operator.tenants.reasons import MEANINGS, READY_REASONS, TenantReason
+from chatbot_operator.tenants.reasons import MEANINGS, TenantReason
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -30,12 +33,14 @@ def ready(done: Planned, name: str = "acme") -> tuple[str, str]:
     return found["status"], found["reason"]
 
 
-def office(*pages: ServedPolicies | None) -> Consumer:
+def office(*pages: ServedFile | None) -> Consumer:
     return Consumer("office", pages)
 
 
-def serving(*sources: Source) -> ServedPolicies:
-    return ServedPolicies("serving", digest(compiled(TENANTS, sources)), "", {s.uid: s.generation for s in sources})
+def serving(*sources: Source) -> ServedFile:
+    return ServedFile(
+        "serving", digest(compiled(TENANTS, sources)), "", {s.uid: ServedObject(s.generation) for s in sources}
+    )
 
 
 def test_the_same_tenants_give_the_same_bytes_in_any_order() -> None:
@@ -107,7 +112,7 @@ def test_a_status_is_written_once() -> None:
 
 def test_the_time_of_a_condition_is_that_of_its_last_change() -> None:
     two = source(generation=2)
-    pending = planned(Observed((office(ServedPolicies("none")),)), two).statuses["acme"]
+    pending = planned(Observed((office(ServedFile("none")),)), two).statuses["acme"]
     seen = replace(two, status=pending)
     done = planned(Observed((office(serving(seen)),)), seen, now=NOW + timedelta(minutes=1)).statuses["acme"]
 
@@ -121,13 +126,13 @@ def test_the_time_of_a_condition_is_that_of_its_last_change() -> None:
         ((), ("True", "NoConsumer"), []),
         ((Consumer("office"),), ("True", "NoConsumer"), []),
         ((office(serving(source(generation=3))),), ("True", "Applied"), [3]),
-        ((office(ServedPolicies("stale", "old", "", {"uid-acme": 3})),), ("True", "Applied"), [3]),
+        ((office(ServedFile("stale", "old", "", {"uid-acme": ServedObject(3)})),), ("True", "Applied"), [3]),
         ((office(serving(source(generation=3)), serving(source(generation=2))),), ("False", "Progressing"), [2]),
         ((office(serving(source(generation=3, uid="another life"))),), ("False", "Progressing"), [0]),
-        ((office(ServedPolicies("none")),), ("False", "Progressing"), [0]),
+        ((office(ServedFile("none")),), ("False", "Progressing"), [0]),
         ((office(None),), ("False", "NoAnswer"), [0]),
         ((office(None, serving(source(generation=2))),), ("False", "Progressing"), [0]),
-        ((office(ServedPolicies("stale", "old", "tenants[acme].x: no such field")),), ("False", "Rejected"), [0]),
+        ((office(ServedFile("stale", "old", "tenants[acme].x: no such field")),), ("False", "Rejected"), [0]),
         (
             (office(serving(source(generation=3))), Consumer("character", (serving(source(generation=1)),))),
             ("False", "Progressing"),
@@ -155,7 +160,7 @@ def test_what_does_not_fit_leaves_the_old_file_and_says_so() -> None:
     assert done.text is None
     assert {ready(done, one.name) for one in many} == {("False", "TooLarge")}
     message = done.statuses["t0"]["conditions"][0]["message"]
-    assert "a ConfigMap holds 1000000: remove some; until then the last policies that fitted hold" in message
+    assert "a ConfigMap holds 1000000: remove some; until then the last ones that fitted hold" in message
 
 
 def test_a_refusal_of_the_api_server_is_told() -> None:
@@ -217,7 +222,7 @@ def test_equal_limits_and_none_at_all_are_no_contradiction() -> None:
 
 def test_every_reason_has_a_meaning() -> None:
     assert set(MEANINGS) == set(TenantReason)
-    assert READY_REASONS[-1] is TenantReason.WRITE_REFUSED
+    assert set(READY_MEANINGS) == set(ReadyReason)
 
 
 @pytest.mark.parametrize(
@@ -225,12 +230,13 @@ def test_every_reason_has_a_meaning() -> None:
     [b"", b"[]", b"{}", b'{"state": 7}', b"[" * 100_000, b"\xff", b'{"state": "serving", "tenants": '],
 )
 def test_what_is_no_page_of_policies_is_none(body: bytes) -> None:
-    assert read(body) is None
+    assert read(body, "tenants") is None
 
 
 def test_a_strange_page_breaks_nothing() -> None:
     page = {"state": "s" * 9999, "digest": 7, "message": None, "tenants": {"a": 1, "b": {"uid": 1}, "c": {"uid": "u"}}}
-    told = read(json.dumps(page | {"tenants": page["tenants"] | {"d": {"uid": "x", "generation": 4}}}).encode())  # type: ignore[operator]
+    body = json.dumps(page | {"tenants": page["tenants"] | {"d": {"uid": "x", "generation": 4}}})  # type: ignore[operator]
+    told = read(body.encode(), "tenants")
 
-    assert told == ServedPolicies("s" * 500, "", "", {"x": 4})
-    assert read(b'{"state": "serving", "tenants": []}') == ServedPolicies("serving")
+    assert told == ServedFile("s" * 500, "", "", {"x": ServedObject(4)})
+    assert read(b'{"state": "serving", "tenants": []}', "tenants") == ServedFile("serving")

@@ -35,6 +35,7 @@ class Kind:
 
 MODELS = Kind(f"apis/{names.API_VERSION}", names.PLURAL)
 TENANTS = Kind(f"apis/{names.API_VERSION}", names.TENANTS)
+CHARACTERS = Kind(f"apis/{names.API_VERSION}", names.CHARACTERS)
 DEPLOYMENTS = Kind("apis/apps/v1", "deployments")
 JOBS = Kind("apis/batch/v1", "jobs")
 PODS = Kind("api/v1", "pods")

@@ -1,1 +1,1 @@
-"""Tenants: objects of a namespace, compiled into one ConfigMap that its services mount (ADR 0018)."""
+"""Tenants: what they are called, and limits that contradict each other (ADR 0018)."""

@@ -1,10 +1,11 @@
 """Limits that contradict each other: none of them is an error, but the greater one can never be reached."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from chatbot_operator.compiled.pages import ServedObject
+from chatbot_operator.compiled.reasons import Finding
 from chatbot_operator.tenants.reasons import TenantReason
 
 _WIDER: Final = (
@@ -22,15 +23,7 @@ _LIMITS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A contradiction; the text names both fields and the remedy."""
-
-    reason: TenantReason
-    text: str
-
-
-def findings(spec: Mapping[str, Any]) -> tuple[Finding, ...]:
+def findings(spec: Mapping[str, Any], _served: Sequence[ServedObject] = ()) -> tuple[Finding, ...]:
     """Everything that contradicts itself in a spec."""
     limits = spec.get("limits") or {}
     return tuple([*_wider(limits), *_longer(limits), *_money(spec, limits)])
