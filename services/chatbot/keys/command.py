@@ -13,7 +13,16 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from chatbot.core.accounts.issue import DAY_SECONDS, Issuer, NoSuchKey, Wish, new_record
+from chatbot.core.accounts.issue import (
+    DAY_SECONDS,
+    Issuer,
+    LifeTooLong,
+    Lives,
+    NoSuchKey,
+    Wish,
+    check_scopes,
+    new_record,
+)
 from chatbot.core.accounts.key_text import KeyText, mint
 from chatbot.core.accounts.mounted import line_of
 from chatbot.core.accounts.peppers import Peppers
@@ -51,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def _run(asked: argparse.Namespace, settings: Settings) -> None:
     if asked.command == "create" and asked.line:
         wish, key = _wish(asked, settings), mint()
+        check_scopes(wish.rights)
         _show(new_record(wish, key, time.time()), key, line=True)
         return
     if asked.command == "pseudonym":
@@ -108,16 +118,14 @@ def _wish(asked: argparse.Namespace, settings: Settings) -> Wish:
 
 
 def _life_seconds(asked: argparse.Namespace, settings: Settings, tenant: str) -> float:
-    """How long the key lives: as asked for, else as is usual; never longer than its tenant's policy allows."""
-    auth, longest = settings.auth, open_tenants(settings).of(tenant).longest_key_seconds
-    life = auth.key_days * DAY_SECONDS if asked.lifetime is None else asked.lifetime
-    if life > auth.max_key_days * DAY_SECONDS:
-        raise ValueError(f"--lifetime: at most {auth.max_key_days}d (CHATBOT_AUTH_MAX_KEY_DAYS)")
-    if longest is None or life <= longest:
-        return float(life)
-    if asked.lifetime is not None:
-        raise ValueError(f"--lifetime: at most {longest / 3600:g}h (keys.maxLifetime of the tenant's policy)")
-    return longest
+    """How long the key lives."""
+    auth = settings.auth
+    lives = Lives(auth.key_days * DAY_SECONDS, auth.max_key_days * DAY_SECONDS, open_tenants(settings))
+    try:
+        return lives.of(tenant, asked.lifetime)
+    except LifeTooLong as exc:
+        rule = "keys.maxLifetime of the tenant's policy" if exc.is_policy else "CHATBOT_AUTH_MAX_KEY_DAYS"
+        raise ValueError(f"--lifetime: at most {exc.longest_seconds / 3600:g}h ({rule})") from None
 
 
 async def _next_life(asked: argparse.Namespace, settings: Settings, store: KeyStore) -> float:
@@ -144,7 +152,7 @@ def _row(record: KeyRecord) -> dict[str, object]:
     return {
         "id": record.id,
         "tenant": record.tenant,
-        "state": _state(record, time.time()),
+        "state": record.state_at(time.time()),
         "expires_at": _moment(record.expires_at),
         "last_used_at": _moment(record.last_used_at),
         "label": record.label,
@@ -153,16 +161,6 @@ def _row(record: KeyRecord) -> dict[str, object]:
         **record.rights.fields(),
         "user_from": record.rights.user_from,
     }
-
-
-def _state(record: KeyRecord, now: float) -> str:
-    if record.is_disabled:
-        return "revoked"
-    if record.expires_at is not None and now >= record.expires_at:
-        return "expired"
-    if not record.is_valid_at(now):
-        return "not yet"
-    return "rotated" if record.replaced_by else "valid"
 
 
 def _limits(record: KeyRecord) -> str:
