@@ -1,5 +1,6 @@
 """What a caller asks, and what comes back: the core's side of every chat endpoint."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,7 +9,8 @@ from chatbot.core.characters.casting import Wanted
 from chatbot.core.characters.role import Role
 from chatbot.domain.chat import Caller, Dialogue, Message
 from chatbot.domain.documents import Found
-from chatbot.domain.generation import Backend, FinishReason, Sampling, TextPiece, Timings, Usage
+from chatbot.domain.generation import Backend, FinishReason, GenerationEvent, Sampling, TextPiece, Timings, Usage
+from chatbot.domain.style.rules import Speech
 from chatbot.domain.tools import ToolCall, ToolUse
 
 
@@ -59,6 +61,9 @@ class Question:
         text_field: The caller's name of `text`, for errors.
         wanted: The stored character that answers, if there is one of that name.
         role: It, once it was found.
+        oldest_seconds: An answer that was kept may be as old; 0: it is made anew, and not kept.
+        is_whole: Whether the answer is handed over in one piece.
+        speech: How it is cut for a voice; None: as the character wants it.
     """
 
     request_id: str
@@ -76,6 +81,9 @@ class Question:
     wanted: Wanted | None = None
     role: Role | None = None
     may_store: bool = True
+    oldest_seconds: float = math.inf
+    is_whole: bool = False
+    speech: Speech | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,7 @@ class Exchange:
     Attributes:
         tools: The caller's own: calls of them are returned, never run.
         role: The stored character that answers; None: the model itself.
+        oldest_seconds, is_whole, speech: As of a question.
     """
 
     request_id: str
@@ -95,6 +104,9 @@ class Exchange:
     traceparent: str = ""
     tools: ToolUse | None = None
     role: Role | None = None
+    oldest_seconds: float = math.inf
+    is_whole: bool = False
+    speech: Speech | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +164,22 @@ class References:
 
 
 @dataclass(frozen=True, slots=True)
+class Styled:
+    """What became of a character's rules. `violations`: checks that the answer does not pass as it is shown."""
+
+    violations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSegment:
+    """A part of the answer for a voice. The last one has no text where nothing is left to say."""
+
+    index: int
+    text: str
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Always the last event of an answer that ended well.
 
@@ -162,6 +190,8 @@ class Done:
         steps: Ends of our own tools' calls.
         references: Of the web; None where it was not asked for.
         cost_usd: Dollars, six decimals; None where nothing prices it.
+        violations: As of `Styled`; None where the character has no rules.
+        segments: For a voice; None where none was asked for.
     """
 
     text: str
@@ -173,6 +203,10 @@ class Done:
     steps: tuple[ToolStep, ...] = ()
     references: References | None = None
     cost_usd: str | None = None
+    violations: tuple[str, ...] | None = None
+    segments: tuple[str, ...] | None = None
 
 
-AnswerEvent = Queued | ToolStep | TextPiece | ToolCall | Done
+AnswerEvent = Queued | ToolStep | TextPiece | ToolCall | SpeechSegment | Done
+SourceEvent = GenerationEvent | ToolStep | References | Styled
+"""What comes of whatever makes an answer; `ToolStep` and those behind it are never a model's."""

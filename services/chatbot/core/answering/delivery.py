@@ -1,7 +1,7 @@
 """From the task that produces an answer to the client that reads it: a bounded buffer, so that neither waits."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from chatbot.core.question import AnswerEvent, Done, Queued, ToolStep
 from chatbot.domain.generation import TextPiece
@@ -32,6 +32,8 @@ class Outbox:
         self._tokens = 0
         self._unread_bytes = 0
         self._end: Done | Exception | None = None
+        self.on_end: Callable[[], None] = lambda: None
+        """Called once, as soon as the last event is there and before anybody reads it."""
         self._changed = asyncio.Event()
 
     @property
@@ -83,6 +85,7 @@ class Outbox:
         if self._end is None:
             self._end = end
             self._changed.set()
+            self.on_end()
 
     async def events(self) -> AsyncIterator[AnswerEvent]:
         """What was produced, in order, as it comes.

@@ -8,11 +8,11 @@ from typing import Protocol, cast
 
 from chatbot.core.answering.delivery import Outbox, ReaderTooSlow
 from chatbot.core.limits.hold import NO_HOLD, Hold
-from chatbot.core.question import AnswerEvent, Done, Queued, References, ToolStep
+from chatbot.core.question import AnswerEvent, Done, Queued, References, SourceEvent, Styled, ToolStep
 from chatbot.core.usage.meter import Meter, Priced
 from chatbot.core.waiting.ticket import Phase, Ticket
 from chatbot.domain.errors import Draining, EngineLost, PromptTooLong, TimedOut
-from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, TextPiece
+from chatbot.domain.generation import Backend, Finished, GenerationRequest, TextPiece
 from chatbot.domain.limits import NO_QUOTA, Quota
 from chatbot.domain.ports import Telemetry
 from chatbot.domain.tools import ToolCall
@@ -34,8 +34,8 @@ class AnswerSource(Protocol):
     async def check(self, request: GenerationRequest) -> None:
         """As `TextGenerator.check`."""
 
-    def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent | ToolStep | References]:
-        """As `TextGenerator.generate`; steps of our own tools besides, and what it refers to.
+    def generate(self, request: GenerationRequest) -> AsyncIterator[SourceEvent]:
+        """As `TextGenerator.generate`; steps of our own tools besides, what it refers to, and how it kept its rules.
 
         Begun anew after `EngineLost`, it goes on behind the steps that it told.
         """
@@ -86,6 +86,7 @@ class Pump:
         self._calls: list[ToolCall] = []
         self._steps: list[ToolStep] = []
         self._references: References | None = None
+        self._violations: tuple[str, ...] | None = None
         self._last_piece_at: float | None = None
 
     async def run(self) -> None:
@@ -117,7 +118,7 @@ class Pump:
         stored = await work.store("".join(self._texts))
         timings = replace(finished.timings, queue_seconds=work.ticket.waited_seconds)
         calls, steps = tuple(self._calls), tuple(self._steps)
-        told = (timings, stored.saved, calls, steps, self._references, work.meter.cost_usd)
+        told = (timings, stored.saved, calls, steps, self._references, work.meter.cost_usd, self._violations)
         return Done(stored.answer, finished.reason, finished.usage, *told)
 
     async def _counted(self, request: GenerationRequest) -> Finished:
@@ -137,7 +138,7 @@ class Pump:
             if finish in ("error", "timeout"):
                 self._work.hold.failed()
                 meter.failed()
-            tokens = (meter.usage.prompt_tokens, meter.usage.completion_tokens)
+            tokens = (meter.made.prompt_tokens, meter.made.completion_tokens)
             self._work.telemetry.generation_ended(self._work.service, finish, *tokens)
         return finished
 
@@ -154,9 +155,7 @@ class Pump:
         return await self._attempt(request)
 
     async def _attempt(self, request: GenerationRequest) -> Finished:
-        events = cast(
-            "AsyncGenerator[GenerationEvent | ToolStep | References, None]", self._work.source.generate(request)
-        )
+        events = cast("AsyncGenerator[SourceEvent, None]", self._work.source.generate(request))
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Finished):
@@ -164,9 +163,12 @@ class Pump:
                 self._take(event)
         raise EngineLost("the generation ended without an end")
 
-    def _take(self, event: TextPiece | ToolCall | ToolStep | References) -> None:
+    def _take(self, event: TextPiece | ToolCall | ToolStep | References | Styled) -> None:
         if isinstance(event, References):
             self._references = event
+            return
+        if isinstance(event, Styled):
+            self._violations = event.violations
             return
         if isinstance(event, ToolStep):
             if event.state != "started":
@@ -261,6 +263,11 @@ class Answer:
     def outcome(self) -> Done | Exception | None:
         """How it ended; None while it has not."""
         return self._outbox.last_event
+
+    def when_ended(self, then: Callable[[], None]) -> None:
+        """Do something as soon as its outcome is there, before anybody reads it, or once it never will be."""
+        self._outbox.on_end = then
+        self.when_over(then)
 
     def give_up(self) -> None:
         """Cancel what still runs; a waiting request is out of the line at once. Idempotent."""

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from chatbot.core.answering.pump import AnswerSource
 from chatbot.core.characters.role import Role
-from chatbot.core.question import References, ToolStep
+from chatbot.core.question import SourceEvent
 from chatbot.domain.errors import PromptTooLong
-from chatbot.domain.generation import GenerationEvent, GenerationRequest
+from chatbot.domain.generation import GenerationRequest
 
 
 class FittedSource:
@@ -28,7 +28,7 @@ class FittedSource:
         self._is_short = bool(self._role.persona.examples) and not await self._fits(request)
         await self._source.check(self._fitted(request))
 
-    def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent | ToolStep | References]:
+    def generate(self, request: GenerationRequest) -> AsyncIterator[SourceEvent]:
         """As `AnswerSource.generate`."""
         return self._source.generate(self._fitted(request))
 

@@ -99,6 +99,10 @@ class Hold:
         learns = Learns(self._estimates, held.backend, bound)
         return Generation(request, lambda usage: self._used(usage, learns, request), is_billed=self._is_billed)
 
+    def forgive(self) -> None:
+        """What was generated so far is not the caller's."""
+        self._tokens = self._micro_usd = 0
+
     def failed(self) -> None:
         """A failure of ours is free, whatever was made before it; what others bill is not."""
         self._is_free = not self._is_refused
@@ -196,7 +200,7 @@ def at_most(request: GenerationRequest, answer_tokens: int) -> GenerationRequest
 
 
 def generations_of(request: GenerationRequest) -> int:
-    """Decisions about calls are generations of their own."""
+    """A decision about calls reads and writes tokens of its own: never more than the answer's."""
     return 1 if request.tools is None else 2
 
 

@@ -63,6 +63,16 @@ class Metered:
             generation.broke()
             raise
 
+    def forgive(self) -> int:
+        """What was made so far is ours, as far as nobody else bills it; its tokens."""
+        if self.backend is Backend.LLAMA:
+            self.hold.forgive()
+        return self.meter.forgive()
+
+    def spent(self) -> Usage:
+        """Of the answer so far, as it is billed."""
+        return self.meter.usage
+
     def _spent(self, request: GenerationRequest, usage: Usage) -> None:
         is_estimated = not usage.prompt_tokens
         if is_estimated:

@@ -29,7 +29,8 @@ class Meter:
 
     Attributes:
         model: Name of the model; "" where there was none.
-        usage: Of all its generations together.
+        usage: Of all its generations together, but for those that are ours.
+        ours: Of generations that nobody saw: a character's answer that was made again.
         price: Version of the row that priced the last of them; "": nothing does.
         priced_as: The table's name of the model; "": none.
         is_estimated: Whether nobody told all counts.
@@ -42,7 +43,7 @@ class Meter:
         self._backend = backend
         self.model = model.name if model is not None else ""
         self.revision = model.revision if model is not None else ""
-        self.usage = Usage(0, 0)
+        self.usage = self.ours = Usage(0, 0)
         self.micro_usd = 0
         self.price = ""
         self.priced_as = ""
@@ -58,12 +59,7 @@ class Meter:
 
     def spent(self, usage: Usage, *, is_estimated: bool = False) -> None:
         """A generation is over."""
-        before = self.usage
-        self.usage = Usage(
-            before.prompt_tokens + usage.prompt_tokens,
-            before.completion_tokens + usage.completion_tokens,
-            before.cached_tokens + usage.cached_tokens,
-        )
+        self.usage = _both(self.usage, usage)
         self.is_estimated = self.is_estimated or is_estimated
         name, day = priced_name(self._backend, self._priced.service, self.model), self._priced.day()
         cost = self._priced.prices.cost(name, usage, day)
@@ -72,7 +68,27 @@ class Meter:
             self.micro_usd += cost.micro_usd
             self.price, self.priced_as = cost.version, row.model
 
+    @property
+    def made(self) -> Usage:
+        """Of all generations, whoever pays them."""
+        return _both(self.usage, self.ours)
+
+    def forgive(self) -> int:
+        """What our own model made so far is ours; what others bill is not. Its tokens."""
+        usage = self.usage
+        if self._backend is Backend.LLAMA:
+            self.ours, self.usage, self.micro_usd = _both(self.ours, usage), Usage(0, 0), 0
+        return usage.prompt_tokens + usage.completion_tokens
+
     def failed(self) -> None:
         """The answer failed. What our own model made before is free; what others bill is not."""
         if self._backend is Backend.LLAMA:
             self.usage, self.micro_usd = Usage(0, 0), 0
+
+
+def _both(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        one.prompt_tokens + other.prompt_tokens,
+        one.completion_tokens + other.completion_tokens,
+        one.cached_tokens + other.cached_tokens,
+    )
