@@ -219,6 +219,7 @@ _PROBLEMS: Final[Mapping[str, tuple[str, dict[str, str]]]] = {
     "greater_than": ("not_above", {"gt": "minimum"}),
     "literal_error": ("wrong_choice", {"expected": "allowed"}),
     "string_pattern_mismatch": ("bad_name", {}),  # only names have a pattern
+    "extra_forbidden": ("not_supported", {}),
     "not_printable": ("not_printable", {}),
     "control_characters": ("control_characters", {}),
     "not_supported": ("not_supported", {}),

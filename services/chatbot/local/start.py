@@ -10,6 +10,7 @@ from typing import Final
 import uvloop
 
 from chatbot import __version__
+from chatbot.api.admin.beside import with_admin
 from chatbot.api.not_found import NotFoundApp
 from chatbot.api.operations import internal_app
 from chatbot.character import CHARACTER
@@ -26,6 +27,7 @@ from chatbot.server.gateway import Gateway
 from chatbot.server.observe.logs import set_up_logs
 from chatbot.server.serving.serve import DrainPolicy, Listener, serve
 from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.access.admin import open_admin
 from chatbot.server.wiring.service import open_service
 from chatbot.server.wiring.shared import Shared, idle, open_shared, running
 
@@ -73,7 +75,8 @@ async def _serve(settings: Settings, path: Path, taken: ports.Ports, *, check: b
         shared.embedding.status if shared.embedding else None,
         lambda: shared.curated.status,
     )
-    listeners = [Listener(gateway, taken.gateway), Listener(internal, taken.internal)]
+    internal_port = with_admin(internal, open_admin(settings, shared.keys, shared.tenants))
+    listeners = [Listener(gateway, taken.gateway), Listener(internal_port, taken.internal)]
     drain = DrainPolicy(settings.drain_seconds)
     guide = Guide(
         shared.engine.host,

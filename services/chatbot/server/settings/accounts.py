@@ -47,7 +47,18 @@ class AuthSettings(Section):
     """Claim that names scopes, as words with blanks between them or as a list."""
 
     jwt_scopes: list[Scope] = [Scope.CHAT]
-    """Scopes of a token that has no such claim, as a JSON list."""
+    """Scopes of a token that has no such claim, as a JSON list; never `admin`."""
+
+    admin_api: bool = False
+    """Whether keys with the scope `admin` make, list, rotate and revoke keys at `/admin/keys` of the metrics port.
+    Needs a pepper."""
+
+    @field_validator("jwt_scopes")
+    @classmethod
+    def _has_no_admin(cls, scopes: list[Scope]) -> list[Scope]:
+        if Scope.ADMIN in scopes:
+            raise ValueError("admin is for keys alone")
+        return scopes
 
 
 class TenantSettings(Section):

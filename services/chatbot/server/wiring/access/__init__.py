@@ -1,0 +1,1 @@
+"""Settings -> who may: what administrators of keys work with, beside the key check that `stores` opens."""
