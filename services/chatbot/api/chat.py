@@ -16,6 +16,7 @@ from chatbot.api.schemas import ChatRequest, check_turn_id, count_unknown, valid
 from chatbot.api.service import parts_of, profile_of
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
+from chatbot.api.wire.reuse import oldest_seconds
 from chatbot.api.wire.streams import AnswerResponse
 from chatbot.core.question import AnswerEvent, Done, Question, Queued, References, ToolStep, Wishes
 from chatbot.domain.chat import Caller
@@ -49,7 +50,7 @@ async def _answer(request: Request, backend: Backend) -> Response:
     check_claim(request, asked.user_id, "user_id")
     caller = caller_of(request, asked.user_id)
     asking = _question(asked, context, caller, backend, request.headers.get("idempotency-key"))
-    question = private(asking, privacy_of(request, asked))
+    question = replace(private(asking, privacy_of(request, asked)), oldest_seconds=oldest_seconds(request.headers))
     return AnswerResponse(
         lambda: parts.answerer.open(question),
         ProductFormat(wants_event_stream(request), asked.wants_references and not parts.has_search),

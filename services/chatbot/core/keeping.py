@@ -19,7 +19,7 @@ class _Entry(Generic[V]):
     value: V
     ends_at: float
     size: int
-    owner: bytes
+    owner: tuple[str, ...]
 
 
 class Room(Generic[V]):
@@ -41,7 +41,7 @@ class Room(Generic[V]):
         self._most = most
         self._clock = clock
         self._entries: OrderedDict[bytes, _Entry[V]] = OrderedDict()
-        self._owned: dict[bytes, set[bytes]] = {}
+        self._owned: dict[tuple[str, ...], set[bytes]] = {}
         self.kept_bytes = 0
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class Room(Generic[V]):
         self._entries.move_to_end(digest)
         return entry.value
 
-    def keep(self, digest: bytes, value: V, seconds: float, size: int, owner: bytes = b"") -> None:
+    def keep(self, digest: bytes, value: V, seconds: float, size: int, owner: tuple[str, ...] = ()) -> None:
         """Keep a value in the place of the one before; one that is larger than the room is not kept.
 
         Args:
@@ -67,7 +67,7 @@ class Room(Generic[V]):
             value: Kept as it is.
             seconds: Afterwards it is not found any more.
             size: Bytes, about.
-            owner: Digest of whose it is; b"" is nobody's.
+            owner: Whose it is; () is nobody's.
         """
         self.drop(digest)
         if size > self._limit_bytes:
@@ -97,13 +97,9 @@ class Room(Generic[V]):
         is_over = oldest is not None and self._clock() >= oldest.ends_at
         return is_over or self.kept_bytes > self._limit_bytes or len(self._entries) > self._most
 
-    def owned(self, owner: bytes) -> int:
-        """How many values of an owner are there, with those whose time is over and that nobody looked at since."""
-        return len(self._owned.get(owner, ()))
-
-    def drop_owned(self, owner: bytes) -> int:
-        """Forget all values of an owner; how many there were."""
-        digests = tuple(self._owned.get(owner, ()))
+    def drop_owned(self, is_meant: Callable[[tuple[str, ...]], bool]) -> int:
+        """Forget all values of the owners that are meant; how many there were."""
+        digests = [digest for owner in filter(is_meant, tuple(self._owned)) for digest in self._owned[owner]]
         for digest in digests:
             self.drop(digest)
         return len(digests)

@@ -42,6 +42,8 @@ def note_use(scope: Scope, answer: Answer | None, error: Exception | None, secon
         return
     context = context_of(scope)
     outcome = _outcome(context, error)
+    if outcome is UseOutcome.OK and answer is not None and answer.reuse is not None and answer.reuse.outcome != "miss":
+        outcome = UseOutcome.REPEATED
     meter = answer.meter if answer is not None else Meter(Priced(""), context.backend)
 
     def record() -> None:

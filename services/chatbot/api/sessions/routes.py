@@ -25,6 +25,7 @@ from chatbot.api.sessions.schemas import SessionRequest
 from chatbot.api.v1.routes import backend_of
 from chatbot.api.wire.context import context_of
 from chatbot.api.wire.guard import read_object
+from chatbot.api.wire.reuse import oldest_seconds
 from chatbot.api.wire.streams import AnswerResponse
 from chatbot.core.answering.pump import Answer
 from chatbot.core.question import Question, Wishes
@@ -79,7 +80,7 @@ async def chat(request: Request) -> Response:
         wishes=wishes,
         wanted=asked.wanted(),
     )
-    question = private(question, privacy)
+    question = replace(private(question, privacy), oldest_seconds=oldest_seconds(request.headers))
     product = ProductFormat(wants_event_stream(request), asked.google_access and not parts.has_search)
     return AnswerResponse(
         lambda: _open(parts, question),

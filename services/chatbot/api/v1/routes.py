@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from chatbot.api import errors
 from chatbot.api.accounts.decisions import check_backend
-from chatbot.api.accounts.flags import check_place
+from chatbot.api.accounts.flags import check_place, privacy_of
 from chatbot.api.accounts.users import bound_user, caller_of, check_claim
 from chatbot.api.schemas import count_unknown, validated
 from chatbot.api.service import Parts, parts_of, profile_of
@@ -21,6 +21,7 @@ from chatbot.api.v1.embeddings import embedding_models
 from chatbot.api.v1.schemas import ChatCompletionRequest
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
+from chatbot.api.wire.reuse import oldest_seconds
 from chatbot.api.wire.streams import AnswerResponse
 from chatbot.core.question import AnswerEvent, Done, Exchange, Queued, ToolStep
 from chatbot.domain.chat import Caller
@@ -54,6 +55,7 @@ async def chat_completions(request: Request) -> Response:
         traceparent=context.traceparent,
         tools=asked.tool_use(),
         role=role,
+        oldest_seconds=_oldest_seconds(request, body),
     )
     completion = Completion(context.request_id, int(time.time()), asked.model)
     with_usage = asked.stream_options is not None and asked.stream_options.include_usage
@@ -97,6 +99,12 @@ def _caller(request: Request, asked: ChatCompletionRequest) -> Caller:
     context = context_of(request.scope)
     named = asked.safety_identifier or asked.user or bound_user(request)
     return caller_of(request, named or context.principal.key_id or context.client)
+
+
+def _oldest_seconds(request: Request, body: Mapping[str, Any]) -> float:
+    """As `oldest_seconds`; 0 where the tenant, or `store: false`, says that nothing may be kept."""
+    may_keep = privacy_of(request).may_store and body.get("store") is not False
+    return oldest_seconds(request.headers) if may_keep else 0.0
 
 
 def served(parts: Parts) -> dict[Backend, ModelInfo]:

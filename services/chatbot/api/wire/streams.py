@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from chatbot.api.accounts.usage_noting import note_use, usage_header
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.departure import ClientGone, until_departure
+from chatbot.api.wire.reuse import reuse_headers
 from chatbot.core.answering.pump import Answer
 from chatbot.core.performance import Statistics
 from chatbot.core.question import AnswerEvent, Done, Queued
@@ -119,13 +120,14 @@ class AnswerResponse(Response):
 
     async def _send_whole(self, answer: Answer, send: Send) -> None:
         body, headers = self._shape.whole(await answer.collect())
-        headers = {**headers, **usage_header(answer.meter)}
+        headers = {**headers, **usage_header(answer.meter), **reuse_headers(answer.reuse)}
         response = Response(body, headers={**headers, "Content-Type": "application/json"})
         await send({"type": "http.response.start", "status": 200, "headers": response.raw_headers})
         await send({"type": "http.response.body", "body": body})
 
     async def _send_stream(self, answer: Answer, context: RequestContext, scope: Scope, send: Send) -> None:
-        headers = Response(headers={**EVENT_STREAM_HEADERS, **self._shape.stream_headers()}).raw_headers
+        told = {**EVENT_STREAM_HEADERS, **self._shape.stream_headers(), **reuse_headers(answer.reuse)}
+        headers = Response(headers=told).raw_headers
         headers = [(name, value) for name, value in headers if name != b"content-length"]
         try:
             async for frame in self._frames(answer, context):

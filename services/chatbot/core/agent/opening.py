@@ -21,7 +21,7 @@ from chatbot.core.tools.current_time import CurrentTime
 from chatbot.core.tools.emotion import Emotion
 from chatbot.core.tools.fortune import Fortune
 from chatbot.domain.ports import TextGenerator
-from chatbot.domain.tools import ToolCall
+from chatbot.domain.tools import ToolCall, ToolDefinition
 
 _BUILT_IN: Final[tuple[type[Tool], ...]] = (CurrentTime, Calculate, ConvertUnits, Fortune, Emotion)
 TOOL_NAMES: Final = tuple(str(tool.name) for tool in _BUILT_IN)
@@ -69,13 +69,15 @@ class Agent:
             generator: The model.
             may_leave: Whether words of the conversation may leave the house.
         """
-        toolbox = self._toolbox_of(question)
-        if not may_leave or question.wishes.wants_web:  # the web's pages are read before the first call
-            toolbox = toolbox.staying()
+        toolbox = self._offered(question, may_leave=may_leave)
         if not toolbox.definitions:
             return generator
         loop = AgentLoop(toolbox, generator, lambda: self._context(question))
         return OutsideAnswer(loop, language_of(question.text, question.language)) if toolbox.asks_outside else loop
+
+    def definitions(self, question: Question, *, may_leave: bool = True) -> tuple[ToolDefinition, ...]:
+        """The tools that the model is told of, as `source`."""
+        return tuple(self._offered(question, may_leave=may_leave).definitions)
 
     async def alone(self, question: Question) -> Alone | None:
         """The answer of one tool, for the time in which no model serves; None where the question takes a model."""
@@ -94,6 +96,11 @@ class Agent:
         summary = summary_of(self.toolbox, context.language, ran)
         started, done = ToolStep(call.id, name, "started"), ToolStep(call.id, name, "done", ran.seconds, summary)
         return Alone(text, (started, done))
+
+    def _offered(self, question: Question, *, may_leave: bool) -> Toolbox:
+        toolbox = self._toolbox_of(question)
+        # The web's pages are read before the first call.
+        return toolbox if may_leave and not question.wishes.wants_web else toolbox.staying()
 
     def _toolbox_of(self, question: Question) -> Toolbox:
         toolbox, wishes = self.toolbox.plus(self.others()), question.wishes

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from chatbot.core.answering.delivery import Outbox
 from chatbot.core.answering.pump import Answer, Stored
-from chatbot.core.question import Done, Exchange, Question, Queued, ToolStep
+from chatbot.core.question import Done, Question, Queued, ToolStep
+from chatbot.core.usage.meter import Meter
 from chatbot.domain.chat import Turn
 from chatbot.domain.errors import TurnReused
-from chatbot.domain.generation import FinishReason, TextPiece, Timings, Usage
+from chatbot.domain.generation import Backend, FinishReason, TextPiece, Timings, Usage
 
 
 def replayed(turns: Sequence[Turn], question: Question) -> Answer | None:
@@ -24,8 +25,19 @@ def replayed(turns: Sequence[Turn], question: Question) -> Answer | None:
     return None
 
 
-def ready(question: Question | Exchange, stored: Stored, steps: Sequence[ToolStep] = ()) -> Answer:
+def repeated(backend: Backend, text: str, meter: Meter) -> Answer:
+    """An answer that was made before, for the same question."""
+    answer = _made(backend, Stored(text, None), ())
+    answer.meter = meter
+    return answer
+
+
+def ready(question: Question, stored: Stored, steps: Sequence[ToolStep] = ()) -> Answer:
     """An answer that costs no tokens."""
+    return _made(question.backend, stored, steps)
+
+
+def _made(backend: Backend, stored: Stored, steps: Sequence[ToolStep]) -> Answer:
     outbox = Outbox()
     outbox.is_bounded = False  # it is there already, whatever its length
     outbox.queued(Queued(0, 0.0))
@@ -34,4 +46,4 @@ def ready(question: Question | Exchange, stored: Stored, steps: Sequence[ToolSte
     outbox.text(TextPiece(stored.answer, 0))
     ended = tuple(step for step in steps if step.state != "started")
     outbox.end(Done(stored.answer, FinishReason.STOP, Usage(0, 0), Timings(), stored.saved, steps=ended))
-    return Answer(question.backend, outbox, None, None)
+    return Answer(backend, outbox, None, None)

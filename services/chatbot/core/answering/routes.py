@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from chatbot.core.admission import Admission
 from chatbot.core.agent.opening import Agent
 from chatbot.core.characters.casting import Casting
+from chatbot.core.kept_answers.keeper import KeptAnswers
 from chatbot.core.limits.limiter import Limiter
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.web.referenced import Web
@@ -40,6 +41,7 @@ class AnswerPolicy:
             no local model serves.
         limiter: Of keys; None where nobody has limits.
         casting: Of stored characters; None where there are none.
+        kept: Answers for questions that are asked again; None where none are kept.
     """
 
     queue_seconds: float
@@ -48,3 +50,4 @@ class AnswerPolicy:
     may_fall_back: bool = False
     limiter: Limiter | None = None
     casting: Casting | None = None
+    kept: KeptAnswers | None = None

@@ -14,7 +14,7 @@ from chatbot.core.keeping import Room
 
 V = TypeVar("V")
 
-CACHES: Final = ("search", "page", "weather", "news")
+CACHES: Final = ("search", "page", "weather", "news", "answer")
 CACHE_OUTCOMES: Final = ("hit", "failure_hit", "joined", "miss")
 """How a value was got; labels of metrics. `failure_hit`: it failed shortly before; `joined`: it was being asked."""
 FAILURE_SECONDS: Final = 30.0

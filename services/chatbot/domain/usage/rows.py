@@ -14,9 +14,13 @@ MOST_GROUPS: Final = 10_000
 
 
 class UseOutcome(StrEnum):
-    """How a request ended. The first is an answer; of the others some were cut, some refused, some failed."""
+    """How a request ended. The first two are answers; of the others some were cut, some refused, some failed.
+
+    Repeated is one that was kept, or made for somebody else at the same moment: it took no tokens.
+    """
 
     OK = "ok"
+    REPEATED = "repeated"
     CLIENT_GONE = "client_gone"
     QUEUE_FULL = "queue_full"
     RATE_LIMITED = "rate_limited"
