@@ -37,6 +37,7 @@ class Caller:
         limited: Whose use is counted for it, from narrow to wide.
         may_go_local: Whether the local model may answer where the money for another one is spent.
         erasures: Of the user, when the request began (`chatbot.domain.personal`); None: not known.
+        pseudonym: What stands for the user where his name must not; "" where no secret makes one.
     """
 
     tenant: str
@@ -45,6 +46,7 @@ class Caller:
     limited: tuple[Limited, ...] = field(default=(), compare=False)
     may_go_local: bool = field(default=False, compare=False)
     erasures: int | None = field(default=None, compare=False)
+    pseudonym: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ class GenerationRequest:
         traceparent: W3C trace context of the caller, for backends that are asked over HTTP; "" where none.
         tools: Tools that may or must be called instead of an answer in text; they are returned, never run. None: no
             calls, whatever the dialogue holds.
+        user: Pseudonym of whoever asks, for backends that want to tell users apart; "" where there is none.
     """
 
     request_id: str
@@ -88,6 +89,7 @@ class GenerationRequest:
     deadline: float
     traceparent: str = ""
     tools: ToolUse | None = None
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@
 {{- with $v.http.trustedProxies }}{{ $_ := set $env "CHATBOT_HTTP_TRUSTED_PROXIES" (toJson .) }}{{ end -}}
 {{- with $v.http.corsOrigins }}{{ $_ := set $env "CHATBOT_HTTP_CORS_ORIGINS" (toJson .) }}{{ end -}}
 {{- if $v.auth.existingSecret }}{{ $_ := set $env "CHATBOT_AUTH_KEYS_FILE" "/etc/chatbot/auth/keys" }}{{ end -}}
+{{- if $v.privacy.existingSecret }}{{ $_ := set $env "CHATBOT_PRIVACY_SECRET_FILE" "/etc/chatbot/privacy/secret" }}{{ end -}}
 {{- if $v.auth.pepperSecret }}{{ $_ := set $env "CHATBOT_AUTH_PEPPER_FILE" "/etc/chatbot/pepper/pepper" }}{{ end -}}
 {{- if $v.tenants.configMap }}{{ $_ := set $env "CHATBOT_TENANTS_FILE" "/etc/chatbot/tenants/tenants.yaml" }}{{ end -}}
 {{- with $v.auth.jwt -}}{{- if .issuer -}}
@@ -60,6 +61,7 @@
 {{- if $v.openai.enabled -}}
 {{- $_ := set $env "CHATBOT_OPENAI_BASE_URL" $v.openai.baseUrl -}}
 {{- $_ := set $env "CHATBOT_OPENAI_MODEL" $v.openai.model -}}
+{{- $_ := set $env "CHATBOT_OPENAI_USER_FIELD" $v.openai.userField -}}
 {{- $_ := set $env "CHATBOT_OPENAI_TIMEOUT_SECONDS" $v.openai.timeoutSeconds -}}
 {{- $_ := set $env "CHATBOT_OPENAI_MAX_CONCURRENT" $v.openai.maxConcurrent -}}
 {{- $_ := set $env "CHATBOT_FALLBACK_ENABLED" $v.openai.fallback -}}

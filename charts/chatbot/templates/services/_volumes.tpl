@@ -2,6 +2,7 @@
 {{- define "chatbot.secrets" -}}
 {{- $found := dict "mongodb" (.Values.mongodb.existingSecret | default (include "chatbot.name" (list . "mongodb"))) -}}
 {{- with .Values.auth.existingSecret }}{{ $_ := set $found "auth" . }}{{ end -}}
+{{- with .Values.privacy.existingSecret }}{{ $_ := set $found "privacy" . }}{{ end -}}
 {{- with .Values.auth.pepperSecret }}{{ $_ := set $found "pepper" . }}{{ end -}}
 {{- if and .Values.openai.enabled .Values.openai.existingSecret }}{{ $_ := set $found "openai" .Values.openai.existingSecret }}{{ end -}}
 {{- if and .Values.embedding.url .Values.embedding.existingSecret }}{{ $_ := set $found "embedding" .Values.embedding.existingSecret }}{{ end -}}

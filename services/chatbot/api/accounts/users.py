@@ -42,7 +42,7 @@ def caller_of(request: Request, user: str) -> Caller:
     limited = limited_of(principal, tenant.limits, user, context.pseudonym)
     context.is_erased = partial(parts.guard.erased_since, principal.tenant, user, time.time())
     erasures = parts.guard.epoch(principal.tenant, user)
-    return Caller(principal.tenant, user, principal.key_id, limited, goes_local, erasures)
+    return Caller(principal.tenant, user, principal.key_id, limited, goes_local, erasures, context.pseudonym)
 
 
 def limited_of(

@@ -198,7 +198,8 @@ class Answerer:
         self, asked: Question | Exchange, dialogue: Dialogue, sampling: Sampling, arrived_at: float
     ) -> GenerationRequest:
         deadline = arrived_at + self._policy.queue_seconds + self._policy.generation_seconds
-        return GenerationRequest(asked.request_id, dialogue, sampling, deadline, asked.traceparent)
+        user = asked.caller.pseudonym
+        return GenerationRequest(asked.request_id, dialogue, sampling, deadline, asked.traceparent, user=user)
 
     def _route(self, backend: Backend) -> BackendRoute:
         route = self._routes.get(backend)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,7 @@ class OpenAIOptions:
         timeout_seconds: Deadline of an answer, retries included.
         max_concurrent: Connections at once.
         ca_file: PEM file of certificate authorities to trust besides the machine's own.
+        user_field: Parameter that has the pseudonym of whoever asks; "none" sends none.
     """
 
     base_url: str
@@ -60,6 +61,7 @@ class OpenAIOptions:
     timeout_seconds: float = 60.0
     max_concurrent: int = 16
     ca_file: Path | None = None
+    user_field: str = "none"
 
 
 @dataclass(slots=True)
@@ -171,7 +173,9 @@ class OpenAIGenerator:
                 "Authorization": f"Bearer {key}" if key else Omit(),
                 "traceparent": request.traceparent or Omit(),
             },
-            **self._dialect.parameters(request.sampling, request.tools, streaming=answer.streaming),
+            **self._dialect.parameters(
+                request.sampling, request.tools, streaming=answer.streaming, named=self._named(request)
+            ),
         }
         most_calls = 1 if request.tools is not None and not request.tools.is_parallel else MAX_TOOL_CALLS
         call = Call(self._client, answer.deadline, parameters, most_calls)
@@ -182,6 +186,11 @@ class OpenAIGenerator:
         finally:
             answer.opened = call.opened
         self._dialect.usage_seen |= answer.streaming and call.usage_seen
+
+    def _named(self, request: GenerationRequest) -> Mapping[str, str]:
+        """Never the user's own name: he is unknown there."""
+        name = self._options.user_field
+        return {name: request.user} if name != "none" and request.user else {}
 
     def _judge(self, error: Exception, attempt: Attempt) -> Fault:
         """Classify, and tell the breaker. What is no fault of the backend goes on as it is."""

@@ -17,9 +17,11 @@ from chatbot.domain.tools import ToolUse
 from chatbot.llm.openai.tools import tool_parameters
 
 DEFAULT_MAX_TOKENS = 1024
+NOBODY: Mapping[str, str] = {}
 RENAMED: Mapping[str, str] = {"max_tokens": "max_completion_tokens"}
 DROPPABLE = frozenset(
-    """temperature top_p presence_penalty frequency_penalty seed stop stream_options parallel_tool_calls""".split()
+    """temperature top_p presence_penalty frequency_penalty seed stop stream_options parallel_tool_calls user
+    safety_identifier""".split()
 ) | frozenset(RENAMED)
 
 
@@ -48,8 +50,17 @@ class Dialect:
         self.refused.add(suspect)
         return True
 
-    def parameters(self, sampling: Sampling, tools: ToolUse | None, *, streaming: bool) -> dict[str, object]:
-        """Optional parameters of a call. `top_k`, `min_p` and `repeat_penalty` have no counterpart: not sent."""
+    def parameters(
+        self, sampling: Sampling, tools: ToolUse | None, *, streaming: bool, named: Mapping[str, str] = NOBODY
+    ) -> dict[str, object]:
+        """Optional parameters of a call. `top_k`, `min_p` and `repeat_penalty` have no counterpart: not sent.
+
+        Args:
+            sampling: How tokens are chosen.
+            tools: That may be called.
+            streaming: Whether a stream is asked for.
+            named: The parameter that tells users apart, with a pseudonym.
+        """
         wanted: dict[str, object] = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -61,6 +72,7 @@ class Dialect:
             "response_format": _format(sampling.format),
             "stream_options": {"include_usage": True} if streaming else None,
             **tool_parameters(tools),
+            **named,
         }
         taken = {name: value for name, value in wanted.items() if value is not None and name not in self.refused}
         for name, successor in RENAMED.items():

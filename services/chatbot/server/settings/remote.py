@@ -1,6 +1,7 @@
 """The OpenAI-compatible second backend, and when it may answer."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -18,6 +19,10 @@ class OpenAISettings(Section):
 
     model: str = ""
     """Model to ask for. Empty: the backend is off."""
+
+    user_field: Literal["none", "user", "safety_identifier"] = "none"
+    """Parameter that tells users apart there, by pseudonyms: OpenAI's `safety_identifier`, `user` of many others. A
+    server that does not know it may refuse requests."""
 
     timeout_seconds: float = Field(60.0, gt=0, le=600)
     """One deadline for an answer, retries included, seconds."""

@@ -28,6 +28,7 @@ def open_remote(settings: Settings, meters: Meters) -> tuple[TextGenerator, Admi
         api_key_file=openai.api_key_file,
         timeout_seconds=openai.timeout_seconds,
         max_concurrent=openai.max_concurrent,
+        user_field=openai.user_field,
         ca_file=Path(authorities) if authorities else None,
     )
     policy = AdmissionPolicy(settings.queue.timeout_seconds, settings.queue.max_waiting)
