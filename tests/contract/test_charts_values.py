@@ -17,7 +17,11 @@ from parts.helm import CHARTS, CHOSEN, NEIGHBOURS, Helm, environment, pods
 
 USED_ELSEWHERE = {
     "chatbot": {
+        "embedding.accessMode",
         "embedding.file",
+        "embedding.modelClaim",
+        "embedding.modelRef",
+        "embedding.sameNode",
         "image.tag",
         "mongodb.existingSecret",
         "networkPolicy.mongodb",

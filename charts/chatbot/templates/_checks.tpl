@@ -41,9 +41,7 @@
 {{- if and (eq $v.weather.plan "self_hosted") (not $v.weather.url) -}}
 {{- fail "weather: weather.plan=self_hosted needs weather.url." -}}
 {{- end -}}
-{{- if and $v.embedding.file $v.embedding.url -}}
-{{- fail "embedding: embedding.file and embedding.url contradict each other; choose one." -}}
-{{- end -}}
+{{- include "chatbot.embeddingChecks" . -}}
 {{- if and $v.embedding.url (not $v.embedding.model) -}}
 {{- fail "embedding: embedding.url needs embedding.model." -}}
 {{- end -}}

@@ -16,10 +16,13 @@ tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- $affinity := deepCopy $s.affinity }}
-{{- if $s.modelVolume.sameNode }}
-{{- $together := dict "labelSelector" (dict "matchLabels" (dict "chatbot.ai/model" $s.model)) "topologyKey" "kubernetes.io/hostname" }}
+{{- $together := dict }}
+{{- if $s.modelVolume.sameNode }}{{ $_ := set $together "chatbot.ai/model" $s.model }}{{ end }}
+{{- if and $root.Values.embedding.modelRef $root.Values.embedding.sameNode }}{{ $_ := set $together "chatbot.ai/embedding-model" $root.Values.embedding.modelRef }}{{ end }}
+{{- range $label, $model := $together }}
+{{- $beside := dict "labelSelector" (dict "matchLabels" (dict $label $model)) "topologyKey" "kubernetes.io/hostname" }}
 {{- $required := dig "podAffinity" "requiredDuringSchedulingIgnoredDuringExecution" list $affinity }}
-{{- $pods := set (dig "podAffinity" dict $affinity) "requiredDuringSchedulingIgnoredDuringExecution" (append $required $together) }}
+{{- $pods := set (dig "podAffinity" dict $affinity) "requiredDuringSchedulingIgnoredDuringExecution" (append $required $beside) }}
 {{- $_ := set $affinity "podAffinity" $pods }}
 {{- end }}
 {{- with $affinity }}

@@ -33,6 +33,7 @@
 - {name: models, mountPath: /models, readOnly: true}
 - {name: podinfo, mountPath: /etc/podinfo, readOnly: true}
 - {name: tmp, mountPath: /tmp}
+{{- with include "chatbot.embeddingMounts" (index . 0) }}{{ . | nindent 0 }}{{ end }}
 {{- range $folder, $_ := include "chatbot.secrets" (index . 0) | fromJson }}
 - {name: {{ $folder }}, mountPath: /etc/chatbot/{{ $folder }}, readOnly: true}
 {{- end }}
@@ -64,6 +65,7 @@
             - {key: good-revision, path: good-revision}
 - name: tmp
   emptyDir: {sizeLimit: 64Mi}
+{{- with include "chatbot.embeddingVolumes" (index . 0) }}{{ . | nindent 0 }}{{ end }}
 {{- range $folder, $secret := include "chatbot.secrets" (index . 0) | fromJson }}
 - name: {{ $folder }}
   secret: {secretName: {{ $secret }}, defaultMode: 0440}
