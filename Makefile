@@ -116,7 +116,7 @@ $(UV):
 # `make run` needs no test tools; --inexact leaves them, and llama.cpp, where they are.
 .venv/.run: pyproject.toml uv.lock | .venv/.native
 	@echo "set-up: packages"
-	@$(UV) sync --inexact --no-install-package llama-cpp-python --extra services --extra mcp --no-default-groups
+	@$(UV) sync --inexact --no-install-package llama-cpp-python --extra services --extra mcp --extra traces --no-default-groups
 	@touch $@
 
 .venv/.dev: pyproject.toml uv.lock | .venv/.native
