@@ -1,4 +1,4 @@
-"""Curated characters: what a file of them says, how each of them is served, and what is told about it (ADR 0028)."""
+"""Curated characters: what a file of them says, how each of them is served, and what is told about it (ADR 0023)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
