@@ -4,20 +4,25 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from chatbot.core.answering.delivery import Outbox
 from chatbot.core.answering.past import Past, Pasts
 from chatbot.core.answering.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words
 from chatbot.core.answering.ready import ready, replayed
-from chatbot.core.answering.roles import brought_dialogue, played, sampling_of, with_role
+from chatbot.core.answering.roles import brought_dialogue, played, sampling_of, voiced, with_role
 from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
+from chatbot.core.answering.under_way import UnderWay
 from chatbot.core.answering.wished import dialogue_of, field_names, in_house
 from chatbot.core.history import History
+from chatbot.core.kept_answers.equal import Shaped
+from chatbot.core.kept_answers.keeper import Way
 from chatbot.core.limits.entrance import Entrance
 from chatbot.core.limits.metered import Metered
 from chatbot.core.question import Exchange, Question
 from chatbot.core.retrieval.cited import CitedSource
+from chatbot.core.style.played import Scene
 from chatbot.core.waiting.seated import Seated
 from chatbot.domain.chat import Caller, Dialogue
 from chatbot.domain.errors import (
@@ -31,6 +36,7 @@ from chatbot.domain.errors import (
 from chatbot.domain.generation import Backend, GenerationRequest, Sampling
 from chatbot.domain.limits import BudgetUnavailable, Policy, QuotaSpent
 from chatbot.domain.ports import Telemetry
+from chatbot.domain.tools import ToolDefinition
 
 T = TypeVar("T")
 
@@ -39,7 +45,10 @@ _EXCHANGE_FIELDS = {"system": "messages", "question": "messages", "history": "me
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How an answer is made: `seated` is the model itself. `field_names` and `store` as in `Work`."""
+    """How an answer is made: `seated` is the model itself, `tools` those of ours that it is told of.
+
+    `field_names` and `store` as in `Work`.
+    """
 
     backend: Backend
     seated: Seated
@@ -47,6 +56,7 @@ class _Plan:
     source: AnswerSource
     field_names: Mapping[str, str]
     store: Callable[[str], Awaitable[Stored]]
+    tools: tuple[ToolDefinition, ...] = ()
 
 
 class Answerer:
@@ -73,8 +83,10 @@ class Answerer:
         self._telemetry = telemetry
         self._entrance = Entrance(service, policy.limiter, policy.queue_seconds + policy.generation_seconds)
         self._clock = clock
+        self._scene = Scene(service, policy.style, clock)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pasts = Pasts(history, self._task)
+        self._under_way = UnderWay()
 
     async def open(self, question: Question) -> Answer:
         """Begin an answer: everything that refuses it is raised here, before a byte is sent.
@@ -147,8 +159,13 @@ class Answerer:
         seated = Seated(self._route(exchange.backend).generator)
         generator = self._entrance.metered(seated)
         plan = _Plan(exchange.backend, seated, generator, generator, _EXCHANGE_FIELDS, nothing)
-        plan = replace(plan, source=played(plan.source, exchange.role))
-        return await self._begin(plan, replace(request, tools=exchange.tools), exchange.caller, arrived_at)
+        plan = replace(plan, source=played(plan.source, exchange, generator, self._scene))
+        answer = await self._given(plan, replace(request, tools=exchange.tools), exchange, arrived_at)
+        return voiced(answer, exchange)
+
+    def give_up(self, is_meant: Callable[[str, str], bool]) -> None:
+        """End the answers of those whose tenant and user are meant: they were erased."""
+        self._under_way.give_up(is_meant)
 
     async def idle(self) -> None:
         """Return when no answer is produced and no turn is being stored."""
@@ -185,14 +202,16 @@ class Answerer:
         if question.wishes.passages and not question.wishes.wants_web:
             source = CitedSource(source, len(question.wishes.passages))
         source = route.web.answer(question, generator, source, may_leave=may_leave)
-        source = played(source, question.role)
+        source = played(source, question, generator, self._scene)
         request = self._request(question, dialogue, sampling_of(question, self._policy.sampling), arrived_at)
 
         async def store(answer: str) -> Stored:
             return await self._pasts.join(question, past, answer)
 
         plan = _Plan(backend, seated, generator, source, field_names(question), store)
-        return await self._begin(plan, request, question.caller, arrived_at)
+        if route.agent is not None:
+            plan = replace(plan, tools=route.agent.definitions(question, may_leave=may_leave))
+        return voiced(await self._given(plan, request, question, arrived_at), question)
 
     def _request(
         self, asked: Question | Exchange, dialogue: Dialogue, sampling: Sampling, arrived_at: float
@@ -206,6 +225,18 @@ class Answerer:
         if route is None:
             raise BackendUnavailable("this backend is not configured")
         return route
+
+    async def _given(
+        self, plan: _Plan, request: GenerationRequest, asked: Question | Exchange, arrived_at: float
+    ) -> Answer:
+        """The answer: one that is kept for the same question, or one that is made. Raises as `_begin`."""
+        begin = partial(self._begin, plan, request, asked.caller, arrived_at)
+        if self._policy.kept is None:
+            return await begin()
+        shaped = Shaped(asked, plan.backend, plan.generator.model(), request, plan.tools)
+        count = partial(self._entrance.count, asked.caller, request, plan.generator)
+        way = Way(begin, count, lambda hold: self._task(hold.finish()), plan.generator)
+        return await self._policy.kept.answer(shaped, way)
 
     async def _begin(self, plan: _Plan, request: GenerationRequest, caller: Caller, arrived_at: float) -> Answer:
         route = self._route(plan.backend)
@@ -238,6 +269,7 @@ class Answerer:
         )
         outbox = Outbox()
         pump = self._task(Pump(work, outbox).run())
+        self._under_way.add(caller, outbox, ticket, pump)
         pump.add_done_callback(lambda _: ticket.leave())  # cancelled before its first step, it ran nothing
         pump.add_done_callback(lambda _: self._task(hold.finish()))
         return Answer(plan.backend, outbox, pump, ticket, hold.quota, plan.generator.meter)

@@ -15,6 +15,7 @@ from chatbot.domain.errors import Draining, EngineLost, PromptTooLong, TimedOut
 from chatbot.domain.generation import Backend, Finished, GenerationRequest, TextPiece
 from chatbot.domain.limits import NO_QUOTA, Quota
 from chatbot.domain.ports import Telemetry
+from chatbot.domain.style.rules import Speech
 from chatbot.domain.tools import ToolCall
 
 CLOSE_SECONDS = 1.0
@@ -216,6 +217,7 @@ class Answer:
         meter: What it takes; whole once it is over.
         reuse: None where answers are not kept, or this one is none that may be.
         goes_on: Asked when it is closed: whether somebody else waits for it.
+        speech: How it is cut for a voice; None: it is not.
     """
 
     def __init__(
@@ -231,6 +233,7 @@ class Answer:
         self.quota = quota
         self.meter = meter or Meter(Priced(""), backend)
         self.reuse: Reuse | None = None
+        self.speech: Speech | None = None
         self.goes_on: Callable[[], bool] = lambda: False
         self._outbox = outbox
         self._pump = pump

@@ -34,7 +34,9 @@ def repeated(backend: Backend, text: str, meter: Meter) -> Answer:
 
 def ready(question: Question, stored: Stored, steps: Sequence[ToolStep] = ()) -> Answer:
     """An answer that costs no tokens."""
-    return _made(question.backend, stored, steps)
+    answer = _made(question.backend, stored, steps)
+    answer.speech = question.speech
+    return answer
 
 
 def _made(backend: Backend, stored: Stored, steps: Sequence[ToolStep]) -> Answer:

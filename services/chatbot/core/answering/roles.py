@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from chatbot.core.answering.past import Past
-from chatbot.core.answering.pump import AnswerSource
+from chatbot.core.answering.pump import Answer, AnswerSource
 from chatbot.core.characters.casting import Casting
 from chatbot.core.characters.fitting import FittedSource
-from chatbot.core.characters.role import Role
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.question import Exchange, Question
+from chatbot.core.style.played import Scene, held_to_rules, speech_of
+from chatbot.core.style.source import Spending
 from chatbot.domain.chat import Dialogue
 from chatbot.domain.generation import Sampling
 
@@ -27,9 +28,17 @@ async def with_role(casting: Casting | None, question: Question, past: Past) -> 
     return replace(question, role=role)
 
 
-def played(source: AnswerSource, role: Role | None) -> AnswerSource:
-    """The source of an answer as a character needs it."""
-    return source if role is None else FittedSource(source, role)
+def played(source: AnswerSource, asked: Question | Exchange, spending: Spending, scene: Scene) -> AnswerSource:
+    """The source of an answer as a character needs it: its prompt fitted, its rules kept."""
+    if asked.role is None:
+        return source
+    return held_to_rules(FittedSource(source, asked.role), asked, asked.role, spending, scene)
+
+
+def voiced(answer: Answer, asked: Question | Exchange) -> Answer:
+    """The answer, with how it is cut for a voice."""
+    answer.speech = speech_of(asked)
+    return answer
 
 
 def brought_dialogue(templates: PromptTemplates, exchange: Exchange) -> Dialogue:

@@ -11,6 +11,7 @@ from chatbot.core.prompt import PromptTemplates
 from chatbot.core.web.referenced import Web
 from chatbot.domain.generation import Sampling
 from chatbot.domain.ports import TextGenerator
+from chatbot.domain.style.rules import StyleTelemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class AnswerPolicy:
         limiter: Of keys; None where nobody has limits.
         casting: Of stored characters; None where there are none.
         kept: Answers for questions that are asked again; None where none are kept.
+        style: Counts checks of characters' rules.
     """
 
     queue_seconds: float
@@ -51,3 +53,4 @@ class AnswerPolicy:
     limiter: Limiter | None = None
     casting: Casting | None = None
     kept: KeptAnswers | None = None
+    style: StyleTelemetry | None = None
