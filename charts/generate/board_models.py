@@ -117,13 +117,18 @@ MODELS: Final = Board(
             "The operator",
             (
                 Panel(
-                    "Tenants",
+                    "Tenants and Characters",
                     "short",
-                    "Tenants by whether every ready pod serves their policy.",
+                    "Tenants and Characters by whether every ready pod serves them.",
                     (
                         (
                             'sum by (tenant_namespace, ready) (chatbot_tenants{tenant_namespace=~"$namespace"})',
-                            "{{tenant_namespace}} ready {{ready}}",
+                            "{{tenant_namespace}} tenants, ready {{ready}}",
+                        ),
+                        (
+                            "sum by (character_namespace, ready) "
+                            '(chatbot_characters{character_namespace=~"$namespace"})',
+                            "{{character_namespace}} characters, ready {{ready}}",
                         ),
                     ),
                 ),

@@ -48,6 +48,7 @@
 {{- if $v.privacy.existingSecret }}{{ $_ := set $env "CHATBOT_PRIVACY_SECRET_FILE" "/etc/chatbot/privacy/secret" }}{{ end -}}
 {{- if $v.auth.pepperSecret }}{{ $_ := set $env "CHATBOT_AUTH_PEPPER_FILE" "/etc/chatbot/pepper/pepper" }}{{ end -}}
 {{- if $v.tenants.configMap }}{{ $_ := set $env "CHATBOT_TENANTS_FILE" "/etc/chatbot/tenants/tenants.yaml" }}{{ end -}}
+{{- if and (eq $name "character") $v.characters.configMap }}{{ $_ := set $env "CHATBOT_CHARACTERS_FILE" "/etc/chatbot/characters/characters.yaml" }}{{ end -}}
 {{- with $v.auth.jwt -}}{{- if .issuer -}}
 {{- $_ := set $env "CHATBOT_AUTH_JWT_ISSUER" .issuer -}}
 {{- $_ := set $env "CHATBOT_AUTH_JWT_AUDIENCE" .audience -}}

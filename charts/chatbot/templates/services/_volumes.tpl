@@ -28,7 +28,7 @@
 {{- $found | toJson -}}
 {{- end -}}
 
-{{/* chatbot.mounts (list $ service) */}}
+{{/* chatbot.mounts (list $ service name) */}}
 {{- define "chatbot.mounts" -}}
 - {name: models, mountPath: /models, readOnly: true}
 - {name: podinfo, mountPath: /etc/podinfo, readOnly: true}
@@ -43,9 +43,12 @@
 {{- if (index . 0).Values.tenants.configMap }}
 - {name: tenants, mountPath: /etc/chatbot/tenants, readOnly: true}
 {{- end }}
+{{- if and (eq (index . 2) "character") (index . 0).Values.characters.configMap }}
+- {name: characters, mountPath: /etc/chatbot/characters, readOnly: true}
+{{- end }}
 {{- end -}}
 
-{{/* chatbot.volumes (list $ service) */}}
+{{/* chatbot.volumes (list $ service name) */}}
 {{- define "chatbot.volumes" -}}
 - name: models
   persistentVolumeClaim:
@@ -79,4 +82,9 @@
 - name: tenants
   configMap: {name: {{ . }}, optional: true}
 {{- end }}
+{{- if eq (index . 2) "character" }}{{ with (index . 0).Values.characters.configMap }}
+# Characters, written by the operator, in the same way
+- name: characters
+  configMap: {name: {{ . }}, optional: true}
+{{- end }}{{ end }}
 {{- end -}}
