@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -24,9 +24,12 @@ from chatbot.core.characters.desk import CharacterDesk
 from chatbot.core.characters.preview import Previewer
 from chatbot.core.embedding.clients import ClientEmbeddings
 from chatbot.core.history import History
+from chatbot.core.kept_answers.keeper import KeepingPolicy, KeptAnswers
 from chatbot.core.limits.ledger import MemoryAccounts
 from chatbot.core.limits.limiter import Limiter, LimiterPolicy
 from chatbot.core.performance import Machine, Statistics
+from chatbot.core.personal.desk import PersonalDesk
+from chatbot.core.personal.eraser import Eraser
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.retrieval.library import Library
 from chatbot.core.shelves.shelves import Shelves
@@ -38,6 +41,7 @@ from chatbot.domain.embedding.source import EmbeddingSource
 from chatbot.domain.generation import Backend, Sampling
 from chatbot.domain.limits import AccountStore
 from chatbot.domain.model import Capacity
+from chatbot.domain.personal.erasure import NO_GUARD
 from chatbot.domain.ports import ConversationStore
 from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
 from chatbot.domain.usage.prices import NO_PRICES, PriceTable
@@ -80,8 +84,11 @@ class ServiceOptions:
     accounts: AccountStore | None = None
     usage: UsageStore | None = None
     prices: PriceTable = NO_PRICES
+    kept: KeepingPolicy | None = None
+    sampling: Sampling = Sampling()
     recording: RecorderPolicy = RecorderPolicy(batch_seconds=0.02)
     tenants: Tenants = NO_POLICIES
+    eraser: Eraser | None = None
     limiter: LimiterPolicy = LimiterPolicy(call_seconds=60.0)  # a busy machine is no outage
     limiter_now: Callable[[], float] = time.time
 
@@ -124,15 +131,23 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         line = Admission(options.policy, Capacity(4, open=True), Unqueued(meters, name))
         routes[Backend.OPENAI] = BackendRoute(options.remote, line, PromptTemplates.shipped(name, Backend.OPENAI))
     store = options.store or SqliteConversations.open(folder / "history.sqlite3", HistoryBounds())
-    history = History(name, store, meters.of(name), refuses_when_down=options.refuses_when_down)
+    guard = options.eraser.tombstones if options.eraser is not None else NO_GUARD
+    history = History(name, store, meters.of(name), refuses_when_down=options.refuses_when_down, guard=guard)
     accounts = options.accounts or MemoryAccounts()
     limiter = Limiter(accounts, options.limiter, meters, prices=options.prices, now=options.limiter_now)
     meters.watch_prices(options.prices)
     meters.watch_limits(lambda: limiter.is_degraded)
     recorder = Recorder(options.usage, meters, options.recording) if options.usage is not None else None
-    policy = AnswerPolicy(options.queue_seconds, options.generation_seconds, Sampling(), options.may_fall_back, limiter)
-    policy = replace(policy, casting=options.characters and options.characters.casting)
+    kept = KeptAnswers(name, options.kept, meters, erasures=guard.epoch) if options.kept is not None else None
+    policy = AnswerPolicy(
+        *(options.queue_seconds, options.generation_seconds, options.sampling, options.may_fall_back, limiter),
+        casting=options.characters and options.characters.casting,
+        kept=kept,
+    )
     answerer = Answerer(name, routes, history, policy, meters.of(name))
+    for forget in (answerer.give_up, kept.forget if kept is not None else None):
+        if options.eraser is not None and forget is not None:
+            options.eraser.tombstones.tell(forget)
     gate = Gate(lambda: options.generator.has_model)
     parts = Parts(
         answerer=answerer,
@@ -143,6 +158,9 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         keys=options.keys
         or KeyCheck(MountedKeys(options.keys_file) if options.keys_file else None, tenants=options.tenants),
         tenants=options.tenants,
+        guard=guard,
+        sampling=options.sampling,
+        personal=PersonalDesk(options.eraser) if options.eraser is not None else None,
         telemetry=meters,
         limits=options.limits,
         documents=options.documents,
@@ -201,6 +219,8 @@ async def serving(
 async def running_service(folder: Path, options: ServiceOptions | None = None) -> AsyncIterator[Service]:
     """One service on a free loopback port."""
     app, service = build(folder, options or ServiceOptions())
+    eraser = options.eraser if options is not None else None
+    erasing = asyncio.create_task(eraser.run() if eraser is not None else asyncio.sleep(0))
     recording = asyncio.create_task(service.recorder.follow() if service.recorder else asyncio.sleep(0))
     try:
         async with serving(app, service.gate) as (port,):
@@ -209,7 +229,8 @@ async def running_service(folder: Path, options: ServiceOptions | None = None) -
         if service.recorder is not None:
             await service.answerer.idle()
     finally:
-        recording.cancel()
-        await asyncio.gather(recording, return_exceptions=True)
+        for task in (recording, erasing):
+            task.cancel()
+        await asyncio.gather(recording, erasing, return_exceptions=True)
         if service.recorder is not None:
             await service.recorder.close()

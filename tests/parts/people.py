@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from chatbot.adapters.personal.sqlite import stores as sqlite
 from chatbot.adapters.personal.sqlite.erasures import SqliteErasures
 from chatbot.adapters.shelves.mongo import MongoShelves
 from chatbot.adapters.shelves.sqlite import SqliteShelves
+from chatbot.core.personal.eraser import ErasePolicy, Eraser
+from chatbot.core.personal.tombstones import Tombstones
 from chatbot.domain.chat import ConversationKey, Turn
 from chatbot.domain.document_store import DocumentStore
 from chatbot.domain.documents import Upload
@@ -31,6 +33,20 @@ from parts.store_place import StorePlace
 from parts.usage_rows import open_usage, row
 
 SERVICES = ("office", "character")
+
+
+QUICK = ErasePolicy(poll_seconds=0.02, settle_seconds=0.2, lease_seconds=2.0)
+"""Everything that takes seconds in a cluster."""
+
+
+class Told:
+    """Counts erasures."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[str] = []
+
+    def erasure_ended(self, outcome: str) -> None:
+        self.outcomes.append(outcome)
 
 
 def pseudonym(user: str) -> str:
@@ -56,7 +72,6 @@ class People:
     erasures: ErasureStore
     stores: Sequence[PersonalData]
     database: Database | None = None
-    closing: list[Callable[[], object]] = field(default_factory=list)
 
     async def close(self) -> None:
         """Give all of them back."""
@@ -91,6 +106,18 @@ class People:
         """What one store hands out."""
         store = next(store for store in self.stores if store.name == name)
         return [row async for row in store.export(who)]
+
+
+def eraser_of(
+    people: People, policy: ErasePolicy = QUICK, stores: Sequence[PersonalData] | None = None, told: Told | None = None
+) -> Eraser:
+    """One process's worker."""
+
+    def pseudonyms(_tenant: str, user: str) -> tuple[str, ...]:
+        return (pseudonym(user),)
+
+    tombstones = Tombstones(people.erasures, time.time)
+    return Eraser(stores or people.stores, tombstones, pseudonyms, told or Told(), policy)
 
 
 def open_people(place: StorePlace) -> People:

@@ -193,9 +193,8 @@ def retract(connection: sqlite3.Connection, key: ConversationKey, turn_id: str) 
         row = _find(connection, key)
         if row is not None:
             connection.execute("DELETE FROM turns WHERE conversation = ? AND turn_id = ?", (row["id"], turn_id))
-            empty = (
-                "DELETE FROM conversations WHERE id = ? AND NOT EXISTS (SELECT 1 FROM turns WHERE conversation = id)"
-            )
+            no_turns = "NOT EXISTS (SELECT 1 FROM turns WHERE conversation = conversations.id)"
+            empty = f"DELETE FROM conversations WHERE id = ? AND {no_turns}"  # noqa: S608 - a constant
             connection.execute(empty, (row["id"],))
     flush(connection)
 

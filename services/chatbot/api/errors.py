@@ -12,6 +12,7 @@ from chatbot.api import texts
 from chatbot.api.accounts.limit_texts import duration
 from chatbot.domain import errors as domain
 from chatbot.domain import limits
+from chatbot.domain.personal import erasure
 
 
 class MethodNotAllowed(domain.ChatError):
@@ -77,6 +78,9 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     MethodNotAllowed: Row(405, "method_not_allowed", _INVALID),
     BodyTimeout: Row(408, "body_timeout", _INVALID),
     domain.ConversationErased: Row(409, "conversation_erased", _INVALID),
+    erasure.UserErased: Row(409, "user_erased", _INVALID),
+    erasure.ErasureNotFound: Row(404, "erasure_not_found", _INVALID),
+    erasure.ExportNotFound: Row(404, "export_not_found", _INVALID),
     domain.Busy: Row(429, "queue_full", "rate_limit_error"),
     limits.RateLimited: Row(429, "rate_limited", "rate_limit_error", v1_code="rate_limit_exceeded"),
     limits.QuotaSpent: Row(429, "insufficient_quota", "insufficient_quota"),

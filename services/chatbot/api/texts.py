@@ -10,12 +10,13 @@ from typing import Final
 from chatbot.api.accounts.limit_texts import LIMIT_TEXTS
 from chatbot.api.characters.texts import CHARACTER_TEXTS
 from chatbot.api.document_texts import DOCUMENT_TEXTS
+from chatbot.api.personal.texts import PERSONAL_TEXTS
 from chatbot.api.problem_texts import PROBLEM_TEXTS, Texts
 
 DEFAULT_LANGUAGE: Final = "ko"
 LANGUAGES: Final = ("ko", "en", "ja")
 _MAX_HEADER_CHARACTERS = 500
-_MORE_TEXTS: Final = PROBLEM_TEXTS | DOCUMENT_TEXTS | LIMIT_TEXTS | CHARACTER_TEXTS
+_MORE_TEXTS: Final = PROBLEM_TEXTS | DOCUMENT_TEXTS | LIMIT_TEXTS | CHARACTER_TEXTS | PERSONAL_TEXTS
 
 
 def choose_language(accept_language: str) -> str:

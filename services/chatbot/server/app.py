@@ -22,6 +22,7 @@ from chatbot.api.documents import routes as document_routes
 from chatbot.api.not_found import HTML_HEADERS, VARY, render_not_found
 from chatbot.api.openapi import page
 from chatbot.api.openapi.document import document
+from chatbot.api.personal import routes as personal_routes
 from chatbot.api.profiles import Profile
 from chatbot.api.service import Parts, profile_of
 from chatbot.api.sessions import routes as session_routes
@@ -42,6 +43,7 @@ _ROUTERS: Final = (
     v1_routes.router,
     v1_embeddings.router,
     conversations.router,
+    personal_routes.router,
     document_routes.router,
     rag.router,
     shelf_files.router,

@@ -102,6 +102,8 @@ METRICS: tuple[Metric, ...] = (
         _GAUGE,
         "1 while the file of policies is broken or gone and older policies hold; :9090/policy says why.",
     ),
+    Metric("chatbot_erasures_total", _COUNTER, "Erasures of users that were done, and tries in vain.", ("outcome",)),
+    Metric("chatbot_erasure_oldest_seconds", _GAUGE, "Age of the oldest erasure that is not over, seconds; 0: none."),
     Metric("chatbot_usage_requests_total", _COUNTER, "Requests by how they ended, as they are recorded.", ("outcome",)),
     Metric(
         "chatbot_usage_tokens_total",
@@ -156,8 +158,8 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "chatbot_cache_requests_total",
         _COUNTER,
-        "Searches, pages, forecasts and feeds that were wanted; failure_hit: it failed shortly before; joined: it was"
-        " being asked for already; miss: it was asked for.",
+        "Searches, pages, forecasts, feeds and answers that were wanted; failure_hit: it failed shortly before; joined:"
+        " it was being asked for, or made, already; miss: it was asked for.",
         ("cache", "outcome"),
     ),
     Metric(

@@ -37,16 +37,20 @@ class Decision:
         scope: What the key must have; None: any key will do.
         is_open: No key is asked for.
         stays_here: Where no keys are configured, only callers on this machine may.
+        admins_too: A key of an administrator may as well, without the scope.
     """
 
     scope: Scope | None = None
     is_open: bool = False
     stays_here: bool = False
+    admins_too: bool = False
 
 
 _ANY_KEY: Final = Decision()
 _OPEN: Final = Decision(is_open=True)
 _DOCUMENTS: Final = Decision(Scope.DOCUMENTS, stays_here=True)
+_ERASE_PEOPLE: Final = Decision(Scope.CONVERSATIONS_ERASE, stays_here=True, admins_too=True)
+_EXPORT_PEOPLE: Final = Decision(Scope.CONVERSATIONS_READ, stays_here=True, admins_too=True)
 _READ_CHARACTERS: Final = Decision(Scope.CHARACTERS_READ, stays_here=True)
 _WRITE_CHARACTERS: Final = Decision(Scope.CHARACTERS_WRITE, stays_here=True)
 
@@ -81,6 +85,11 @@ DECISIONS: Final[Mapping[str, Decision]] = {
     "listConversations": Decision(Scope.CONVERSATIONS_READ, stays_here=True),
     "readConversation": Decision(Scope.CONVERSATIONS_READ, stays_here=True),
     "eraseConversation": Decision(Scope.CONVERSATIONS_ERASE, stays_here=True),
+    "eraseUser": _ERASE_PEOPLE,
+    "readErasure": _ERASE_PEOPLE,
+    "exportUser": _EXPORT_PEOPLE,
+    "readExport": _EXPORT_PEOPLE,
+    "fetchExport": _EXPORT_PEOPLE,
     "addDocument": _DOCUMENTS,
     "listDocuments": _DOCUMENTS,
     "readDocument": _DOCUMENTS,
@@ -232,5 +241,8 @@ def _check(decision: Decision, service: str, parts: Parts, context: RequestConte
     if not rights.allows_address(context.client):
         raise AddressNotAllowed
     # Whatever else a key of an administrator says: a key that makes keys answers no question.
-    if decision.scope is not None and (decision.scope not in rights.scopes or Scope.ADMIN in rights.scopes):
+    is_admin = Scope.ADMIN in rights.scopes
+    if is_admin and decision.admins_too:
+        return
+    if decision.scope is not None and (decision.scope not in rights.scopes or is_admin):
         raise ScopeMissing(decision.scope)

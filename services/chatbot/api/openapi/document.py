@@ -20,6 +20,7 @@ _TAGS = {
     "sessions": "Messages of a session, with a role, notes, documents, tools; what is remembered of it.",
     "OpenAI wire format": "For clients of the OpenAI API: `base_url` is this service's address and `/v1`.",
     "conversations": "What is remembered of a user, to read and to erase.",
+    "people": "All that is kept about a user, over all services: to fetch and to erase.",
     "documents": "Upload documents, watch them being read, ask questions that are answered from them.",
     "files and vector stores": "Documents and their collections in the OpenAI API's words.",
     "characters": "Cards of characters: import, keep, try and take them away. `character/<name>` is a model of `/v1`.",

@@ -9,6 +9,7 @@ from chatbot.api.openapi.character_operations import CARD_CONTENT, CHARACTER_OPE
 from chatbot.api.openapi.components import error_name, ref
 from chatbot.api.openapi.document_operations import DOCUMENT_OPERATIONS, UPLOAD_FORM
 from chatbot.api.openapi.operation import ANSWERING, COMMON, DB_ID, KEYED, PAGE, READING, TURN, USER, Json, Operation
+from chatbot.api.openapi.personal_operations import PERSONAL_OPERATIONS
 from chatbot.api.openapi.session_operations import SESSION_OPERATIONS
 from chatbot.api.openapi.shelf_operations import FILE_FORM, SHELF_OPERATIONS
 from chatbot.api.openapi.usage_operations import USAGE_OPERATIONS
@@ -71,6 +72,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "listConversations": Operation(errors=(422,), success="ConversationPage", parameters=(USER, *PAGE)),
     "readConversation": Operation(errors=(404, 422), success="ConversationView", parameters=(USER, DB_ID)),
     "eraseConversation": Operation(errors=(404, 422), success="-", parameters=(USER, DB_ID)),
+    **PERSONAL_OPERATIONS,
     **SESSION_OPERATIONS,
     **DOCUMENT_OPERATIONS,
     **SHELF_OPERATIONS,
@@ -137,6 +139,8 @@ def _responses(known: Operation, keyed: tuple[int, ...]) -> Json:
     content: Json = {} if known.success == "stream" else {"application/json": {"schema": schema}}
     if known.success == "bytes":
         content = {"application/octet-stream": {}}
+    if known.success == "zip":
+        content = {"application/zip": {"schema": {"type": "string", "contentMediaType": "application/zip"}}}
     if known.has_csv:
         content["text/csv"] = {"schema": {"type": "string"}}
     if known.has_picture:

@@ -143,11 +143,11 @@ class KeptAnswers:
         self._tell("miss")
         return await self._led(place, self._open(place), way)
 
-    def forget(self, is_meant: Callable[[str, str], bool]) -> int:
-        """Forget the answers of those whose tenant and user are meant, also what is being made; how many were kept."""
+    def forget(self, is_meant: Callable[[str, str], bool]) -> None:
+        """Forget the answers of those whose tenant and user are meant, also what is being made."""
         for flight in self._flights.values():
             flight.is_forgotten = flight.is_forgotten or is_meant(flight.caller.tenant, flight.caller.user)
-        return self._room.drop_owned(lambda owner: is_meant(owner[0], owner[1]))
+        self._room.drop_owned(lambda owner: is_meant(owner[0], owner[1]))
 
     def _open(self, place: _Place, losses: int = 0) -> Flight:
         flight = self._flights[place.digest] = Flight(place.caller, losses)

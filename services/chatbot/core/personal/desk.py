@@ -1,7 +1,7 @@
 """What the endpoints of people's data work with."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final
 
 from chatbot.core.personal.eraser import Eraser
@@ -63,8 +63,8 @@ class PersonalDesk:
         until = await self._eraser.store.export_until(await self._eraser.tombstones.mark(tenant, user))
         return until if until > self._now() else 0.0
 
-    async def fetch(self, tenant: str, user: str) -> AsyncIterator[bytes] | None:
-        """The archive, once; None where there is no offer.
+    async def fetch(self, tenant: str, user: str, *, without: Collection[str] = ()) -> AsyncIterator[bytes] | None:
+        """The archive, once; None where there is no offer. `without`: names of stores that are left out.
 
         Raises:
             StoreUnavailable: The store does not answer; the offer stands.
@@ -72,4 +72,6 @@ class PersonalDesk:
         mark = await self._eraser.tombstones.mark(tenant, user)
         if not await self._eraser.store.take_export(mark, self._now()):
             return None
-        return exported(self._eraser.person(tenant, user), self._eraser.stores, self._now())
+        stores = [store for store in self._eraser.stores if store.name not in without]
+        left_out = [store.name for store in self._eraser.stores if store.name in without]
+        return exported(self._eraser.person(tenant, user), stores, self._now(), left_out)

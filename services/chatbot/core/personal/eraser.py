@@ -20,6 +20,7 @@ from chatbot.domain.personal.stores import Person, PersonalData
 _LOG = logging.getLogger(__name__)
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 _FORGET_SECONDS: Final = 3600.0
+ERASURE_OUTCOMES: Final = ("done", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class ErasePolicy:
 class ErasureTelemetry(Protocol):
     """What erasures did, for whoever counts it."""
 
-    def erasure_ended(self, outcome: str, seconds: float) -> None:
-        """One is `done`, or a try was in vain (`failed`); seconds since the request."""
+    def erasure_ended(self, outcome: str) -> None:
+        """One is `done`, or a try was in vain (`failed`)."""
 
 
 class NotErased(Exception):
@@ -156,7 +157,7 @@ class Eraser:
         erased = {name: count for name, count in attempt.job.found.items() if name not in kept}
         done_at = self._now()
         await self.store.finish(replace(attempt.job, done_at=done_at, receipt=Receipt(erased, kept)))
-        self._telemetry.erasure_ended("done", done_at - attempt.job.begun_at)
+        self._telemetry.erasure_ended("done")
         await self.tombstones.refresh()
         _LOG.info("a user was erased", extra={"seconds": round(done_at - attempt.job.begun_at, 3)})
 
@@ -168,7 +169,7 @@ class Eraser:
         job = attempt.job
         failed = replace(job, failures=job.failures + 1, failing=attempt.store)
         pause = min(_LONGEST_PAUSE_SECONDS, self._policy.poll_seconds * 2 ** min(job.failures, 5))
-        self._telemetry.erasure_ended("failed", self._now() - job.begun_at)
+        self._telemetry.erasure_ended("failed")
         reason = str(exc) if isinstance(exc, StoreUnavailable) else type(exc).__name__
         told = {"store": attempt.store, "failures": failed.failures, "reason": reason}
         _LOG.error("an erasure failed and is tried again", extra=told)

@@ -38,13 +38,16 @@ class _Tail(io.RawIOBase):
         return taken
 
 
-async def exported(person: Person, stores: Sequence[PersonalData], at: float) -> AsyncIterator[bytes]:
+async def exported(
+    person: Person, stores: Sequence[PersonalData], at: float, left_out: Sequence[str] = ()
+) -> AsyncIterator[bytes]:
     """The archive, piece by piece.
 
     Args:
         person: Whose.
         stores: All that keep anything about people.
         at: Time of the export, Unix seconds.
+        left_out: Names of others, for the manifest.
 
     Raises:
         StoreUnavailable: A store failed; the archive has no end then, so nobody takes it for a whole one.
@@ -60,8 +63,9 @@ async def exported(person: Person, stores: Sequence[PersonalData], at: float) ->
                     await asyncio.to_thread(_write, entry, digest, text)
                     yield tail.take()
             lines.append({**told, "rows": rows, "sha256": digest.hexdigest()})
-        made = datetime.fromtimestamp(at, UTC).isoformat()
-        archive.writestr(_entry("manifest.json", at), json.dumps({"made_at": made, "stores": lines}, indent=2))
+        made_at = datetime.fromtimestamp(at, UTC).isoformat()
+        manifest = {"made_at": made_at, "stores": lines, "left_out": list(left_out)}
+        archive.writestr(_entry("manifest.json", at), json.dumps(manifest, indent=2))
     yield tail.take()
 
 

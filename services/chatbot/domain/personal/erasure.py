@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from chatbot.domain.chat import Caller
-from chatbot.domain.errors import ConversationErased
+from chatbot.domain.errors import ConversationErased, NotFound
 
 REMEMBERED: Final = timedelta(days=30)
 """How long a tombstone and its receipt are kept."""
@@ -79,6 +79,14 @@ class Tombstone:
 
 class UserErased(ConversationErased):
     """Everything of the user was erased, or is being erased, since this began; what it made was not kept."""
+
+
+class ErasureNotFound(NotFound):
+    """Nobody asked for an erasure of this user, as far as it is remembered."""
+
+
+class ExportNotFound(NotFound):
+    """It was not asked for, or was fetched, or its time is over."""
 
 
 class ErasureGone(Exception):

@@ -9,6 +9,7 @@ from chatbot.core.agent.calls import STOP_REASONS
 from chatbot.core.agent.opening import TOOL_NAMES
 from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
 from chatbot.core.embedding.counted import EMBEDDING_OUTCOMES
+from chatbot.core.personal.eraser import ERASURE_OUTCOMES
 from chatbot.core.retrieval.search import Mode, WordsAlone
 from chatbot.core.tools.outside.news import News
 from chatbot.core.tools.outside.weather import Weather
@@ -38,6 +39,10 @@ ROUTES: Final = (
     "/performance",
     "/conversations",
     "/conversations/{db_id}",
+    "/users/{user_id}",
+    "/users/{user_id}/erasure",
+    "/users/{user_id}/export",
+    "/users/{user_id}/export/file",
     "/documents",
     "/documents/{document_id}",
     "/documents/{document_id}/events",
@@ -87,6 +92,7 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_mcp_tools_changed": (),
     "chatbot_web_pages_total": PAGE_OUTCOMES,
     "chatbot_agent_stopped_total": STOP_REASONS,
+    "chatbot_erasures_total": ERASURE_OUTCOMES,
     "chatbot_limit_store_seconds": ("ok", "unavailable"),
     "chatbot_embedding_tokens_total": _PURPOSES,
     "chatbot_usage_requests_total": tuple(map(str, UseOutcome)),

@@ -66,6 +66,10 @@ class Meters:
         """Let the gauge of the limits read them."""
         self._watch("chatbot_limits_degraded", is_degraded)
 
+    def watch_erasures(self, oldest_seconds: Callable[[], float]) -> None:
+        """Let the gauge of erasures read them."""
+        self._watch("chatbot_erasure_oldest_seconds", oldest_seconds)
+
     def watch_tool_servers(self, servers: ToolServers) -> None:
         """Let the gauges of tool servers read them."""
         readers = {"chatbot_mcp_server_up": servers.is_up, "chatbot_mcp_tools_changed": servers.changed}
@@ -112,6 +116,11 @@ class Meters:
     def limit_decided(self, service: str, limit: str, outcome: str) -> None:
         """See `LimitTelemetry`."""
         self._count("chatbot_limit_decisions_total", 1, service=service, limit=limit, outcome=outcome)
+
+    def erasure_ended(self, outcome: str) -> None:
+        """See `ErasureTelemetry`; a user is erased for all services."""
+        for service in self._services:
+            self._count("chatbot_erasures_total", 1, service=service, outcome=outcome)
 
     def limit_store_called(self, outcome: str, seconds: float) -> None:
         """See `LimitTelemetry`; the store is shared by all services of the process."""

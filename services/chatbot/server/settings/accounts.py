@@ -107,6 +107,10 @@ class LimitSettings(Section):
     sqlite_path: Path = Path("var/chatbot-limits.sqlite3")
     """File of the counters, where `CHATBOT_HISTORY_STORE=sqlite`; else they are in MongoDB."""
 
+    redis_url_file: Path | None = None
+    """File with the URL of a Redis or Valkey, `redis://user:password@host:6379/0` or `rediss://…`: limits are counted
+    there instead. It must forget nothing by itself (`maxmemory-policy noeviction`)."""
+
     time_zone: str = "UTC"
     """IANA name of the time zone in whose midnight days and months of quotas begin."""
 

@@ -23,6 +23,7 @@ from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.characters import open_characters, open_curated
 from chatbot.server.wiring.embedding import Embedding, open_embedding
 from chatbot.server.wiring.engine import Engine, ModelSource, open_engine
+from chatbot.server.wiring.personal.people import People, open_people, open_tombstones
 from chatbot.server.wiring.remote import open_remote
 from chatbot.server.wiring.stores import Documents, open_documents, open_keys, open_limiter, open_store, open_tenants
 from chatbot.server.wiring.tool_servers import open_tool_servers
@@ -42,6 +43,7 @@ class Shared:
         embedding: Makes vectors of texts, None where no model is set.
         characters: None where no service of the process has any.
         curated: Characters that whoever operates the process brings.
+        people: Who may want to be erased.
         tool_servers: Whose tools the local model may call.
     """
 
@@ -53,6 +55,7 @@ class Shared:
     limiter: Limiter
     store: ConversationStore
     engine: Engine
+    people: People
     remote: tuple[TextGenerator, Admission] | None
     documents: Documents | None = None
     embedding: Embedding | None = None
@@ -89,17 +92,21 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
     meters.watch_engine([profile.name for profile in profiles], engine.reading)
     has_characters = any(profile.has_characters for profile in profiles)
     curated = open_curated(settings, has_characters=has_characters)
+    tombstones, keys = open_tombstones(settings), open_keys(settings, tenants)
+    documents = open_documents(settings, embedding, lambda: _waiting(engine, profiles), tenants, tombstones)
+    library = documents.library.store if documents is not None else None
     return Shared(
         settings=settings,
         meters=meters,
         gate=Gate(engine.host.ready, lame_duck_seconds=settings.http.lame_duck_seconds),
         tenants=tenants,
-        keys=open_keys(settings, tenants),
+        keys=keys,
         limiter=limiter,
         store=open_store(settings),
         engine=engine,
         remote=open_remote(settings, meters),
-        documents=open_documents(settings, embedding, lambda: _waiting(engine, profiles), tenants),
+        people=open_people(settings, tombstones, library, keys, meters),
+        documents=documents,
         embedding=embedding,
         characters=open_characters(settings, curated) if has_characters else None,
         curated=curated,
@@ -127,6 +134,7 @@ async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await asyncio.gather(shared.store.close(), shared.keys.close(), shared.limiter.close())
+                await shared.people.close()
                 if shared.documents is not None:
                     await shared.documents.library.store.close()
                     await shared.documents.shelves.store.close()
@@ -144,6 +152,7 @@ def _works(shared: Shared, source: ModelSource) -> Iterator[Coroutine[None, None
     yield shared.tenants.follow()
     yield shared.curated.follow()
     yield shared.limiter.follow()
+    yield shared.people.run()
     if shared.usage is not None:
         yield shared.usage.follow()
     if shared.documents is not None:

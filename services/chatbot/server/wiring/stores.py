@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from chatbot.adapters.history_bounds import HistoryBounds
@@ -22,6 +23,7 @@ from chatbot.core.retrieval.search import Retriever
 from chatbot.core.shelves.shelves import Shelves
 from chatbot.domain.document_store import DocumentBounds, DocumentStore
 from chatbot.domain.limits import AccountStore, LimitTelemetry
+from chatbot.domain.personal.erasure import NO_GUARD, Guard
 from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck, UserTokenCheck
 from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
 from chatbot.domain.usage.prices import PriceTable
@@ -125,8 +127,12 @@ def open_accounts(settings: Settings) -> AccountStore:
     """Where limits of keys are counted; it connects when it is first used.
 
     Raises:
-        ValueError: The file with the connection string is missing or holds none.
+        ValueError: The file with the connection string, or with the URL, is missing or holds none.
     """
+    if settings.limits.redis_url_file is not None:
+        from chatbot.adapters.limits.redis import RedisAccounts  # the driver costs 0.3 CPU s to import
+
+        return RedisAccounts.open(_line_of(settings.limits.redis_url_file, "CHATBOT_LIMITS_REDIS_URL_FILE"))
     if settings.history.store == "sqlite":
         from chatbot.adapters.limits.sqlite import SqliteAccounts
 
@@ -187,6 +193,7 @@ def open_documents(
     embedding: Embedding | None = None,
     waiting: Callable[[], int] = lambda: 0,
     tenants: Tenants = NO_POLICIES,
+    guard: Guard = NO_GUARD,
 ) -> Documents | None:
     """Documents of users; None where they are switched off. The store is opened when it is first used.
 
@@ -195,6 +202,7 @@ def open_documents(
         embedding: Makes their vectors; None leaves them to their words.
         waiting: How many requests wait for an answer now: those come first.
         tenants: Say whose documents stay in the house.
+        guard: Knows who was erased.
 
     Raises:
         ValueError: The file with the connection string is missing or holds none.
@@ -214,7 +222,7 @@ def open_documents(
         embedder.wake if embedder is not None else lambda: None,
     )
     retriever = Retriever(store, meaning=embedding.meaning if embedding is not None else None)
-    library = Library(store, retriever, ingestor.wake, chosen.file_bytes)
+    library = Library(store, retriever, ingestor.wake, chosen.file_bytes, guard)
     shelves = open_shelves(settings, library, mongo_uri(settings) if chosen.store == "mongodb" else None)
     return Documents(library, shelves, ingestor, embedder)
 
@@ -238,7 +246,13 @@ def mongo_uri(settings: Settings) -> str:
     """
     if settings.mongodb.uri_file is None:
         raise ValueError("CHATBOT_MONGODB_URI_FILE: needed where a setting CHATBOT_…_STORE is mongodb")
+    return _line_of(settings.mongodb.uri_file, "CHATBOT_MONGODB_URI_FILE")
+
+
+def _line_of(path: Path, setting: str) -> str:
     try:
-        return settings.mongodb.uri_file.read_text("utf-8").strip()
+        return path.read_text("utf-8").strip()
     except OSError as exc:
-        raise ValueError(f"CHATBOT_MONGODB_URI_FILE: cannot be read: {exc.strerror}") from None
+        raise ValueError(f"{setting}: cannot be read: {exc.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{setting}: is no text") from None

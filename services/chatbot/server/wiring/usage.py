@@ -1,5 +1,7 @@
 """Settings -> the price table, and where use is recorded."""
 
+from pathlib import Path
+
 from chatbot.core.usage.recorder import Recorder, RecorderPolicy
 from chatbot.domain.usage.prices import NO_PRICES, PriceError, PriceTable
 from chatbot.domain.usage.rows import UsageStore, UsageTelemetry
@@ -47,7 +49,12 @@ def open_usage_store(settings: Settings) -> UsageStore:
     if settings.history.store == "sqlite":
         from chatbot.adapters.usage.sqlite import SqliteUsage
 
-        return SqliteUsage(settings.usage.sqlite_path or settings.history.sqlite_path.with_name(_FILE))
+        return SqliteUsage(usage_file(settings))
     from chatbot.adapters.usage.mongo import MongoUsage
 
     return MongoUsage.open(mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
+
+
+def usage_file(settings: Settings) -> Path:
+    """File of the records, on one machine."""
+    return settings.usage.sqlite_path or settings.history.sqlite_path.with_name(_FILE)

@@ -153,6 +153,10 @@ class MongoPersonal:
         done = await self._database.call(lambda: self._database[first.name].delete_many(gone))
         return int(done.deleted_count)
 
+    async def close(self) -> None:
+        """Give back the connections of the database; of several stores on it the first one does."""
+        await self._database.close()
+
     async def _remove(self, one: Collection, person: Person) -> None:
         """In steps that a server makes within the time of a call."""
         while ids := (await self._ids(one, one.mine(person), _AT_ONCE)):

@@ -29,7 +29,7 @@ LAYOUT: Final = Layout(
         "CREATE TABLE turns (what TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL)",
     ),
 )
-_SETTING: Final = "CHATBOT_PRIVACY_SQLITE_PATH"
+_SETTING: Final = "CHATBOT_HISTORY_SQLITE_PATH"
 _INSERT: Final = """INSERT INTO erasures VALUES (
     :mark, coalesce((SELECT epoch FROM erasures WHERE mark = :mark), 0) + 1, 'erasing', :begun_at, NULL,
     :tenant, :user, :is_self, 0, '', '{}', '{}', '', 0, :begun_at)

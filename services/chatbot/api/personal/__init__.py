@@ -1,0 +1,1 @@
+"""What people ask of whoever knows something about them."""

@@ -1,0 +1,1 @@
+"""Settings -> all stores that keep anything about people: the one list of them, and who empties them."""
