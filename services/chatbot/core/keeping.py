@@ -97,9 +97,8 @@ class Room(Generic[V]):
         is_over = oldest is not None and self._clock() >= oldest.ends_at
         return is_over or self.kept_bytes > self._limit_bytes or len(self._entries) > self._most
 
-    def drop_owned(self, is_meant: Callable[[tuple[str, ...]], bool]) -> int:
-        """Forget all values of the owners that are meant; how many there were."""
+    def drop_owned(self, is_meant: Callable[[tuple[str, ...]], bool]) -> None:
+        """Forget all values of the owners that are meant."""
         digests = [digest for owner in filter(is_meant, tuple(self._owned)) for digest in self._owned[owner]]
         for digest in digests:
             self.drop(digest)
-        return len(digests)
