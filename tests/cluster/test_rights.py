@@ -7,7 +7,7 @@ import pytest
 import yaml
 from parts.kube_client import Kube, wait_for
 from parts.kube_cluster import RIGHTS_FILE, operator_login, rules
-from parts.kube_objects import BAD, GOOD_2, GOOD_3, condition, consumer, model, tenant
+from parts.kube_objects import BAD, GOOD_2, GOOD_3, character, condition, consumer, model, tenant
 from parts.kube_operator import running_operator
 from parts.kube_pods import FakePods
 from parts.kube_proxy import api_proxy
@@ -70,7 +70,9 @@ def test_a_whole_story_asks_for_every_right_and_for_no_other(
         _give(kube, namespace)
         until_ready(kube, namespace, GOOD_3, seconds=150)
         kube.create(tenant(namespace))
+        kube.create(character(namespace, displayName="Nabi"))
         wait_for(lambda: condition(kube.get("Tenant", namespace, "acme"), "Ready"))
+        wait_for(lambda: condition(kube.get("Character", namespace, "nabi"), "Ready"))
         kube.delete("Model", namespace, "demo")
         wait_for(lambda: not kube.find("Job", namespace))
         answers = dict(proxy.answers)
