@@ -114,6 +114,16 @@ def test_storage_does_not_change_but_to_grow(kube: Kube, place: str, change: dic
     wait_for(lambda: not kube.is_there("Model", place, name))
 
 
+def test_a_kind_is_one_of_two_and_stays(kube: Kube, place: str) -> None:
+    created = kube.create(model(place, "kind"))
+
+    with pytest.raises(Refused, match="kind: cannot change; make a new Model"):
+        kube.patch("Model", place, "kind", {"spec": {"kind": "Embedding"}})
+    with pytest.raises(Refused, match="supported values"):
+        kube.create(model(place, "other") | {"spec": {**created["spec"], "kind": "Reranking"}})
+    assert created["spec"]["kind"] == "Chat"
+
+
 def test_defaults_are_filled_in_and_unknown_fields_dropped(kube: Kube, place: str) -> None:
     created = kube.create(model(place, "defaults", rollout={}, nonsense=True))
 

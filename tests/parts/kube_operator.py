@@ -32,6 +32,7 @@ class Operator:
             "CHATBOT_OPERATOR_API_KUBECONFIG": str(kubeconfig),
             "CHATBOT_OPERATOR_WATCH_NAMESPACES": f'["{namespace}"]',
             "CHATBOT_OPERATOR_PODS_MODEL_URL": pods_url,
+            "CHATBOT_OPERATOR_PODS_EMBEDDING_URL": pods_url.replace("/model", "/embedding"),
             "CHATBOT_OPERATOR_PODS_POLICY_URL": pods_url.replace("/model", "/policy"),
             "CHATBOT_OPERATOR_PODS_CHARACTERS_URL": pods_url.replace("/model", "/characters"),
             "CHATBOT_OPERATOR_METRICS_HOST": "127.0.0.1",

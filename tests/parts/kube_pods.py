@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -12,10 +13,15 @@ from parts.kube_objects import BAD, revision_of
 from parts.kube_policies import CHARACTERS, POLICIES, FakeMounts
 
 REVISION = "chatbot.ai/model-revision"
+EMBEDDING_REVISION = "chatbot.ai/embedding-revision"
+_PAGES = {"model": ("chatbot.ai/model", REVISION), "embedding": ("chatbot.ai/embedding-model", EMBEDDING_REVISION)}
+"""What a pod says at which page: the label that names its Model, the annotation with the revision."""
 
 
 class FakePods:
     """Answers `/<namespace>/<pod>/model` as a service does: it follows its annotation, else the good revision.
+
+    So it does at `/embedding` for the model that it makes vectors with.
 
     Args:
         read: Where it looks: `Kube.get`, or a mirror's for very many pods.
@@ -30,7 +36,7 @@ class FakePods:
 
     def __init__(self, read: Callable[[str, str, str], Document]) -> None:
         self._read = read
-        self._served: dict[str, str] = {}
+        self._served: dict[tuple[str, str], str] = {}
         self.policies = FakeMounts(read, POLICIES)
         self.characters = FakeMounts(read, CHARACTERS)
         self.bad = {revision_of(BAD): "SmokeNaN"}
@@ -38,27 +44,27 @@ class FakePods:
         self.speed = 50.0
         self.url = ""
 
-    def answer(self, namespace: str, name: str) -> Document | None:
+    def answer(self, namespace: str, name: str, page: str = "model") -> Document | None:
         """What a pod says now."""
         try:
             pod = self._read("Pod", namespace, name)
         except Refused:
             return None
-        uid, expected = pod["metadata"]["uid"], self._expected(pod)
+        place, expected = (pod["metadata"]["uid"], page), self._expected(pod, *_PAGES[page])
         if expected and expected not in self.bad:
-            self._served[uid] = expected
-        serving = self._served.get(uid, "")
+            self._served[place] = expected
+        serving = self._served.get(place, "")
         if expected in self.bad:
             return self._page("failed", serving, expected, self.bad[expected], "It is not a number.")
         return self._page("serving" if serving else "no_model", serving, expected)
 
-    def _expected(self, pod: Document) -> str:
-        told = pod["metadata"].get("annotations", {}).get(REVISION, "")
+    def _expected(self, pod: Document, label: str, annotation: str) -> str:
+        told = pod["metadata"].get("annotations", {}).get(annotation, "")
         if told:
             return str(told)
-        labels = pod["metadata"]["labels"]
+        model = pod["metadata"]["labels"].get(label, "")
         try:
-            config_map = self._read("ConfigMap", pod["metadata"]["namespace"], f"model-{labels['chatbot.ai/model']}")
+            config_map = self._read("ConfigMap", pod["metadata"]["namespace"], f"model-{model}")
         except Refused:
             return ""
         return str(config_map["data"].get("good-revision", ""))
@@ -84,7 +90,8 @@ def fake_pods(read: Callable[[str, str, str], Document]) -> Iterator[FakePods]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             _, namespace, name, asked = self.path.split("/")
-            answers = {"policy": pods.policies.answer, "characters": pods.characters.answer}
+            embedding = partial(pods.answer, page="embedding")
+            answers = {"policy": pods.policies.answer, "characters": pods.characters.answer, "embedding": embedding}
             page = None if pods.silent else answers.get(asked, pods.answer)(namespace, name)
             body = json.dumps(page).encode() if page else b""
             self.send_response(200 if page else 503)
