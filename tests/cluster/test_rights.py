@@ -69,10 +69,7 @@ def test_a_whole_story_asks_for_every_right_and_for_no_other(
         until_reason(kube, namespace, "Ready", "MissingRight")
         _give(kube, namespace)
         until_ready(kube, namespace, GOOD_3, seconds=150)
-        kube.create(tenant(namespace))
-        kube.create(character(namespace, displayName="Nabi"))
-        wait_for(lambda: condition(kube.get("Tenant", namespace, "acme"), "Ready"))
-        wait_for(lambda: condition(kube.get("Character", namespace, "nabi"), "Ready"))
+        _tell_compiled(kube, namespace)
         kube.delete("Model", namespace, "demo")
         wait_for(lambda: not kube.find("Job", namespace))
         answers = dict(proxy.answers)
@@ -82,6 +79,14 @@ def test_a_whole_story_asks_for_every_right_and_for_no_other(
     figures(granted=len(granted()), asked=len(asked), calls=sum(answers.values()))
     assert refused == {"configmaps:list"}, "what was taken away"
     assert asked == granted()
+
+
+def _tell_compiled(kube: Kube, namespace: str) -> None:
+    """A Tenant and a Character, until their statuses are told."""
+    for document in (tenant(namespace), character(namespace, displayName="Nabi")):
+        kube.create(document)
+    for kind, name in (("Tenant", "acme"), ("Character", "nabi")):
+        wait_for(lambda kind=kind, name=name: condition(kube.get(kind, namespace, name), "Ready"))  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
