@@ -81,10 +81,11 @@ def test_a_key_of_the_store_is_made_rotated_and_revoked(tmp_path: Path, figures:
     places = {
         "CHATBOT_AUTH_PEPPER_FILE": str(tmp_path / "pepper"),
         "CHATBOT_AUTH_SQLITE_PATH": str(tmp_path / "keys.sqlite3"),
+        "CHATBOT_AUTH_ADMIN_API": "true",
     }
     typed = {**places, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     with asked(tmp_path, tmp_path / "store.sqlite3", **places) as (local, client):
-        assert tell(client, "d").status_code == 401
+        _follow_admin(local, client, tmp_path, typed)
         old = follow("key", tmp_path, **typed).strip()
         new = follow("key-rotate", tmp_path, KEY_ID=old[4:16], **typed).strip()
         for key in (old, new):
@@ -137,6 +138,15 @@ def _follow_signer(client: httpx2.Client, folder: Path, typed: dict[str, str]) -
     assert client.get("/key", headers={"X-API-Key": key}).json()["code"] == "user_token_invalid"
 
 
+def _follow_admin(local: LocalProcess, client: httpx2.Client, folder: Path, typed: dict[str, str]) -> None:
+    """A key that is made over HTTP opens, and the gateway leads to no administration."""
+    assert tell(client, "d").status_code == 401
+    made = json.loads(follow("admin", folder, INTERNAL=local.internal, **typed))
+    assert tell(client, "d", Authorization=f"Bearer {made['key']}").status_code == 200
+    assert httpx2.get(f"{local.internal}/admin/keys", trust_env=False).status_code == 401
+    assert {client.get(path).status_code for path in ("/admin/keys", f"{local.gateway}/admin/keys")} == {404}
+
+
 def test_a_backup_made_while_it_runs_is_restored(tmp_path: Path) -> None:
     store, backup = tmp_path / "store.sqlite3", tmp_path / "backup.sqlite3"
     places = {"STORE": str(store), "BACKUP": str(backup)}
@@ -152,10 +162,22 @@ def test_a_backup_made_while_it_runs_is_restored(tmp_path: Path) -> None:
         assert tell(client, "before").status_code == 200
 
 
+def test_characters_of_a_file_are_played_beside_each_other(tmp_path: Path) -> None:
+    file = tmp_path / "characters.yaml"
+    with asked(tmp_path, tmp_path / "store.sqlite3", CHATBOT_CHARACTERS_FILE=str(file)) as (local, _):
+        told = follow("characters", tmp_path, CHARACTERS_FILE=str(file), URL=f"{local.gateway}/character",
+                      METRICS_URL=local.internal)  # fmt: skip
+
+    page = json.loads(told)["characters"]
+    assert {name: (one["language"], one["problem"], one["notes"]) for name, one in page.items()} == {
+        "nabi": ("ko", "", []), "reed": ("en", "", []),
+    }  # fmt: skip
+
+
 def test_every_marked_block_is_run_by_a_test() -> None:
     assert names() == IN_CLUSTER | READ | {
-        "erase", "key", "key-limit", "key-revoke", "key-rotate", "rotate", "signer", "sqlite-backup", "sqlite-restore",
-        "usage",
+        "admin", "characters", "erase", "key", "key-limit", "key-revoke", "key-rotate", "rotate", "signer", "sqlite-backup",
+        "sqlite-restore", "usage",
     }  # fmt: skip
     with pytest.raises(IndexError):
         commands("no such block")
