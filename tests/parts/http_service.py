@@ -13,6 +13,7 @@ from chatbot.adapters.history_bounds import HistoryBounds
 from chatbot.adapters.sqlite import SqliteConversations
 from chatbot.api.profiles import OFFICE, Profile
 from chatbot.api.service import HttpLimits, Parts
+from chatbot.api.wire.tracing import Traces
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.admission import Admission, AdmissionPolicy
@@ -89,6 +90,7 @@ class ServiceOptions:
     recording: RecorderPolicy = RecorderPolicy(batch_seconds=0.02)
     tenants: Tenants = NO_POLICIES
     eraser: Eraser | None = None
+    traces: Traces | None = None
     limiter: LimiterPolicy = LimiterPolicy(call_seconds=60.0)  # a busy machine is no outage
     limiter_now: Callable[[], float] = time.time
 
@@ -143,6 +145,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         *(options.queue_seconds, options.generation_seconds, options.sampling, options.may_fall_back, limiter),
         casting=options.characters and options.characters.casting,
         kept=kept,
+        style=meters,
     )
     answerer = Answerer(name, routes, history, policy, meters.of(name))
     for forget in (answerer.give_up, kept.forget if kept is not None else None):
@@ -159,6 +162,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         or KeyCheck(MountedKeys(options.keys_file) if options.keys_file else None, tenants=options.tenants),
         tenants=options.tenants,
         guard=guard,
+        traces=options.traces,
         sampling=options.sampling,
         personal=PersonalDesk(options.eraser) if options.eraser is not None else None,
         telemetry=meters,

@@ -7,6 +7,7 @@ from typing import Protocol
 from starlette.requests import Request
 
 from chatbot.api.profiles import Profile
+from chatbot.api.wire.tracing import Traces
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.answering.answerer import Answerer
 from chatbot.core.characters.desk import CharacterDesk
@@ -77,6 +78,7 @@ class Parts:
         characters: None where the service has none.
         limiter: Limits of keys; None where there are no keys.
         usage: Where requests are recorded; None where they are not.
+        traces: Who follows requests; None where nobody does.
         tenants: Their policies.
         guard: Knows who was erased.
         personal: Erasures and exports of people; None where nobody keeps anything.
@@ -101,6 +103,7 @@ class Parts:
     characters: CharacterDesk | None = None
     limiter: Limiter | None = None
     usage: Recorder | None = None
+    traces: Traces | None = None
     tenants: Tenants = NO_POLICIES
     guard: Guard = NO_GUARD
     personal: PersonalDesk | None = None

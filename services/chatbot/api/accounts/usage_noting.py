@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.types import Scope
 from chatbot.api import errors
 from chatbot.api.service import Parts, parts_of, profile_of
 from chatbot.api.wire.context import RequestContext, context_of
+from chatbot.api.wire.tracing import Told
 from chatbot.core.answering.pump import Answer
 from chatbot.core.usage.meter import Meter, Priced
 from chatbot.domain.embedding.source import EmbeddingModel
@@ -37,10 +39,9 @@ def note_use(scope: Scope, answer: Answer | None, error: Exception | None, secon
         seconds: From arrival to the response's end.
     """
     parts: Parts = scope["app"].state.parts
-    recorder = parts.usage
-    if recorder is None:
-        return
     context = context_of(scope)
+    if parts.usage is None and context.trace is None:
+        return
     outcome = _outcome(context, error)
     if outcome is UseOutcome.OK and answer is not None and answer.reuse is not None and answer.reuse.outcome != "miss":
         outcome = UseOutcome.REPEATED
@@ -48,7 +49,7 @@ def note_use(scope: Scope, answer: Answer | None, error: Exception | None, secon
 
     def record() -> None:
         row = _row(scope, context, meter, outcome, seconds)
-        recorder.record(row, meter.priced_as, is_erased=context.is_erased)
+        _tell(parts, context, meter, Told(row, "chat", context.conversation, meter.finish))
 
     if answer is None:
         record()
@@ -59,7 +60,7 @@ def note_use(scope: Scope, answer: Answer | None, error: Exception | None, secon
 def note_embedding(request: Request, model: EmbeddingModel, tokens: int, error: Exception | None) -> None:
     """Record what vectors took; `tokens` is 0 where there are none, and `error` says why."""
     parts, profile, context = parts_of(request), profile_of(request), context_of(request.scope)
-    if parts.usage is None:
+    if parts.usage is None and context.trace is None:
         return
     prices = parts.limiter.prices if parts.limiter is not None else NO_PRICES
     info = ModelInfo(model.name, "", "", 0, "")
@@ -68,7 +69,16 @@ def note_embedding(request: Request, model: EmbeddingModel, tokens: int, error: 
         meter.spent(Usage(tokens, 0))
     outcome = UseOutcome.OK if error is None else _outcome(context, error)
     row = _row(request.scope, context, meter, outcome, time.monotonic() - context.began)
-    parts.usage.record(row, meter.priced_as, is_erased=context.is_erased)
+    _tell(parts, context, meter, Told(row, "embeddings"))
+
+
+def _tell(parts: Parts, context: RequestContext, meter: Meter, told: Told) -> None:
+    """Record a row, and end the request's trace with it; of whom was erased meanwhile the trace names nothing."""
+    if parts.usage is not None:
+        parts.usage.record(told.row, meter.priced_as, is_erased=context.is_erased)
+    if context.trace is not None:
+        is_gone = context.is_erased()
+        context.trace.end(replace(told, row=replace(told.row, user=""), conversation="") if is_gone else told)
 
 
 def usage_header(meter: Meter) -> dict[str, str]:

@@ -45,6 +45,15 @@ def caller_of(request: Request, user: str) -> Caller:
     return Caller(principal.tenant, user, principal.key_id, limited, goes_local, erasures, context.pseudonym)
 
 
+def name_conversation(request: Request, caller: Caller, db_id: str | None) -> None:
+    """Let the request's trace say which conversation it is of, by a pseudonym; nothing where nobody follows it."""
+    context = context_of(request.scope)
+    if context.trace is not None and db_id is not None:
+        # No user's id has a NUL in it, so no user has the pseudonym of a conversation.
+        pseudonym = parts_of(request).keys.pseudonym(caller.tenant, f"{caller.user}\0{db_id}")
+        context.conversation = pseudonym.replace("u_", "c_", 1)
+
+
 def limited_of(
     principal: Principal, policy: TenantLimits, user: str | None, pseudonym: str = ""
 ) -> tuple[Limited, ...]:

@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 from starlette.types import Scope
 
+from chatbot.api.wire.tracing import Trace
 from chatbot.domain.access import ANYBODY, Principal
 from chatbot.domain.generation import Backend
 from chatbot.domain.limits import NO_QUOTA, Quota
@@ -33,6 +34,8 @@ class RequestContext:
         quota: What is left of the key's limits, for the headers.
         outcome: How the body ended, also after a 200; None: by the status.
         began: When it came, `time.monotonic()` seconds.
+        trace: Follows the request; None where nobody wants to know.
+        conversation: Its pseudonym, for the trace; "" where it has none.
         is_quiet: One of very many refusals: counted, but not worth a line in the log.
         is_erased: Whether everything of the user was erased since the request came.
     """
@@ -49,6 +52,8 @@ class RequestContext:
     outcome: Outcome | None = None
     began: float = field(default_factory=time.monotonic)
     is_quiet: bool = False
+    trace: Trace | None = None
+    conversation: str = ""
     is_erased: Callable[[], bool] = lambda: False
 
 

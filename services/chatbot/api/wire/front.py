@@ -22,6 +22,7 @@ from chatbot.api.texts import choose_language
 from chatbot.api.wire.context import RequestContext, put_context
 from chatbot.api.wire.departure import ClientGone
 from chatbot.api.wire.rate_headers import rate_headers
+from chatbot.api.wire.tracing import Traces
 from chatbot.domain.errors import Draining
 
 _ACCESS = logging.getLogger("chatbot.access")
@@ -37,13 +38,21 @@ class Front:
     """Wraps the application of one service."""
 
     def __init__(
-        self, app: ASGIApp, *, service: str, gate: Gate, telemetry: HttpTelemetry, trusted_proxies: Networks = ()
+        self,
+        app: ASGIApp,
+        *,
+        service: str,
+        gate: Gate,
+        telemetry: HttpTelemetry,
+        trusted_proxies: Networks = (),
+        traces: Traces | None = None,
     ) -> None:
         self._app = app
         self._service = service
         self._gate = gate
         self._telemetry = telemetry
         self._trusted_proxies = tuple(trusted_proxies)
+        self._traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
@@ -57,6 +66,9 @@ class Front:
             client=client_address(scope, headers, self._trusted_proxies),
             traceparent=_traceparent(headers),
         )
+        if self._traces is not None:
+            context.trace = self._traces.begin(context.traceparent)
+            context.traceparent = context.trace.traceparent
         put_context(scope, context)
         await _Exchange(scope, context, send, self._gate).run(self._app, receive, self._ended)
 

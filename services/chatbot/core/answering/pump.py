@@ -139,6 +139,7 @@ class Pump:
             if finish in ("error", "timeout"):
                 self._work.hold.failed()
                 meter.failed()
+            meter.finish = str(finish)
             tokens = (meter.made.prompt_tokens, meter.made.completion_tokens)
             self._work.telemetry.generation_ended(self._work.service, finish, *tokens)
         return finished

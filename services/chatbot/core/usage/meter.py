@@ -36,6 +36,7 @@ class Meter:
         is_estimated: Whether nobody told all counts.
         queue_seconds: In the waiting line; `first_seconds`: from arrival to the first text, 0 where there was none.
         tools: Names of our tools that ran.
+        finish: Why the model ended, as metrics call it; "" where it did not.
     """
 
     def __init__(self, priced: Priced, backend: Backend, model: ModelInfo | None = None) -> None:
@@ -51,6 +52,7 @@ class Meter:
         self.queue_seconds = 0.0
         self.first_seconds = 0.0
         self.tools: tuple[str, ...] = ()
+        self.finish = ""
 
     @property
     def cost_usd(self) -> str | None:

@@ -50,6 +50,33 @@ class QueueSettings(Section):
     """Hard bound of waiting requests, whatever the estimate says: bounds memory."""
 
 
+class CacheSettings(Section):
+    """Answers of office that are kept for questions that are asked again word by word.
+
+    Single ones (no `db_id`), with temperature 0 or a seed, without documents, web and tools; in memory, in each process
+    by itself.
+    """
+
+    enabled: bool = False
+    """Whether answers are kept. `X-Chatbot-Cache` then tells `hit`, `joined` or `miss`; `Cache-Control: no-cache`, and
+    `store: false`, ask for an answer that is made anew and not kept."""
+
+    seconds: int = Field(600, ge=1, le=3600)
+    """An answer is given again for so long, seconds."""
+
+    limit_bytes: int = Field(64 * 2**20, ge=2**16, le=2**33)
+    """Memory of all of them, bytes; those that nobody wanted for the longest time go first."""
+
+    max_entries: int = Field(100_000, ge=1, le=10_000_000)
+    """Most answers."""
+
+    tenants: list[str] = []
+    """Tenants whose answers are kept, as a JSON list; empty: everybody's."""
+
+    shared_tenants: list[str] = []
+    """Tenants whose users get each other's answers, as a JSON list. All others' users get their own alone."""
+
+
 class MetricsSettings(Section):
     """The internal port: metrics and model status. Never through the gateway."""
 
@@ -58,6 +85,16 @@ class MetricsSettings(Section):
 
     port: int = Field(9090, ge=1, le=65535)
     """Port to listen on."""
+
+
+class TracesSettings(Section):
+    """Spans of answers for an OpenTelemetry collector: counts, seconds and pseudonyms, never text."""
+
+    url: str = Field("", pattern=r"^(https?://[^@\s]+)?$")
+    """Where the collector takes OTLP over HTTP, as `http://collector:4318/v1/traces`; empty: nobody is told."""
+
+    sample_ratio: float = Field(1.0, ge=0, le=1)
+    """Share of requests that are told, 0-1. Where a caller sends a `traceparent`, its flag decides."""
 
 
 class LogSettings(Section):

@@ -19,7 +19,14 @@ from chatbot.server.settings.engine import EngineSettings, GenerationSettings, M
 from chatbot.server.settings.history import HistorySettings, MongoSettings
 from chatbot.server.settings.remote import FallbackSettings, OpenAISettings
 from chatbot.server.settings.search import NewsSettings, SearchSettings, WeatherSettings
-from chatbot.server.settings.serving import HttpSettings, LogSettings, MetricsSettings, QueueSettings
+from chatbot.server.settings.serving import (
+    CacheSettings,
+    HttpSettings,
+    LogSettings,
+    MetricsSettings,
+    QueueSettings,
+    TracesSettings,
+)
 from chatbot.server.settings.tools import ToolSettings
 
 
@@ -38,6 +45,7 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     queue: QueueSettings = QueueSettings()
     generation: GenerationSettings = GenerationSettings()
+    cache: CacheSettings = CacheSettings()
     model: ModelSettings = ModelSettings()
     engine: EngineSettings = EngineSettings()
     history: HistorySettings = HistorySettings()
@@ -53,6 +61,7 @@ class Settings(BaseSettings):
     news: NewsSettings = NewsSettings()
     prompts: PromptSettings = PromptSettings()
     metrics: MetricsSettings = MetricsSettings()
+    traces: TracesSettings = TracesSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from chatbot.adapters.characters.curated_file import CuratedFile
 from chatbot.adapters.tenants.file import PolicyFile
@@ -20,6 +21,7 @@ from chatbot.domain.ports import ConversationStore, TextGenerator
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.serving.gate import Gate
 from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.access.traces import open_traces
 from chatbot.server.wiring.characters import open_characters, open_curated
 from chatbot.server.wiring.embedding import Embedding, open_embedding
 from chatbot.server.wiring.engine import Engine, ModelSource, open_engine
@@ -28,6 +30,9 @@ from chatbot.server.wiring.remote import open_remote
 from chatbot.server.wiring.stores import Documents, open_documents, open_keys, open_limiter, open_store, open_tenants
 from chatbot.server.wiring.tool_servers import open_tool_servers
 from chatbot.server.wiring.usage import open_prices, open_recorder
+
+if TYPE_CHECKING:
+    from chatbot.server.observe.tracing.otlp import OtlpTraces
 
 _CLOSE_SECONDS = 5.0
 
@@ -39,6 +44,7 @@ class Shared:
     Attributes:
         remote: The second backend with its own line, None where it is off.
         usage: Where requests are recorded, None where they are not.
+        traces: Who is told of requests, None where nobody is.
         documents: Documents and the worker that reads them, None where they are off.
         embedding: Makes vectors of texts, None where no model is set.
         characters: None where no service of the process has any.
@@ -63,6 +69,7 @@ class Shared:
     curated: CuratedFile = field(default_factory=lambda: CuratedFile(None, lambda _, before: before))
     tool_servers: ToolServers = field(default_factory=ToolServers)
     usage: Recorder | None = None
+    traces: "OtlpTraces | None" = None
 
 
 def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_programs: bool = False) -> Shared:
@@ -111,6 +118,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
         characters=open_characters(settings, curated) if has_characters else None,
         curated=curated,
         tool_servers=tool_servers,
+        traces=open_traces(settings, [profile.name for profile in profiles]),
         usage=open_recorder(settings, meters),
     )
 
@@ -142,6 +150,8 @@ async def running(shared: Shared, source: ModelSource) -> AsyncIterator[None]:
                     await shared.characters.close()
                 if shared.usage is not None:
                     await shared.usage.close()
+                if shared.traces is not None:
+                    await shared.traces.close()
 
 
 def _works(shared: Shared, source: ModelSource) -> Iterator[Coroutine[None, None, object]]:

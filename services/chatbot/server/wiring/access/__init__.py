@@ -1,1 +1,1 @@
-"""Settings -> who may: what administrators of keys work with, beside the key check that `stores` opens."""
+"""Settings -> who may, and who may look: administrators of keys, and the collector of traces."""
