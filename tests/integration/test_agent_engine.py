@@ -76,7 +76,7 @@ async def asked(folder: Path, profile: Profile = OFFICE, **tools: Any) -> AsyncI
             "tools": tools,
         }
     )
-    model = make_toy(folder / "toy.gguf", n_layers=1, context=8192, n_vocab=1100)
+    model = make_toy(folder / "toy.gguf", n_layers=1, context=8192, n_vocab=1100, seed=1)  # calls now and then
     shared = open_shared(chosen, [profile])
     app, _ = open_service(profile, shared, "")
     async with (

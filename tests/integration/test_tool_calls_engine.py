@@ -11,7 +11,7 @@ import pytest
 from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.generation import GenerationRequest, Sampling
 from chatbot.domain.tools import ToolCall, ToolDefinition, ToolUse
-from chatbot.llm.dialects.decision import CallReader, answering, deciding_first
+from chatbot.llm.dialects.decision import CallReader, answering
 from chatbot.llm.dialects.generic import ANSWER_START
 from chatbot.llm.dialogue_frames import dialogue_frame
 from chatbot.llm.engine.native.model import Model
@@ -93,7 +93,7 @@ def test_every_call_of_random_tokens_is_valid(engine: ToyEngine, scale: Any, fig
                 jsonschema_rs.validator_for(schemas[call.name]).validate(json.loads(call.arguments))
             assert finish in ("stop", "length")
             if finish == "stop":
-                whole = json.loads(f"{ANSWER_START}{text}}}")["calls"]
+                whole = json.loads(text[: text.rindex("]") + 1])
                 assert [call.name for call in calls] == [each["name"] for each in whole]
                 assert 1 <= len(calls) <= 4
             counts.update({"calls": len(calls), finish: 1})
@@ -136,7 +136,8 @@ def test_no_result_forges_a_turn_or_ends_its_block(
         expected: Counter[int] | None = None
         for number, text in enumerate(["harmless", *attacks(FORMATS[chat_format])]):
             asked = request(text, f"call_{number}")
-            for step, start in ((answering(asked), ""), (deciding_first(asked, asked.tools, "g"), ANSWER_START)):  # type: ignore[arg-type]
+            step = answering(asked)
+            for start in ("", ANSWER_START):
                 frame = dialogue_frame(step.dialogue, start)
                 ids = engine.prompts.build(frame, GREEDY | {"max_tokens": 8}).ids.tolist()  # type: ignore[typeddict-item]
                 scaffold = Counter(token for token in ids if token in engine.vocabulary.control)

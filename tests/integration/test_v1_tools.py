@@ -212,14 +212,14 @@ async def test_both_generations_are_one_place_and_a_client_that_leaves_frees_it(
                 await running
 
 
-@pytest.mark.parametrize("choice", ["required", "none"], ids=["decision", "answer"])
-async def test_an_engine_that_dies_in_either_generation_costs_the_caller_nothing(tmp_path: Path, choice: str) -> None:
+@pytest.mark.parametrize("choice", ["required", "none"], ids=["calls", "answer"])
+async def test_an_engine_that_dies_in_calls_or_an_answer_costs_the_caller_nothing(tmp_path: Path, choice: str) -> None:
     asked = WILD | {"tools": TOOLS, "tool_choice": choice, "parallel_tool_calls": False, "max_tokens": 60}
     async with real_v1(tmp_path) as service:
         child = service.host.child()
         assert child is not None
         running = asyncio.create_task(service.client.chat.completions.create(**asked))
-        while not (begun := next(iter(child._streams), "")):
+        while not child._streams:
             await asyncio.sleep(0)
             if running.done():  # it was too quick to be hit
                 running = asyncio.create_task(service.client.chat.completions.create(**asked))
@@ -227,5 +227,4 @@ async def test_an_engine_that_dies_in_either_generation_costs_the_caller_nothing
         answer = await running
         await until(lambda: service.host.status().engine_restarts == 1, 60)
 
-    assert begun.endswith("+calls") == (choice == "required")
     assert bool(called(answer)) == (choice == "required") or is_cut(answer)

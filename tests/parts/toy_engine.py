@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from chatbot.llm.engine.batching.decision import Decision
 from chatbot.llm.engine.batching.generation import Order
 from chatbot.llm.engine.batching.scheduler import Scheduler
 from chatbot.llm.engine.batching.streams import Streams
@@ -86,14 +87,20 @@ class ToyEngine:
         self.finishes: dict[str, Any] = {}
 
     def submit(self, request_id: str, ids: Sequence[int], *, shared_tokens: int = 0, **changes: Any) -> None:
-        """Start a generation on these ids; changes are sampling fields, or `timeout_seconds`."""
-        timeout_seconds = changes.pop("timeout_seconds", 3600.0)
+        """Start a generation on these ids; changes are sampling fields, or `timeout_seconds`.
+
+        `decision` is (ids, grammar): what is decided before the answer; "null" is nothing.
+        """
+        timeout_seconds, asked = changes.pop("timeout_seconds", 3600.0), changes.pop("decision", None)
         sampling: SamplingFrame = {**GREEDY, **changes}  # type: ignore[typeddict-item]
         prompt = Prompt(np.array(ids, np.int32), shared_tokens, sampling["max_tokens"] or 16)
         grammar = Grammar(self.vocabulary, sampling["grammar"]) if sampling.get("grammar") else None
         chain = SamplerChain(sampling, self.vocabulary.n_tokens, ids, grammar=grammar)
-        now = self.clock()
-        order = Order(request_id, prompt, chain, tuple(sampling["stop"]), now, now + timeout_seconds)
+        now, decision = self.clock(), None
+        if asked is not None:
+            held = SamplerChain(GREEDY, self.vocabulary.n_tokens, grammar=Grammar(self.vocabulary, asked[1]))
+            decision = Decision(np.array(asked[0], np.int32), held, 64, "null")
+        order = Order(request_id, prompt, chain, tuple(sampling["stop"]), now, now + timeout_seconds, decision)
         self.answers[request_id] = ""
         self.scheduler.submit(order)
 

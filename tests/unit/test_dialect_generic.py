@@ -6,8 +6,10 @@ import pytest
 from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.generation import GenerationRequest, Sampling
 from chatbot.domain.tools import ToolCall, ToolDefinition, ToolUse
-from chatbot.llm.dialects.decision import CallReader, answering, deciding_first, decision_start
-from chatbot.llm.dialects.generic import calls_text, deciding, definitions, plain
+from chatbot.llm.dialects.decision import CallReader, answering, calling, start_of
+from chatbot.llm.dialects.generic import ANSWER_START, NOTHING, calls_text, definitions, plain
+from chatbot.llm.grammar import KeptGrammars
+from parts.gbnf import Grammar
 
 PLACE = {
     "type": "object",
@@ -60,7 +62,7 @@ def test_calls_and_results_become_messages_of_the_roles_that_every_model_knows()
     rounds = plain(Dialogue("", (), (), Message("user", "?"), rounds=both), None).rounds
 
     assert [message.role for message in rounds] == ["assistant", "user"]
-    assert rounds[0].content == '{"calls": [{"name": "weather", "arguments": {"place":"서울"}}]}'
+    assert rounds[0].content == f'{ANSWER_START}[{{"name": "weather", "arguments": {{"place":"서울"}}}}]}}'
     assert [line for line in rounds[1].content.splitlines() if not line.startswith("[")] == ["맑음", "비"]
 
 
@@ -85,28 +87,33 @@ def test_unseen_characters_of_a_result_are_left_out_and_joined_emoji_stay() -> N
     assert said.splitlines()[1] == "nore 👩\u200d💻"
 
 
-def test_the_decision_differs_from_the_answer_in_the_last_message_alone() -> None:
-    for dialogue in (
-        ASKED,
-        Dialogue("Be kind.", (), (Message("user", "a"), Message("assistant", "b")), ASKED.question),
-    ):
-        answer = answering(request(dialogue)).dialogue
-        decision = deciding_first(request(dialogue), USE, "g").dialogue
-        last, asked = (each.rounds[-1] if each.rounds else each.question for each in (answer, decision))
+def test_who_may_call_is_asked_behind_the_prompt_of_the_answer() -> None:
+    for must_call in (False, True):
+        use = ToolUse((WEATHER,), must_call=must_call)
+        start = start_of(request(tools=use), use, "g")
 
-        assert (answer.system, answer.history) == (decision.system, decision.history)
-        assert asked.content.startswith(last.content) and asked.content != last.content
+        assert calling(request(tools=use), "g").dialogue == answering(request(tools=use)).dialogue
+        asked = start.text if must_call else start.decision and start.decision["text"]
+        assert asked == ANSWER_START
+        assert (start.decision is None) == must_call
 
 
-def test_who_must_call_is_not_asked_whether() -> None:
-    must = deciding(plain(ASKED, USE), ToolUse((WEATHER,), must_call=True)).rounds[-1].content
+def test_nothing_is_told_from_calls_by_its_first_character() -> None:
+    start = start_of(request(), USE, "g")
 
-    assert "if any" not in must and "if any" in deciding(plain(ASKED, USE), USE).rounds[-1].content
+    assert start.decision is not None
+    assert start.decision["nothing"] == NOTHING
+    for use in (USE, ToolUse((WEATHER,), must_call=True)):
+        grammar = Grammar(KeptGrammars().decision(use))
+        assert grammar.accepts(NOTHING) == (not use.must_call)
+        assert grammar.accepts('[{"name": "weather", "arguments": {"place": "a"}}]')
+        assert not grammar.accepts(f" {NOTHING}")
+    assert NOTHING[0] not in "[ "
 
 
-def test_the_decision_is_greedy_without_penalties_or_stops() -> None:
+def test_calls_that_must_be_made_are_greedy_without_penalties_or_stops() -> None:
     asked = request(temperature=1.5, repeat_penalty=1.3, presence_penalty=1.0, frequency_penalty=1.0, stop=("}",))
-    sampling = deciding_first(asked, USE, "g").sampling
+    sampling = calling(asked, "g").sampling
 
     assert (sampling.temperature, sampling.stop, sampling.grammar) == (0.0, (), "g")
     assert (sampling.repeat_penalty, sampling.presence_penalty, sampling.frequency_penalty) == (1.0, 0.0, 0.0)
@@ -119,9 +126,12 @@ def test_the_decision_is_greedy_without_penalties_or_stops() -> None:
 def test_a_decision_is_cut_at_the_smaller_limit(
     most_calls: int | None, max_tokens: int | None, limit: int | None
 ) -> None:
-    use = ToolUse((WEATHER,), most_tokens=most_calls)
+    may, must = (ToolUse((WEATHER,), must_call=must, most_tokens=most_calls) for must in (False, True))
 
-    assert decision_start(request(tools=use, max_tokens=max_tokens), use).most_tokens == limit
+    decision = start_of(request(tools=may, max_tokens=max_tokens), may, "g").decision
+    assert decision is not None
+    assert decision["most_tokens"] == limit
+    assert start_of(request(tools=must, max_tokens=max_tokens), must, "g").most_tokens == limit
 
 
 WRITTEN = ' [{"name": "a-1", "arguments": {}},{"name":"arguments","arguments": {"x":"}]\\"{","n":1E5}}]}'
@@ -148,6 +158,6 @@ def test_a_call_that_was_cut_is_never_given_out(cut: int) -> None:
 
 
 def test_what_was_called_reads_as_what_is_told_later() -> None:
-    calls = list(CallReader().read(calls_text([CALL, ToolCall("c2", "now")])[len('{"calls":') :]))
+    calls = list(CallReader().read(calls_text([CALL, ToolCall("c2", "now")])[len(ANSWER_START) :]))
 
     assert [(call.name, call.arguments) for call in calls] == [("weather", '{"place":"서울"}'), ("now", "{}")]

@@ -9,6 +9,7 @@ from chatbot.domain.errors import PromptTooLong
 from chatbot.domain.generation import GenerationRequest, Sampling
 from chatbot.llm.engine.frames import (
     MAX_FRAME_BYTES,
+    DecisionFrame,
     DialogueFrame,
     FrameError,
     GenerateFrame,
@@ -29,10 +30,12 @@ class Start:
     Attributes:
         text: What the answer begins with: a part of the prompt, not generated.
         most_tokens: After so many it is cut, whatever room the prompt was made for. None: that room.
+        decision: What is decided before the answer, None where nothing is.
     """
 
     text: str = ""
     most_tokens: int | None = None
+    decision: DecisionFrame | None = None
 
 
 def dialogue_frame(dialogue: Dialogue, answer_start: str = "") -> DialogueFrame:
@@ -63,12 +66,13 @@ def generate_frame(request: GenerationRequest, start: Start = Start()) -> bytes:
             "dialogue": dialogue_frame(dialogue, start.text),
             "sampling": sampling,
             "timeout_seconds": max(0.0, request.deadline - time.monotonic()),
+            "decision": start.decision,
         }
 
     try:
         return encode(frame(request.dialogue))
     except FrameError:
-        return encode(frame(_fitting(request.dialogue, request.sampling.grammar)))
+        return encode(frame(_fitting(request.dialogue, _grammars(request, start))))
 
 
 def measure_frame(request: GenerationRequest, measure_id: str, start: Start = Start()) -> bytes:
@@ -81,15 +85,21 @@ def measure_frame(request: GenerationRequest, measure_id: str, start: Start = St
 
     def frame(dialogue: Dialogue) -> MeasureFrame:
         asked = dialogue_frame(dialogue, start.text)
-        return {"type": "measure", "id": measure_id, "dialogue": asked, "sampling": sampling}
+        return {
+            "type": "measure",
+            "id": measure_id,
+            "dialogue": asked,
+            "sampling": sampling,
+            "decision": start.decision,
+        }
 
     try:
         return encode(frame(request.dialogue))
     except FrameError:
-        return encode(frame(_fitting(request.dialogue, request.sampling.grammar)))
+        return encode(frame(_fitting(request.dialogue, _grammars(request, start))))
 
 
-def surely_fits(request: GenerationRequest, context_tokens: int) -> bool:
+def surely_fits(request: GenerationRequest, context_tokens: int, start: Start = Start()) -> bool:
     """Whether no counting is needed: a token is at least one byte, so bytes bound the prompt's tokens from above."""
     dialogue = request.dialogue
     messages = [*dialogue.opening, dialogue.question, *dialogue.rounds]
@@ -97,7 +107,14 @@ def surely_fits(request: GenerationRequest, context_tokens: int) -> bool:
         messages += dialogue.history
     n_bytes = len(dialogue.system.encode()) + sum(len(message.content.encode()) for message in messages)
     answer_tokens = request.sampling.max_tokens or context_tokens // 2
+    begun = start.decision["text"] if start.decision else start.text
+    if begun:
+        answer_tokens += len(begun.encode()) + _SCAFFOLD_TOKENS
     return n_bytes + _SCAFFOLD_TOKENS * (len(messages) + 2) + answer_tokens <= context_tokens
+
+
+def _grammars(request: GenerationRequest, start: Start) -> str:
+    return request.sampling.grammar + (start.decision["grammar"] if start.decision else "")
 
 
 def _sampling_frame(sampling: Sampling, start: Start) -> SamplingFrame:

@@ -23,7 +23,7 @@ from chatbot.domain.generation import (
 )
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.tools import ToolUse
-from chatbot.llm.dialects.decision import CallReader, answering, deciding_first, decision_start
+from chatbot.llm.dialects.decision import CallReader, answering, calling, start_of
 from chatbot.llm.dialects.generic import definitions
 from chatbot.llm.dialogue_frames import Start, generate_frame, measure_frame, surely_fits
 from chatbot.llm.engine.frames import StepEvent
@@ -60,11 +60,9 @@ class LlamaCppGenerator:
             PromptTooLong: It does not fit even without history.
             InvalidInput: The schema of the answer or of a tool is wrong, or more than a grammar holds.
         """
-        asked, start = self._answering(request), Start()
-        if request.tools is not None:  # its prompt is the longer one
-            asked, start = self._deciding(request, request.tools), decision_start(request, request.tools)
+        asked, start = self._asked(request)
         model, child = self._host.model(), self._host.child()
-        if model is not None and surely_fits(asked, model.context_tokens):
+        if model is not None and surely_fits(asked, model.context_tokens, start):
             return
         measure_id = f"measure-{next(self._measures)}"
         frame = measure_frame(asked, measure_id, start)
@@ -94,51 +92,60 @@ class LlamaCppGenerator:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """See `TextGenerator`; while no engine serves this waits inside, to the deadline.
 
-        With tools the model decides first, in a generation of its own that begins with the same prompt.
+        With tools the model decides first, in the sequence that its answer goes on in.
         """
-        decided: Finished | None = None
-        if request.tools is not None:
-            reader = CallReader()
-            deciding, start = self._deciding(request, request.tools), decision_start(request, request.tools)
-            async with aclosing(self._run(deciding, start)) as events:
-                async for event in events:
-                    if isinstance(event, TextPiece):
-                        for call in reader.read(event.text):
-                            yield call
-                    elif isinstance(event, Finished):
-                        decided = event
-            if decided is not None and (reader.count or decided.reason is FinishReason.LENGTH):
-                is_whole = decided.reason is FinishReason.STOP
-                yield replace(decided, reason=FinishReason.TOOL_CALLS) if is_whole else decided
-                return
-        async with aclosing(self._run(self._answering(request), Start())) as events:
-            async for event in events:
-                yield _both(decided, event) if decided and isinstance(event, Finished) else event
+        asked, start = self._asked(request)
+        reader = CallReader()
+        async with aclosing(self._run(asked, start)) as events:
+            async for event, is_calls in events:
+                if isinstance(event, Finished):
+                    is_whole = is_calls and event.reason is FinishReason.STOP
+                    yield replace(event, reason=FinishReason.TOOL_CALLS) if is_whole else event
+                elif is_calls:
+                    for call in reader.read(event.text):
+                        yield call
+                else:
+                    yield event
 
-    async def _run(self, request: GenerationRequest, begin: Start) -> AsyncGenerator[TextPiece | Finished, None]:
-        """One generation of the engine, of plain messages."""
+    async def _run(
+        self, request: GenerationRequest, begin: Start
+    ) -> AsyncGenerator[tuple[TextPiece | Finished, bool], None]:
+        """One generation of the engine, of plain messages; each event with whether it is of calls."""
         child = await self._host.serving_child(request.deadline)
         stream = child.start(request.request_id, generate_frame(request, begin))
         lapse_seconds = request.deadline + DEADLINE_GRACE_SECONDS - time.monotonic()
         lapse = asyncio.get_running_loop().call_later(lapse_seconds, stream.lapse)
-        tokens, started = 0, time.monotonic()
+        tokens, is_calls, started = 0, bool(begin.text), time.monotonic()
         try:
             while True:
                 event = await stream.get()
+                is_calls = is_calls or event.get("calls", False)
                 if event["text"]:
                     tokens += event["tokens"]
-                    yield TextPiece(event["text"], event["tokens"], _prompt_of(event))
+                    yield TextPiece(event["text"], event["tokens"], _prompt_of(event)), is_calls
                 if "finish" in event:
-                    yield self._end(event)
+                    yield self._end(event), is_calls
                     return
         except TimedOut:
             if not tokens:
                 raise
             timings = Timings(generation_seconds=time.monotonic() - started)
-            yield Finished(FinishReason.LENGTH, Usage(0, tokens), timings)
+            yield Finished(FinishReason.LENGTH, Usage(0, tokens), timings), is_calls
         finally:
             lapse.cancel()
             child.drop(request.request_id)
+
+    def _asked(self, request: GenerationRequest) -> tuple[GenerationRequest, Start]:
+        """The request in plain messages, and what comes before its answer.
+
+        Raises:
+            InvalidInput: As `check`.
+        """
+        tools, grammar = request.tools, "" if request.tools is None else self._calls_grammar(request.tools)
+        if tools is not None and tools.must_call:
+            return calling(request, grammar), start_of(request, tools, grammar)
+        start = Start() if tools is None else start_of(request, tools, grammar)
+        return self._answering(request), start
 
     def _answering(self, request: GenerationRequest) -> GenerationRequest:
         """The request for an answer in text, with its format as a grammar."""
@@ -150,10 +157,9 @@ class LlamaCppGenerator:
                 raise InvalidInput("response_format", "schema_refused", **_shown(exc)) from None
         return replace(answering(request), sampling=replace(request.sampling, grammar=grammar))
 
-    def _deciding(self, request: GenerationRequest, tools: ToolUse) -> GenerationRequest:
-        """The request for the decision, held to calls of these tools."""
+    def _calls_grammar(self, tools: ToolUse) -> str:
         try:
-            return deciding_first(request, tools, self._grammars.decision(tools))
+            return self._grammars.decision(tools)
         except SchemaRefused as exc:
             raise InvalidInput("tools", "tool_refused", tool=exc.tool, **_shown(exc)) from None
 
@@ -189,16 +195,3 @@ def _shown(refused: SchemaRefused) -> dict[str, str]:
 
 def _prompt_of(event: StepEvent) -> Usage | None:
     return Usage(event["prompt_tokens"], 0, event.get("cached_tokens", 0)) if "prompt_tokens" in event else None
-
-
-def _both(decided: Finished, answered: Finished) -> Finished:
-    """The end of an answer that a decision came before: the work of both."""
-    first, then = decided.usage, answered.usage
-    usage = Usage(
-        first.prompt_tokens + then.prompt_tokens,
-        first.completion_tokens + then.completion_tokens,
-        first.cached_tokens + then.cached_tokens,
-    )
-    waited = decided.timings.prompt_seconds + decided.timings.generation_seconds
-    timings = replace(answered.timings, prompt_seconds=waited + answered.timings.prompt_seconds)
-    return replace(answered, usage=usage, timings=timings)

@@ -1,4 +1,4 @@
-"""The decision step: what a generation with tools asks first, and calls read from what comes, whole ones only."""
+"""Decisions about tools: what a generation with tools begins with, and calls read from what comes, whole ones only."""
 
 import json
 import secrets
@@ -8,11 +8,11 @@ from typing import Final
 
 from chatbot.domain.generation import GenerationRequest
 from chatbot.domain.tools import ToolCall, ToolUse
-from chatbot.llm.dialects.generic import ANSWER_START, deciding, plain
+from chatbot.llm.dialects.generic import ANSWER_START, NOTHING, plain
 from chatbot.llm.dialogue_frames import Start
 
 LEAST_TOKENS: Final = 16
-"""Room for a decision even where the answer may have fewer tokens: to call nothing takes some, too."""
+"""Room for a decision even where the answer may have fewer tokens: one call takes some."""
 _DECODER: Final = json.JSONDecoder()
 _ARGUMENTS: Final = '"arguments":'
 
@@ -22,8 +22,8 @@ def answering(request: GenerationRequest) -> GenerationRequest:
     return replace(request, dialogue=plain(request.dialogue, request.tools))
 
 
-def deciding_first(request: GenerationRequest, tools: ToolUse, grammar: str) -> GenerationRequest:
-    """The request for the decision: the same prompt but for its end, the likeliest tokens, nothing but calls."""
+def calling(request: GenerationRequest, grammar: str) -> GenerationRequest:
+    """The request of a model that must call: the likeliest tokens, nothing but calls."""
     sampling = replace(
         request.sampling,
         temperature=0.0,
@@ -34,14 +34,16 @@ def deciding_first(request: GenerationRequest, tools: ToolUse, grammar: str) -> 
         format=None,
         grammar=grammar,
     )
-    dialogue = deciding(plain(request.dialogue, tools), tools)
-    return replace(request, request_id=f"{request.request_id}+calls", dialogue=dialogue, sampling=sampling)
+    return replace(answering(request), sampling=sampling)
 
 
-def decision_start(request: GenerationRequest, tools: ToolUse) -> Start:
-    """What the decision begins with, and how long it may be."""
+def start_of(request: GenerationRequest, tools: ToolUse, grammar: str) -> Start:
+    """What stands before the answer: calls, where the model must call; else a decision whether to."""
     limits = [limit for limit in (tools.most_tokens, request.sampling.max_tokens) if limit is not None]
-    return Start(ANSWER_START, max(LEAST_TOKENS, min(limits)) if limits else None)
+    most = max(LEAST_TOKENS, min(limits)) if limits else None
+    if tools.must_call:
+        return Start(ANSWER_START, most)
+    return Start(decision={"text": ANSWER_START, "grammar": grammar, "nothing": NOTHING, "most_tokens": most})
 
 
 class CallReader:

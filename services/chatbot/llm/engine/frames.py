@@ -53,6 +53,19 @@ class SamplingFrame(TypedDict):
     most_tokens: NotRequired[int | None]
 
 
+class DecisionFrame(TypedDict):
+    """What comes before an answer, in its own sequence: calls of tools, or nothing.
+
+    `text` is set behind the prompt; what follows is held to `grammar`, greedily, and cut after `most_tokens`. Calls are
+    the answer; `nothing` is what is written to call none, and then the answer follows as if nothing had been asked.
+    """
+
+    text: str
+    grammar: str
+    nothing: str
+    most_tokens: int | None
+
+
 # ---- API process -> engine process
 
 
@@ -90,6 +103,7 @@ class GenerateFrame(TypedDict):
     dialogue: DialogueFrame
     sampling: SamplingFrame
     timeout_seconds: float
+    decision: NotRequired[DecisionFrame | None]
 
 
 class MeasureFrame(TypedDict):
@@ -99,6 +113,7 @@ class MeasureFrame(TypedDict):
     id: str
     dialogue: DialogueFrame
     sampling: SamplingFrame
+    decision: NotRequired[DecisionFrame | None]
 
 
 class EmbedFrame(TypedDict):
@@ -187,6 +202,7 @@ class StepEvent(TypedDict):
 
     `finish`: stop, length, too_long (nothing was generated; see `too_long`), grammar (nothing was generated: it
     cannot be read), timeout (no token in time), slow (the reader stalled and its buffer is full) or error.
+    `calls`: the text is what a decision wrote, not the answer.
     """
 
     id: str
@@ -199,6 +215,7 @@ class StepEvent(TypedDict):
     cached_tokens: NotRequired[int]
     prompt_seconds: NotRequired[float]
     generation_seconds: NotRequired[float]
+    calls: NotRequired[bool]
 
 
 class HeartbeatFrame(TypedDict):

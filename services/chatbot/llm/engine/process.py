@@ -14,6 +14,7 @@ from collections import deque
 from threading import Condition
 from typing import Any, cast
 
+from chatbot.llm.engine.batching.decision import Decision
 from chatbot.llm.engine.batching.generation import Order
 from chatbot.llm.engine.desk import (
     EXIT_BROKEN,
@@ -36,6 +37,8 @@ from chatbot.llm.engine.sampling.grammar import Grammar, InvalidGrammar
 from chatbot.llm.engine.text.prompt_ids import DialogueTooLong, Prompt
 
 HEARTBEAT_SECONDS = 1.0
+_LIKELIEST: Any = {"temperature": 0.0, "repeat_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+"""How a decision is sampled."""
 
 
 class Inbox:
@@ -89,7 +92,8 @@ class Dispatcher:
     def _generate(self, frame: GenerateFrame) -> None:
         arrived = time.monotonic()
         try:
-            prompt = self._engine.prompts.build(frame["dialogue"], frame["sampling"])
+            prompt = self._engine.prompts.build(frame["dialogue"], frame["sampling"], frame.get("decision"))
+            decision = self._decision(frame, prompt)
             chain = self._chain(frame, prompt)
         except DialogueTooLong as exc:
             self._outbox.text(_refused(frame["id"], "too_long", exc.prompt_tokens, too_long=exc.field))
@@ -99,7 +103,16 @@ class Dispatcher:
             return
         stop = tuple(frame["sampling"]["stop"])
         deadline = arrived + frame["timeout_seconds"]
-        self._inbox.put(Order(frame["id"], prompt, chain, stop, arrived, deadline))
+        self._inbox.put(Order(frame["id"], prompt, chain, stop, arrived, deadline, decision))
+
+    def _decision(self, frame: GenerateFrame, prompt: Prompt) -> Decision | None:
+        asked = frame.get("decision")
+        if asked is None:
+            return None
+        vocabulary = self._engine.vocabulary
+        grammar = Grammar(vocabulary, asked["grammar"])
+        chain = SamplerChain({**frame["sampling"], **_LIKELIEST}, vocabulary.n_tokens, grammar=grammar)
+        return Decision(prompt.asked, chain, prompt.decision_tokens, asked["nothing"])
 
     def _chain(self, frame: GenerateFrame, prompt: Prompt) -> SamplerChain:
         vocabulary = self._engine.vocabulary
@@ -112,7 +125,8 @@ class Dispatcher:
     def _measure(self, frame: MeasureFrame) -> None:
         too_long: str | None = None
         try:
-            tokens = len(self._engine.prompts.build(frame["dialogue"], frame["sampling"]).ids)
+            prompt = self._engine.prompts.build(frame["dialogue"], frame["sampling"], frame.get("decision"))
+            tokens = len(prompt.ids) + len(prompt.asked)
         except DialogueTooLong as exc:
             tokens, too_long = exc.prompt_tokens, exc.field
         answer = {"type": "measured", "id": frame["id"], "prompt_tokens": tokens, "too_long": too_long}

@@ -35,12 +35,13 @@ class Calls:
 
 
 def decision_grammar(tools: Sequence[Tool], calls: Calls = Calls(), *, is_begun: bool = False) -> str:
-    """The grammar of `{"calls": [{"name": …, "arguments": {…}}, …]}`.
+    """The grammar of `{"calls": [{"name": …, "arguments": {…}}, …]}`; no calls are `null`.
 
     Args:
         tools: Those that may be called.
         calls: How many.
-        is_begun: Whether `{"calls":` stands there already; then its brace is not closed either, which takes a token.
+        is_begun: Whether `{"calls":` stands there already; then no space follows, so that the first token tells whether
+            there is a call, and its brace is not closed either, which takes a token.
 
     Raises:
         SchemaRefused: A tool cannot be compiled, or all together are too large; says which, where and why.
@@ -48,9 +49,11 @@ def decision_grammar(tools: Sequence[Tool], calls: Calls = Calls(), *, is_begun:
     """
     rules = RuleBook()
     call = _any_call(tools, "arguments", rules)
-    several = repeated(call, calls.least, calls.most)
+    several = repeated(call, max(1, calls.least), calls.most)
     listed = f'"[" {several} "]"'
-    return rules.text(f"{SPACE} {listed}" if is_begun else f'{json_start("calls")} {listed} "}}"')
+    if not calls.least:  # told from a list by its first character: a decision needs no second token
+        listed = f'("null" | {listed})'
+    return rules.text(listed if is_begun else f'{json_start("calls")} {listed} "}}"')
 
 
 def call_grammar(tools: Sequence[Tool], arguments_key: str = "arguments") -> str:

@@ -120,7 +120,7 @@ class Residents:
         if source is None:
             return Seat(self._activated(self._empty(None)), 0, "new")
         if not source.active and not source.pinned and source.length - kept <= _MAY_BE_LOST:
-            self._shorten(source, kept)
+            self.shorten(source, kept)
             return Seat(self._activated(source), kept, "in_place")
         target = self._empty(source)
         self._context.fork(source.number, target.number, kept)
@@ -158,7 +158,7 @@ class Residents:
         while (excess := self.ledger.used - self.ledger.active - self._idle_cells) > 0:
             idle = [each for each in self._sequences if not each.active and not each.pinned and each.length]
             if idle == [sequence]:  # longer than all that may stay: its beginning is worth keeping
-                self._shorten(sequence, max(0, sequence.length - excess))
+                self.shorten(sequence, max(0, sequence.length - excess))
                 return
             if not idle:
                 return
@@ -182,7 +182,7 @@ class Residents:
 
     def drop(self, sequence: Sequence) -> None:
         """Forget a sequence at once, running or not."""
-        self._shorten(sequence, 0)
+        self.shorten(sequence, 0)
         sequence.active = sequence.pinned = False
 
     def make_room(self, cells: int) -> bool:
@@ -234,6 +234,12 @@ class Residents:
         """Cells that the rows of a step scan."""
         return self.ledger.used
 
+    def shorten(self, sequence: Sequence, length: int) -> None:
+        """Forget what a sequence holds behind a length."""
+        self._context.cut(sequence.number, length)
+        self.ledger.release(sequence.cells[length:], active=sequence.active)
+        sequence.length = length
+
     def order(self, picks: list[tuple[Sequence, int]]) -> Iterable[int]:
         """In which order runs of rows are computed: any, it is one graph."""
         return range(len(picks))
@@ -275,8 +281,3 @@ class Residents:
         if self.host.limit_bytes and sequence.length - start >= 2 * WORTH_MOVING:
             state = self._context.save(sequence.number, start)
             self.saves += self.host.keep(Saved(sequence.tokens.copy(), start, state))
-
-    def _shorten(self, sequence: Sequence, length: int) -> None:
-        self._context.cut(sequence.number, length)
-        self.ledger.release(sequence.cells[length:], active=sequence.active)
-        sequence.length = length

@@ -79,6 +79,7 @@ class Scheduler:
         self._readers: frozenset[str] = frozenset()
         self._by_id: dict[str, Generation] = {}
         self._events: list[StepEvent] = []
+        self._heads: list[tuple[Generation, int]] = []
 
     @property
     def has_work(self) -> bool:
@@ -96,7 +97,7 @@ class Scheduler:
         generation = self._by_id.pop(request_id, None)
         if generation is not None:
             self._seating.remove(generation)
-            generation.chain.free()
+            generation.free()
 
     def interrupt(self, request_id: str) -> None:
         """From another thread, before `cancel`: end a long step that reads this generation's prompt.
@@ -159,6 +160,7 @@ class Scheduler:
 
     def _fill(self) -> list[Run]:
         self._batch.clear()
+        self._heads.clear()
         seated = [generation for generation in self._seating.active if generation.sequence is not None]
         answering = [(generation, 1) for generation in seated if len(generation.pending) == 1]
         room = self._context.n_rows_max - len(answering)
@@ -170,8 +172,10 @@ class Scheduler:
     def _add(self, generation: Generation, count: int) -> Run:
         sequence = _sequence_of(generation)
         pending = generation.pending
-        wants_output = count == len(pending)
-        row = self._batch.add(pending[:count], sequence.length, sequence.number, output=wants_output)
+        wants_output, head = count == len(pending), generation.head(count)
+        row = self._batch.add(pending[:count], sequence.length, sequence.number, output=wants_output, also=head)
+        if head is not None:
+            self._heads.append((generation, row - count + 1 + head))
         return generation, count, row
 
     # ---- computing
@@ -214,22 +218,40 @@ class Scheduler:
         return outputs
 
     def _take_tokens(self, outputs: list[Run], computed: float) -> None:
-        if not outputs:
+        if not outputs and not self._heads:
             return
-        chains = [generation.chain for generation, _count, _row in outputs]
-        tokens = self._chooser.choose(chains, [row for _generation, _count, row in outputs])
+        chains = [each.answer_chain for each, _row in self._heads] + [each.chain for each, _count, _row in outputs]
+        rows = [row for _each, row in self._heads] + [row for _each, _count, row in outputs]
+        tokens = self._chooser.choose(chains, rows)
         sampled = self._clock()
-        for (generation, _count, _row), token in zip(outputs, tokens, strict=True):
-            if token is None:
-                self._finish(generation, "error")
-                continue
-            event, ending = generation.accept(token, sampled)
-            if event is not None:
-                self._events.append(event)
-            if ending is not None:
-                self._finish(generation, ending)
+        for (generation, _row), token in zip(self._heads, tokens, strict=False):
+            generation.begin_with(token)
+        for (generation, _count, _row), token in zip(outputs, tokens[len(self._heads) :], strict=True):
+            self._take(generation, token, sampled)
         self.counters.overhead_seconds_sample += sampled - computed
         self.counters.overhead_seconds_deliver += self._clock() - sampled
+
+    def _take(self, generation: Generation, token: int | None, now: float) -> None:
+        if token is None:
+            self._finish(generation, "error")
+            return
+        event, ending = generation.accept(token, now)
+        if generation.has_declined:
+            self._take(generation, self._go_on(generation), now)
+            return
+        if event is not None:
+            self._events.append(event)
+        if ending is not None:
+            self._finish(generation, ending)
+
+    def _go_on(self, generation: Generation) -> int | None:
+        """The answer's first token; what decided before it is cut away, or all is read anew where nothing can be."""
+        token = generation.go_on()
+        if self.residents.can_share:
+            self.residents.shorten(_sequence_of(generation), len(generation.prompt.ids))
+        else:
+            self._seating.put_back(generation)
+        return token
 
     # ---- ends and shortages
 
@@ -262,7 +284,7 @@ class Scheduler:
         self._events.append(generation.finish(reason, self._clock()))
         self._seating.ended(generation)
         self._seating.remove(generation)
-        generation.chain.free()
+        generation.free()
         self.counters.prompt_tokens += len(generation.prompt.ids)
         self.counters.generated_tokens += generation.n_generated
         answer = generation.answer()

@@ -62,7 +62,7 @@ class Seating:
                 self._seat(generation)
         while self.waiting and len(self.active) < self._slots:
             generation = self.waiting[0]
-            match = self._residents.match(generation.tokens)
+            match = self._residents.match(generation.findable)
             if not self._has_cells(generation, match) and self.active:
                 return
             self.waiting.popleft()
@@ -76,11 +76,14 @@ class Seating:
         seated = [generation for generation in self.active if generation.sequence is not None]
         if len(seated) < 2:
             return False
-        generation = seated[-1]
-        self._leave(generation)
-        self.waiting.appendleft(generation)
+        self.put_back(seated[-1])
         self._counters.preemptions += 1
         return True
+
+    def put_back(self, generation: Generation) -> None:
+        """Let a generation that runs wait at the head of the line."""
+        self._leave(generation)
+        self.waiting.appendleft(generation)
 
     def remove(self, generation: Generation) -> None:
         """Take a generation out, wherever it is. What it computed stays resident."""
@@ -104,10 +107,10 @@ class Seating:
         leader = generation.leader
         if leader is not None and leader.sequence is not None and leader.sequence.length < generation.shared_tokens:
             return
-        match = match or self._residents.match(generation.tokens)
+        match = match or self._residents.match(generation.findable)
         if self._follow(generation, match):
             return
-        seat = self._residents.place(match, generation.tokens)
+        seat = self._residents.place(match, generation.findable)
         generation.sequence = seat.sequence
         if generation.cached_tokens is None:
             generation.cached_tokens = seat.kept + seat.restored
@@ -122,7 +125,7 @@ class Seating:
         for other in self.active:
             if other is generation or not other.is_reading or other.sequence is None:
                 continue
-            shared = min(common_prefix(other.prompt.ids, generation.tokens), len(generation.tokens) - 1)
+            shared = min(common_prefix(other.prompt.ids, generation.findable), len(generation.findable) - 1)
             if shared >= match.length + _WORTH_FOLLOWING:
                 generation.leader, generation.shared_tokens = other, shared
                 return True

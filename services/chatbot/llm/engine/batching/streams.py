@@ -61,12 +61,12 @@ class Streams:
         if source is None or kept < max(_WORTH_COPYING, source.length // _COPIES_OF_ONE):
             return Seat(self._activated(self._free(None)), 0, "new")
         if not source.active and source.length - kept <= _MAY_BE_LOST:
-            self._shorten(source, kept)
+            self.shorten(source, kept)
             return Seat(self._activated(source), kept, "in_place")
         target = self._free(source)
         if target is source:  # the only one that does not run
             self._save(source)
-            self._shorten(source, kept)
+            self.shorten(source, kept)
             return Seat(self._activated(source), kept, "in_place")
         if not self._context.load_whole(self._context.save_whole(source.number), target.number, kept):
             self.lost += 1
@@ -78,6 +78,11 @@ class Streams:
     def extend(self, sequence: Sequence, tokens: Tokens) -> None:
         """Note that a step made these tokens resident in a running sequence."""
         sequence.extend(tokens)
+
+    def shorten(self, sequence: Sequence, length: int) -> None:
+        """Forget what a sequence holds behind a length."""
+        self._context.cut(sequence.number, length)
+        sequence.length = length
 
     def order(self, picks: list[tuple[Sequence, int]]) -> Iterable[int]:
         """In which order runs of rows are computed, so that llama.cpp makes the graphs that cost least."""
@@ -148,7 +153,7 @@ class Streams:
             raise RuntimeError("more generations run than there are streams")
         if chosen is not spared:
             self._save(chosen)
-            self._shorten(chosen, 0)
+            self.shorten(chosen, 0)
         return chosen
 
     def _save(self, sequence: Sequence) -> None:
@@ -163,7 +168,3 @@ class Streams:
         sequence.active = True
         sequence.used_at = next(self._clock)
         return sequence
-
-    def _shorten(self, sequence: Sequence, length: int) -> None:
-        self._context.cut(sequence.number, length)
-        sequence.length = length

@@ -45,7 +45,9 @@ class Batch:
         self._length = self.n_outputs = 0
         self._starts.clear()
 
-    def add(self, tokens: NDArray[np.int32], start: int, sequence: int, *, output: bool) -> int:
+    def add(
+        self, tokens: NDArray[np.int32], start: int, sequence: int, *, output: bool, also: int | None = None
+    ) -> int:
         """Append a run of one sequence.
 
         Args:
@@ -53,6 +55,7 @@ class Batch:
             start: Position of the first one.
             sequence: Sequence id.
             output: Whether the last row's logits are wanted.
+            also: Another row whose logits are wanted; the last one only where `output` is False.
 
         Returns:
             Index of the run's last row, by which its logits are read.
@@ -68,8 +71,10 @@ class Batch:
         self._sequence[first:end] = sequence
         self._output[first:end] = 0
         self._output[end - 1] = output
+        if also is not None:
+            self._output[first + also] = 1
         self._starts.append((sequence, start))
-        self.n_outputs += output
+        self.n_outputs += output + (also is not None)
         self._length = end
         return end - 1
 

@@ -96,7 +96,7 @@ class Context:
         # A sequence of a shared pool more, where states are moved in and out; streams take them in as a whole.
         params.n_seq_max = sizes.sequences + (0 if sizes.has_streams else 1)
         # Below n_seq_max it aborts; 0 would reserve n_batch x n_vocab logits.
-        params.n_outputs_max = max(sizes.slots, params.n_seq_max)
+        params.n_outputs_max = max(2 * sizes.slots, params.n_seq_max)  # an answer's first token, and its decision
         params.n_threads = params.n_threads_batch = sizes.threads
         # Unified: prefixes are shared by metadata only, and every row scans the cells of all. Streams: only its own.
         params.kv_unified = not sizes.has_streams

@@ -5,17 +5,20 @@ the whole prompt behind it would have to be computed again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chatbot.llm.engine.frames import DialogueFrame, SamplingFrame
+from chatbot.llm.engine.frames import DecisionFrame, DialogueFrame, SamplingFrame
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
 from chatbot.llm.engine.text.chat_format import ChatFormat
 from chatbot.llm.engine.text.vocabulary import Vocabulary
 
 DEFAULT_MAX_TOKENS = 1024
+LEAST_DECISION_TOKENS = 16
+"""Room for a decision even where the answer may have fewer tokens: one call takes some."""
+_NO_TOKENS = np.empty(0, np.int32)
 _DROP_SHARE = 0.35  # of the budget, at once: down to about 65 %
 
 
@@ -41,11 +44,15 @@ class Prompt:
         ids: int32 array of shape (n,).
         shared_tokens: Length of the part that other conversations begin with too (system prompt and opening).
         max_tokens: Most tokens of the answer.
+        asked: What a decision begins with, behind them.
+        decision_tokens: Most tokens of the decision.
     """
 
     ids: NDArray[np.int32]
     shared_tokens: int
     max_tokens: int
+    asked: NDArray[np.int32] = field(default_factory=lambda: _NO_TOKENS)
+    decision_tokens: int = 0
 
 
 class PromptBuilder:
@@ -59,8 +66,8 @@ class PromptBuilder:
         self._context_tokens = context_tokens
         self._memory = memory
 
-    def build(self, dialogue: DialogueFrame, sampling: SamplingFrame) -> Prompt:
-        """Token ids of a dialogue and room for its answer.
+    def build(self, dialogue: DialogueFrame, sampling: SamplingFrame, decision: DecisionFrame | None = None) -> Prompt:
+        """Token ids of a dialogue and room for its answer, and for a decision in its place.
 
         Raises:
             DialogueTooLong: It does not fit.
@@ -68,11 +75,13 @@ class PromptBuilder:
         head, is_open = self._head(dialogue)
         groups = [self._render(group) for group in _pairs(dialogue["history"])]
         tail = self._tail(dialogue)
+        asked = self._vocabulary.encode(decision["text"]) if decision else []
+        spare = len(asked) + LEAST_DECISION_TOKENS if asked else 0
         wanted = sampling["max_tokens"]
-        self._check_fixed(head, tail, wanted)
+        self._check_fixed(head, tail, wanted, spare)
         reserve = wanted if wanted is not None else min(DEFAULT_MAX_TOKENS, self._context_tokens // 2)
         slack = len(self._format.after["user"]) if is_open else 0
-        budget = max(0, self._context_tokens - reserve - len(head) - len(tail) - slack)
+        budget = max(0, self._context_tokens - max(reserve, spare) - len(head) - len(tail) - slack)
         dropped = _pairs_to_drop([len(group) for group in groups], budget)
         if dropped and not dialogue["may_shorten"]:
             raise DialogueTooLong("history", len(head) + sum(map(len, groups)) + len(tail))
@@ -80,8 +89,14 @@ class PromptBuilder:
         if is_open:
             kept[0] = self._continued(kept[0])
         ids = np.array([*head, *(token for group in kept for token in group)], np.int32)
+        left = self._context_tokens - len(ids)
         most = sampling.get("most_tokens")
-        return Prompt(ids, len(head), min(reserve if most is None else most, self._context_tokens - len(ids)))
+        answer_tokens = min(reserve if most is None else most, left)
+        if decision is None:
+            return Prompt(ids, len(head), answer_tokens)
+        longest = decision["most_tokens"] or reserve
+        decision_tokens = min(max(LEAST_DECISION_TOKENS, longest), left - len(asked))
+        return Prompt(ids, len(head), answer_tokens, np.array(asked, np.int32), decision_tokens)
 
     def _head(self, dialogue: DialogueFrame) -> tuple[list[int], bool]:
         """System prompt and opening; and whether they leave a user message open.
@@ -136,9 +151,9 @@ class PromptBuilder:
             ids += self._format.after[side]
         return ids
 
-    def _check_fixed(self, head: list[int], tail: list[int], wanted: int | None) -> None:
+    def _check_fixed(self, head: list[int], tail: list[int], wanted: int | None, spare: int) -> None:
         fixed = len(head) + len(tail)
-        if fixed >= self._context_tokens:
+        if fixed + spare >= self._context_tokens:
             raise DialogueTooLong("system" if len(head) > len(tail) else "question", fixed)
         if wanted is not None and fixed + wanted > self._context_tokens:
             raise DialogueTooLong("max_tokens", fixed)
