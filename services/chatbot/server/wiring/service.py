@@ -15,6 +15,7 @@ from chatbot.core.characters.book import CharacterBook
 from chatbot.core.characters.desk import CharacterDesk
 from chatbot.core.embedding.clients import ClientEmbeddings
 from chatbot.core.history import History
+from chatbot.core.kept_answers.keeper import KeepingPolicy, KeptAnswers
 from chatbot.core.performance import Statistics
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.web.referenced import Web
@@ -48,11 +49,14 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         may_fall_back=settings.fallback.enabled,
         limiter=shared.limiter,
         casting=characters.casting if characters is not None else None,
+        kept=_kept(profile, shared),
     )
     routes = _routes(profile, shared)
+    guard = shared.people.eraser.tombstones
     refuses = settings.history.when_down == "refuse"
-    history = History(profile.name, shared.store, telemetry, refuses_when_down=refuses)
+    history = History(profile.name, shared.store, telemetry, refuses_when_down=refuses, guard=guard)
     answerer = Answerer(profile.name, routes, history, policy, telemetry)
+    guard.tell(answerer.give_up)
     parts = Parts(
         answerer=answerer,
         statistics=Statistics(profile.name, lambda: shared.engine.admission.line(profile.name)),
@@ -62,7 +66,10 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         keys=shared.keys,
         limiter=shared.limiter,
         tenants=shared.tenants,
+        guard=guard,
+        personal=shared.people.desk,
         usage=shared.usage,
+        traces=shared.traces,
         telemetry=shared.meters,
         limits=_limits(settings),
         sampling=sampling,
@@ -77,6 +84,23 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
     )
     options = HttpOptions(root_path, settings.http.trusted_proxies, settings.http.cors_origins)
     return create_app(profile, parts, options), answerer
+
+
+def _kept(profile: Profile, shared: Shared) -> KeptAnswers | None:
+    """Answers for questions that are asked again; None where they are off. A character does not repeat itself."""
+    chosen, tombstones = shared.settings.cache, shared.people.eraser.tombstones
+    if not chosen.enabled or profile.has_characters:
+        return None
+    policy = KeepingPolicy(
+        seconds=chosen.seconds,
+        limit_bytes=chosen.limit_bytes,
+        most=chosen.max_entries,
+        tenants=frozenset(chosen.tenants),
+        shared=frozenset(chosen.shared_tenants),
+    )
+    kept = KeptAnswers(profile.name, policy, shared.meters, erasures=tombstones.epoch)
+    tombstones.tell(kept.forget)
+    return kept
 
 
 def _embeddings(profile: Profile, shared: Shared) -> ClientEmbeddings | None:
