@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from chatbot_operator.names import ModelKind
 from chatbot_operator.reasons import ConditionType
 from chatbot_operator.resources import Condition, ModelStatus
 
@@ -31,7 +32,10 @@ class Described:
 
 
 CONDITION = Described(
-    "chatbot_model_condition", "gauge", "1 for the status that a condition has, else 0.", (*_MODEL, "type", "status")
+    "chatbot_model_condition",
+    "gauge",
+    "1 for the status that a condition has, else 0; kind is the Model's.",
+    (*_MODEL, "kind", "type", "status"),
 )
 BYTES = Described("chatbot_model_download_bytes", "gauge", "Bytes of the download that have arrived.", _MODEL)
 BYTES_EXPECTED = Described(
@@ -71,7 +75,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._statuses: dict[tuple[str, str], ModelStatus] = {}
+        self._statuses: dict[tuple[str, str], tuple[ModelKind, ModelStatus]] = {}
         self._compiled: dict[str, dict[str, tuple[int, int]]] = {plural: {} for plural in COMPILED}
         self.failures = _counter(FAILURES, self.registry)
         self.rollouts = _counter(ROLLOUTS, self.registry)
@@ -79,7 +83,7 @@ class Metrics:
         self.reconcile_seconds = _histogram(RECONCILE, _RECONCILE_SECONDS, self.registry)
         self.registry.register(self)
 
-    def saw(self, namespace: str, name: str, status: ModelStatus) -> None:
+    def saw(self, namespace: str, name: str, status: ModelStatus, kind: ModelKind = "Chat") -> None:
         """The status of a Model as it is now. At first sight its rollouts begin at zero, so that a rate sees the first.
 
         Its failed downloads do not: 25 reasons for each Model would be series that nearly all stay at zero.
@@ -88,7 +92,7 @@ class Metrics:
             self.rollout_seconds.labels(name, namespace)
             for result in ROLLOUT_RESULTS:
                 self.rollouts.labels(name, namespace, result)
-        self._statuses[name, namespace] = status
+        self._statuses[name, namespace] = kind, status
 
     def saw_compiled(self, plural: str, namespace: str, *, ready: int, others: int) -> None:
         """How many objects of a compiled kind in a namespace are served everywhere, and how many are not."""
@@ -106,8 +110,8 @@ class Metrics:
         condition, arrived, expected = (
             GaugeMetricFamily(d.name, d.help, labels=d.labels) for d in (CONDITION, BYTES, BYTES_EXPECTED)
         )
-        for model, status in list(self._statuses.items()):
-            _add_conditions(condition, model, status.conditions)
+        for model, (kind, status) in list(self._statuses.items()):
+            _add_conditions(condition, (*model, kind), status.conditions)
             _add_if_known(arrived, model, status.download.bytes_done)
             _add_if_known(expected, model, status.download.bytes_total)
         yield from (condition, arrived, expected, *(self._family(plural) for plural in COMPILED))
@@ -122,7 +126,7 @@ class Metrics:
 
 
 def _add_conditions(
-    family: GaugeMetricFamily, model: tuple[str, str], conditions: Mapping[ConditionType, Condition]
+    family: GaugeMetricFamily, model: tuple[str, ...], conditions: Mapping[ConditionType, Condition]
 ) -> None:
     for kind, condition in conditions.items():
         for state in _STATES:

@@ -112,7 +112,7 @@ class Reconciler:
             document = status_to_dict(planned.status)
             await self._api.write_status(model.namespace, model.name, document, model.resource_version)
             self._count(model, planned)
-        self._metrics.saw(model.namespace, model.name, planned.status)
+        self._metrics.saw(model.namespace, model.name, planned.status, model.spec.kind)
 
     async def _act(self, model: Model, planned: Plan) -> float | None:
         before = self._actor.refusals(model.uid)

@@ -46,6 +46,7 @@ def test_the_api_server_takes_the_sample_models(person: Person) -> None:
         "model.chatbot.ai/office",
         "model.chatbot.ai/character",
         "model.chatbot.ai/small",
+        "model.chatbot.ai/vectors",
     ]
 
 

@@ -145,7 +145,7 @@ def test_models_outlive_the_operators_release(person: Person) -> None:
     assert "small" in person.follow("kubectl get models -o name")
     person.install("install", "chatbot-operator")  # the kept kind belongs to the release of that name
 
-    assert len(person.follow("kubectl get models -o name").split()) == 3
+    assert len(person.follow("kubectl get models -o name").split()) == 4
     person.say(person.helm.path, "uninstall", "chatbot-operator")
 
 

@@ -218,7 +218,8 @@ def test_metrics_tell_conditions_and_end_with_the_model(kube: Kube, namespace: s
     until_ready(kube, namespace)
     labels = f'model="demo",model_namespace="{namespace}"'
 
-    wait_for(lambda: f'chatbot_model_condition{{{labels},status="True",type="Ready"}} 1.0' in _sorted_metrics(operator))
+    ready = f'chatbot_model_condition{{kind="Chat",{labels},status="True",type="Ready"}} 1.0'
+    wait_for(lambda: ready in _sorted_metrics(operator))
     text = operator.get("/metrics").text
     assert 'result="succeeded"} 1.0' in text
     assert 'chatbot_reconcile_seconds_count{outcome="ok"}' in text

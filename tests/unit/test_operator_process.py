@@ -6,6 +6,7 @@ import logging
 from datetime import UTC, datetime
 
 import pytest
+from chatbot_operator import handlers
 from chatbot_operator.metrics import ROLLOUT_RESULTS, Metrics
 from chatbot_operator.process.environment import WrongEnvironment, load_settings, names, shown
 from chatbot_operator.process.heartbeat import Heartbeat
@@ -95,12 +96,27 @@ def test_the_series_of_a_model_go_with_it() -> None:
     for result in ROLLOUT_RESULTS:
         assert f'chatbot_rollouts_total{{model="demo",model_namespace="space",result="{result}"}} 0.0' in text
     metrics.rollouts.labels("demo", "space", "succeeded").inc()
-    metrics.saw("space", "demo", status)
+    metrics.saw("space", "demo", status, "Embedding")
     text = generate_latest(metrics.registry).decode()
     assert 'chatbot_rollouts_total{model="demo",model_namespace="space",result="succeeded"} 1.0' in text
-    assert 'chatbot_model_condition{model="demo",model_namespace="space",status="True",type="Ready"} 1.0' in text
-    assert 'chatbot_model_condition{model="demo",model_namespace="space",status="False",type="Ready"} 0.0' in text
+    of_it = 'chatbot_model_condition{kind="Embedding",model="demo",model_namespace="space"'
+    assert f'{of_it},status="True",type="Ready"}} 1.0' in text
+    assert f'{of_it},status="False",type="Ready"}} 0.0' in text
     assert 'chatbot_model_download_bytes{model="demo",model_namespace="space"} 5.0' in text
 
     metrics.forget("space", "demo")
     assert "demo" not in generate_latest(metrics.registry).decode()
+
+
+@pytest.mark.parametrize(
+    ("labels", "models"),
+    [
+        ({"chatbot.ai/model": "llama", "chatbot.ai/embedding-model": "bge"}, {"llama", "bge"}),
+        ({"chatbot.ai/download": "bge"}, {"bge"}),
+        ({"chatbot.ai/model": "", "app": "other"}, set()),
+    ],
+)
+def test_a_change_of_an_object_is_looked_at_by_every_model_that_it_belongs_to(
+    labels: dict[str, str], models: set[str]
+) -> None:
+    assert handlers._models_named(labels) == models
