@@ -192,6 +192,21 @@ FAR = """
 """
 
 
+def test_a_redis_is_reached_at_its_own_place_alone(helm: Helm) -> None:
+    peer = '{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}'
+    redis = ["limits.redis.existingSecret=redis", "limits.redis.port=5432"]
+    opened = of_kind(helm.render("chatbot", sets=[*CHOSEN, *redis, f"limits.redis.peers=[{peer}]"]), "NetworkPolicy")
+    before = of_kind(helm.render("chatbot", sets=CHOSEN), "NetworkPolicy")
+
+    found = {
+        (who, where, port)
+        for who, where, port in product(PLACES, PLACES, PORTS)
+        if passes(opened, PLACES[who], PLACES[where], port) and not passes(before, PLACES[who], PLACES[where], port)
+    }
+    assert found == {(who, "another namespace", 5432) for who in ("office", "character")}
+    assert "limits.redis.peers" in helm.refusal("chatbot", sets=[*CHOSEN, *redis])
+
+
 def test_an_embedding_api_is_reached_at_its_own_place_alone(helm: Helm) -> None:
     peer = '{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}'
     api = ["embedding.url=http://vectors.shop/v1", "embedding.model=m", "embedding.port=8080"]

@@ -49,6 +49,7 @@
 {{- fail "embedding: the NetworkPolicy keeps the pods from reaching embedding.url. List it in embedding.peers, or set networkPolicy.enabled=false." -}}
 {{- end -}}
 {{- include "chatbot.mcpChecks" . -}}
+{{- include "chatbot.keepingChecks" . -}}
 {{- if and $v.openai.fallback (not $v.openai.enabled) -}}
 {{- fail "openai: openai.fallback=true needs openai.enabled=true." -}}
 {{- end -}}

@@ -69,7 +69,7 @@
 {{- with $v.openai.httpsProxy }}{{ $_ := set $env "HTTPS_PROXY" . }}{{ end -}}
 {{- if $v.openai.existingSecret }}{{ $_ := set $env "CHATBOT_OPENAI_API_KEY_FILE" "/etc/chatbot/openai/api-key" }}{{ end -}}
 {{- end -}}
-{{- $env = merge $env (include "chatbot.embeddingEnv" $root | fromJson) -}}
+{{- $env = merge $env (include "chatbot.embeddingEnv" $root | fromJson) (include "chatbot.keepingEnv" (list $root $name) | fromJson) -}}
 {{- with $v.embedding -}}{{- if or .modelRef .file .url -}}
 {{- with .file }}{{ $_ := set $env "CHATBOT_EMBEDDING_PATH" (printf "/models/%s" .) }}{{ end -}}
 {{- with .url }}{{ $_ := set $env "CHATBOT_EMBEDDING_URL" . }}{{ end -}}

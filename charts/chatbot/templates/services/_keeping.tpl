@@ -1,0 +1,26 @@
+{{/* Answers that are kept, and a Redis that counts limits: their settings and checks. */}}
+
+{{/* chatbot.keepingEnv (list $ name): settings as JSON, numbers as text: its numbers would come back as 1e+06 */}}
+{{- define "chatbot.keepingEnv" -}}
+{{- $v := (index . 0).Values -}}{{- $env := dict -}}
+{{- if and $v.cache.enabled (eq (index . 1) "office") -}}
+{{- $env = dict
+  "CHATBOT_CACHE_ENABLED" "true"
+  "CHATBOT_CACHE_SECONDS" ($v.cache.seconds | int64 | toString)
+  "CHATBOT_CACHE_LIMIT_BYTES" ($v.cache.limitBytes | int64 | toString)
+  "CHATBOT_CACHE_MAX_ENTRIES" ($v.cache.maxEntries | int64 | toString)
+-}}
+{{- with $v.cache.tenants }}{{ $_ := set $env "CHATBOT_CACHE_TENANTS" (toJson .) }}{{ end -}}
+{{- with $v.cache.sharedTenants }}{{ $_ := set $env "CHATBOT_CACHE_SHARED_TENANTS" (toJson .) }}{{ end -}}
+{{- end -}}
+{{- if $v.limits.redis.existingSecret }}{{ $_ := set $env "CHATBOT_LIMITS_REDIS_URL_FILE" "/etc/chatbot/redis/url" }}{{ end -}}
+{{- $env | toJson -}}
+{{- end -}}
+
+{{- define "chatbot.keepingChecks" -}}
+{{- with .Values.limits.redis -}}
+{{- if and .existingSecret $.Values.networkPolicy.enabled (not .peers) -}}
+{{- fail "limits: the NetworkPolicy keeps the pods from reaching limits.redis. List its pods or networks in limits.redis.peers, or set networkPolicy.enabled=false." -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
