@@ -6,12 +6,17 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from chatbot.adapters.limits.redis import RedisAccounts
+from chatbot.adapters.personal.redis_accounts import RedisAccountsOfPeople
+from chatbot.domain.limits import user_accounts
 from chatbot.domain.personal.erasure import Erasure, ErasureGone, ErasureState, Receipt, Tombstone
 from chatbot.domain.personal.stores import Overdue
 from parts.document_place import kept_bytes
 from parts.people import People, open_people, person
+from parts.redis_server import redis_url
 from parts.store_place import StorePlace
 
 MINA, NOAH = person("mina@example.org"), person("noah@example.org")
@@ -182,3 +187,22 @@ async def test_what_was_done_long_ago_is_forgotten(people: People) -> None:
 
     assert await people.erasures.find(WANTED.mark) is None
     assert await people.erasures.export_until("m") == 0.0
+
+
+async def test_counters_in_redis_go_with_their_user_alone(tmp_path: Path) -> None:
+    with redis_url(tmp_path) as url:
+        accounts, mine = RedisAccounts.open(url), RedisAccountsOfPeople(RedisAccounts.open(url))
+        for who in (MINA, NOAH):
+            for account in user_accounts(who.tenant, who.user, who.pseudonyms):
+                await accounts.update(account, lambda _: ({"rates": {}}, None))
+        himself = replace(MINA, is_self=True)
+        await mine.erase(himself)
+        assert (await mine.count(himself), len([row async for row in mine.export(MINA)])) == (4, 4)
+
+        await mine.erase(MINA)
+
+        assert (await mine.count(MINA), await mine.count(NOAH)) == (0, 4)
+        await accounts.update(user_accounts(MINA.tenant, MINA.user, ())[0], lambda state: ({"new": state}, None))
+        assert await mine.count(MINA) == 1, "what a replica remembers of it is not written again"
+        await accounts.close()
+        await mine.close()

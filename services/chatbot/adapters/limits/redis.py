@@ -37,7 +37,10 @@ return 1
 """
 _REMEDIES: Final[tuple[tuple[type[exceptions.RedisError], str], ...]] = (
     (exceptions.AuthenticationError, f"wrong user or password in {_SETTING}"),
-    (exceptions.NoPermissionError, f"the user of {_SETTING} may not do this: let it GET, SET and EVALSHA {PREFIX}*"),
+    (
+        exceptions.NoPermissionError,
+        f"the user of {_SETTING} may not do this: let it GET, SET, DEL and EVALSHA {PREFIX}*",
+    ),
     (exceptions.OutOfMemoryError, "the server is full: give it more memory"),
     (exceptions.ReadOnlyError, "the server is a replica: a fail-over goes on, or the address is not the primary's"),
     (exceptions.BusyLoadingError, "the server reads its data"),
@@ -88,6 +91,10 @@ class RedisAccounts(ReplacedAccounts):
         except (ValueError, TypeError) as exc:
             raise ValueError(f"{_SETTING}: not a URL: {type(exc).__name__}") from None
         return cls(Redis(connection_pool=pool))
+
+    async def remove(self, account: str) -> None:
+        """Forget an account, because its user was erased."""
+        await self._in_time(lambda: self._client.delete(PREFIX + account))
 
     async def _read(self, account: str) -> Row | None:
         async def read() -> Row | None:

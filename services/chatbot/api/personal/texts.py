@@ -39,6 +39,27 @@ PERSONAL_TEXTS: Final[dict[str, Texts]] = {
         "API keys that name this user are the operator's; chatbot-keys revoke ends them.",
         "このユーザー名が書かれたAPIキーは運用者のものです。運用者が chatbot-keys revoke で失効させます。",
     ),
+    "kept.audit": (
+        "누가 무엇을 했는지의 기록에는 가명만 있으며, 삭제했다는 증거로 보관 기간이 끝날 때까지 남습니다.",
+        "Records of who did what hold a pseudonym alone; they show that this was erased, and go when their "
+        "time is over.",
+        "誰が何をしたかの記録には仮名だけがあり、削除した証拠として、保存期間が終わるまで残ります。",
+    ),
+    "kept.audit": (
+        "이 일이 있었다는 감사 기록은 글 없이 가명으로 남으며, 보존 기간이 지나면 사라집니다.",
+        "Records of the audit that this was done stay under a pseudonym, without text, until their time is over.",
+        "これが行われたという監査記録は本文なしで仮名のまま残り、保存期間が過ぎると消えます。",
+    ),
+    "title.audit_unavailable": (
+        "감사 기록을 남길 수 없습니다",
+        "It cannot be recorded now",
+        "監査記録を残せません",
+    ),
+    "detail.audit_unavailable": (
+        "기록할 수 없어 아무것도 하지 않았습니다. 잠시 뒤에 다시 시도해 주세요.",
+        "Nothing was done, since it could not be recorded. Try again a little later.",
+        "記録できないため何も行いませんでした。しばらくしてからもう一度試してください。",
+    ),
     "outside.provider": (
         "외부 모델이나 검색 서비스가 답한 적이 있다면, 그쪽 기록은 그쪽 규정(OpenAI는 보통 최대 30일)을 따릅니다.",
         "Where a model or a search elsewhere was asked, its operator's logs follow its own rules (OpenAI: usually up "
