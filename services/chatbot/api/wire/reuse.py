@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from chatbot.core.answering.pump import Reuse
 
 REUSE_HEADER: Final = "X-Chatbot-Cache"
+REUSE_HEADERS: Final = (REUSE_HEADER, "Age")
 _NEVER: Final = ("no-cache", "no-store")
 
 
