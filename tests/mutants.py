@@ -52,6 +52,7 @@ SESSIONS = "tests/integration/test_http_sessions.py"
 CHARACTERS, CARDS = "tests/integration/test_http_characters.py", "tests/unit/test_characters_cards.py"
 MACROS = "tests/unit/test_characters_macros.py"
 LOOP = "tests/unit/test_agent_loop.py"
+KEPT = "tests/unit/test_kept_answers.py"
 STORES, SCHEDULER = "tests/integration/test_conversation_store.py", "tests/integration/test_engine_scheduler.py"
 STREAMS = "tests/integration/test_engine_streams.py"
 
@@ -61,6 +62,7 @@ DOCUMENT_VECTORS = "tests/integration/test_document_vectors.py"
 
 USE, PRICES = "services/chatbot/domain/usage", "tests/unit/test_prices.py"
 USAGE_STORE = "tests/integration/test_usage_store.py"
+CURATED = "tests/unit/test_characters_curated.py"
 LIMITS, TENANTS = "tests/integration/test_limits_http.py", "tests/integration/test_limits_tenants.py"
 TOOL_SERVERS, MCP = "tests/unit/test_toolservers.py", "tests/integration/test_mcp_servers.py"
 ACCOUNT, ACCOUNT_TEST = f"{CORE}/limits/account.py", "tests/unit/test_limits_account.py"
@@ -939,6 +941,53 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
     ),
+    # ---- characters of the cluster (ADR 0023)
+    Mutant(
+        "a curated character of one tenant is everybody's",
+        f"{CURATED}::test_a_character_for_some_tenants_leaves_the_name_to_the_others",
+        (
+            Edit(
+                "services/chatbot/domain/curation/curated.py",
+                "return not self.tenants or tenant in self.tenants",
+                "return True",
+            ),
+        ),
+    ),
+    Mutant(
+        "a curated character is changed by whoever has a key",
+        f"{CURATED}::test_a_curated_character_is_found_first_and_cannot_be_changed",
+        (
+            Edit(
+                f"{CORE}/characters/curation/shelf.py", "            raise CharacterReadOnly\n", "            return\n"
+            ),
+        ),
+    ),
+    Mutant(
+        "a conversation loses the revision that it began with",
+        f"{CURATED}::test_a_conversation_goes_on_with_the_revision_that_it_began_with",
+        (Edit(f"{CORE}/characters/curation/shelf.py", "            self._keep(curated)\n", ""),),
+    ),
+    Mutant(
+        "an entry that is wrong ends a character",
+        f"{CURATED}::test_an_entry_that_breaks_stays_as_it_was_and_comes_back_when_it_is_mended",
+        (Edit(f"{CORE}/characters/curation/entries.py", 'characters[name] = replace(old, entry="")', "pass"),),
+    ),
+    Mutant(
+        "a changed card counts as served by its object's generation",
+        "tests/unit/test_characters_compiled.py::test_a_changed_card_is_served_when_pods_have_that_card_and_not_by_its_generation",
+        (Edit("operator/chatbot_operator/compiled/plan.py", " and served.card == source.card_digest", ""),),
+    ),
+    Mutant(
+        "a card that vanishes takes its character along",
+        "tests/unit/test_characters_compiled.py::test_a_card_that_is_not_there_or_none_is_named_and_what_was_compiled_holds",
+        (
+            Edit(
+                "operator/chatbot_operator/compiled/bundle.py",
+                'old.get(source.uid, "") if source.problem',
+                '"" if source.problem',
+            ),
+        ),
+    ),
     Mutant(
         "a tenant of another life counts as served",
         "tests/unit/test_tenants_plan.py::test_ready_is_what_every_ready_pod_serves",
@@ -949,6 +998,36 @@ MUTANTS: tuple[Mutant, ...] = (
                 "served = next(iter(page.objects.values()), None)\n        if served is not None and",
             ),
         ),
+    ),
+    Mutant(
+        "users get each other's kept answers",
+        f"{KEPT}::test_no_user_and_no_tenant_ever_gets_anothers_answer",
+        (Edit(f"{CORE}/kept_answers/equal.py", "None if for_all_users else caller.user", "None"),),
+    ),
+    Mutant(
+        "another model answers with what the one before it said",
+        f"{KEPT}::test_a_new_prompt_and_a_new_model_have_other_answers",
+        (Edit(f"{CORE}/kept_answers/equal.py", "None if self.model is None else asdict(self.model)", "None"),),
+    ),
+    Mutant(
+        "whoever asked first takes the answer with him",
+        f"{KEPT}::test_an_answer_goes_on_for_the_others_when_whoever_asked_first_leaves",
+        (Edit(f"{CORE}/kept_answers/flights.py", "return self._waiting > 0", "return False"),),
+    ),
+    Mutant(
+        "an answer that was under way is kept after an erasure",
+        f"{KEPT}::test_an_erasure_forgets_also_what_is_being_made",
+        (Edit(f"{CORE}/kept_answers/keeper.py", "if not flight.is_forgotten and self._is_of_now(kept):", "if True:"),),
+    ),
+    Mutant(
+        "Redis takes what another replica has changed since",
+        "tests/integration/test_limits_store.py::test_four_processes_that_race_never_pass_a_strict_limit[redis]",
+        (Edit(f"{ADAPTERS}/limits/redis.py", "if version ~= ARGV[1] then return 0 end", ""),),
+    ),
+    Mutant(
+        "accounts in Redis live for ever",
+        "tests/integration/test_limits_store.py::test_accounts_that_nobody_used_for_two_months_are_removed[redis]",
+        (Edit(f"{ADAPTERS}/limits/redis.py", "ARGV[2], 'EX', ARGV[3])", "ARGV[2])"),),
     ),
 )
 

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from chatbot.core.characters.curation.entries import EntryReader
 from chatbot.core.characters.curation.shelf import CURATED_TENANT, CuratedFirst
 from chatbot.domain.characters import CharacterSummary, KeptCharacter
 from chatbot.domain.chat import Turn
-from chatbot.domain.curation.curated import Curation, CurationState
+from chatbot.domain.curation.curated import MOST_CURATED, MOST_NOTES, Curation, CurationState, CurationStatus
 from chatbot.domain.errors import CharacterReadOnly, CharactersUnavailable
+from chatbot_operator.compiled.pages import MOST_BYTES, read
+from starlette.responses import JSONResponse
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 NABI = {"name": "nabi", "displayName": "나비", "description": "{{char}}는 고양이다.", "greetings": ["어서 와라냥."]}
@@ -78,13 +81,14 @@ def test_a_card_is_played_as_it_would_be_imported() -> None:
         ({"tenants": "acme"}, "tenants: "),
         ({"tenants": ["a"] * 101}, "tenants: "),
         ({"card": CARD}, "description: cannot stand beside a card"),
-        ({"sampling": {"topP": float("nan")}}, "card: "),
-        ({"description": "\ud800"}, "card: "),
-        ({"description": NOW}, "card: "),
+        ({"sampling": {"topP": float("nan")}}, "the entry: It is not JSON"),
+        ({"description": "\ud800"}, "the entry: "),
+        ({"description": NOW}, "the entry: "),
+        ({"lorebook": json.loads("[" * 40 + "]" * 40)}, "the entry: It is nested too deeply"),
         ({"name": "-nabi"}, "name: "),
         ({"name": "a" * 65}, "name: "),
     ],
-    ids=range(21),
+    ids=range(22),
 )
 def test_a_wrong_entry_is_named_by_its_field_and_the_others_are_played(changes: dict[str, Any], named: str) -> None:
     found = curation({**NABI, **changes}, {"name": "other", "displayName": "x"})
@@ -96,7 +100,7 @@ def test_a_wrong_entry_is_named_by_its_field_and_the_others_are_played(changes: 
 @pytest.mark.parametrize(
     "document",
     [7, [], {"character": []}, {"characters": 7}, {"characters": [7]}, {"characters": [{}]},
-     {"characters": [{"name": ""}]}, {"characters": [NABI, NABI]}, {"characters": [{"name": "a"}] * 1_001}],
+     {"characters": [{"name": ""}]}, {"characters": [NABI, NABI]}, {"characters": [{"name": "a"}] * 2_001}],
     ids=range(9),
 )  # fmt: skip
 def test_what_is_no_list_of_characters_is_refused_as_a_whole(document: Any) -> None:
@@ -154,6 +158,21 @@ def test_without_a_file_there_are_none_and_a_broken_one_stops_the_start(tmp_path
     assert CuratedFile(tmp_path / "later.yaml", read).status.message == ""
     with pytest.raises(ValueError, match="CHATBOT_CHARACTERS_FILE: characters: a list"):
         CuratedFile(tmp_path / "broken.yaml", read)
+
+
+def test_the_operator_reads_the_page_of_as_many_as_there_may_be() -> None:
+    """The longest names, and more notes than are told."""
+    lore = {"entries": [{"content": "x", "keys": [f"(?<=a{n})"], "enabled": True, "pattern": True} for n in range(9)]}
+    (one,) = curation({**NABI, "lorebook": lore}).characters.values()
+    names = [f"{'a' * 58}{number:05}" for number in range(MOST_CURATED)]
+    crowd = Curation({name: replace(one, uid=f"{'u' * 31}{name[-5:]}") for name in names})
+
+    body = JSONResponse(curation_fields(CurationStatus(CurationState.SERVING, "d", NOW, "", crowd))).body
+    told = read(bytes(body), "characters")
+
+    assert len(one.notes) == MOST_NOTES
+    assert len(body) < MOST_BYTES * 0.75
+    assert told is not None and len(told.objects) == MOST_CURATED
 
 
 class Memory:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-MOST_BYTES: Final = 2_000_000
+MOST_BYTES: Final = 4_000_000
+"""Of an answer: 2,000 characters with all their notes take 2.2 MB."""
+
 _LONGEST_TEXT: Final = 500
 _MOST_NOTES: Final = 20
 _LONGEST_NUMBER: Final = 1 << 31

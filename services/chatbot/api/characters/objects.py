@@ -52,7 +52,7 @@ class ObjectWords:
     def problem(self, error: InvalidInput | MalformedBody) -> str:
         """See `EntryWords`."""
         if isinstance(error, MalformedBody):
-            return f"card: {text(f'problem.{error.problem}', _LANGUAGE)}"
+            return text(f"problem.{error.problem}", _LANGUAGE)
         return f"{error.field}: {text(f'problem.{error.problem}', _LANGUAGE, error.limits)}"
 
     def note(self, note: Note) -> str:

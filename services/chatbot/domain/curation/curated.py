@@ -9,10 +9,10 @@ from typing import Final, Protocol
 
 from chatbot.domain.characters import KeptCharacter
 
-MOST_CURATED: Final = 1_000
+MOST_CURATED: Final = 2_000
 """Characters of one file."""
 
-MOST_NOTES: Final = 20
+MOST_NOTES: Final = 5
 """Of one character, that are told."""
 
 

@@ -23,12 +23,15 @@ from chatbot.domain.curation.curated import (
     CurationProblem,
 )
 from chatbot.domain.errors import InvalidInput, MalformedBody
+from chatbot.domain.outside.strict_json import check_depth
 
 OWN_FIELDS: Final = ("name", "generation", "uid", "tenants", "card", "cardDigest")
 """Of an entry; the others are those of a character."""
 
 MOST_TENANTS: Final = 100
 _DIGEST_CHARACTERS: Final = 16
+_MOST_LEVELS: Final = 33
+"""An entry around a card of 32 levels."""
 
 
 class EntryWords(Protocol):
@@ -81,7 +84,8 @@ class EntryReader:
             try:
                 characters[name] = self._character(name, entry, old)
             except (InvalidInput, MalformedBody) as error:
-                problems[name] = CurationProblem(name, uid, self.words.problem(error))
+                where = "" if isinstance(error, InvalidInput) else "card: " if "card" in entry else "the entry: "
+                problems[name] = CurationProblem(name, uid, where + self.words.problem(error))
                 if old is not None:
                     characters[name] = replace(old, entry="")
         return Curation(MappingProxyType(characters), MappingProxyType(problems))
@@ -150,6 +154,7 @@ def _digest(entry: Mapping[str, Any]) -> str:
         text = json.dumps(entry, ensure_ascii=False, allow_nan=False, sort_keys=True).encode()
     except (ValueError, TypeError, RecursionError):  # NaN, a date of YAML, half of a character
         raise MalformedBody("not_json") from None
+    check_depth(entry, _MOST_LEVELS)
     return hashlib.sha256(text).hexdigest()[:_DIGEST_CHARACTERS]
 
 
