@@ -11,14 +11,15 @@ from starlette.responses import Response
 from chatbot.api import errors
 from chatbot.api.accounts.decisions import check_backend
 from chatbot.api.accounts.flags import privacy_of
-from chatbot.api.accounts.users import caller_of, check_claim
+from chatbot.api.accounts.users import caller_of, check_claim, name_conversation
 from chatbot.api.schemas import ChatRequest, check_turn_id, count_unknown, validated
 from chatbot.api.service import parts_of, profile_of
+from chatbot.api.style.told import STYLE_HEADER, speech_fields, style_fields
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
 from chatbot.api.wire.reuse import oldest_seconds
 from chatbot.api.wire.streams import AnswerResponse
-from chatbot.core.question import AnswerEvent, Done, Question, Queued, References, ToolStep, Wishes
+from chatbot.core.question import AnswerEvent, Done, Question, Queued, References, SpeechSegment, ToolStep, Wishes
 from chatbot.domain.chat import Caller
 from chatbot.domain.generation import Backend, TextPiece
 from chatbot.domain.privacy.flags import Privacy
@@ -49,11 +50,20 @@ async def _answer(request: Request, backend: Backend) -> Response:
         parts.telemetry.unknown_fields(profile.name, unknown)
     check_claim(request, asked.user_id, "user_id")
     caller = caller_of(request, asked.user_id)
+    name_conversation(request, caller, asked.db_id)
     asking = _question(asked, context, caller, backend, request.headers.get("idempotency-key"))
-    question = replace(private(asking, privacy_of(request, asked)), oldest_seconds=oldest_seconds(request.headers))
+    shape = ProductFormat(
+        wants_event_stream(request), asked.wants_references and not parts.has_search, asked.speech is not None
+    )
+    question = replace(
+        private(asking, privacy_of(request, asked)),
+        oldest_seconds=oldest_seconds(request.headers),
+        is_whole=not shape.is_stream,
+        speech=asked.speech.speech() if asked.speech is not None else None,
+    )
     return AnswerResponse(
         lambda: parts.answerer.open(question),
-        ProductFormat(wants_event_stream(request), asked.wants_references and not parts.has_search),
+        shape,
         parts.statistics,
         parts.limits.send_timeout_seconds,
     )
@@ -99,10 +109,12 @@ class ProductFormat:
 
     Attributes:
         without_references: Whether the web was asked for where it is known to be out of reach.
+        with_segments: Whether the request asked for segments: then a whole answer is an object with them.
     """
 
     is_stream: bool
     without_references: bool
+    with_segments: bool = False
 
     def whole(self, done: Done) -> tuple[bytes, Mapping[str, str]]:
         """Body and headers of an answer in one piece."""
@@ -111,7 +123,10 @@ class ProductFormat:
             headers["X-References"] = _state(done.references)
         if done.history_saved is not None:
             headers["X-History-Saved"] = str(done.history_saved).lower()
-        return json.dumps(done.text, ensure_ascii=False).encode(), headers
+        if done.violations:
+            headers[STYLE_HEADER] = ", ".join(done.violations)
+        told = {"text": done.text, "segments": done.segments or ()} if self.with_segments else done.text
+        return json.dumps(told, ensure_ascii=False).encode(), headers
 
     def stream_headers(self) -> dict[str, str]:
         """Headers of a stream."""
@@ -126,6 +141,8 @@ class ProductFormat:
                 return sse("tool", asdict(replace(event, seconds=round(event.seconds, 4))))
             case TextPiece():
                 return sse("token", {"text": event.text})
+            case SpeechSegment():
+                return sse("speech", speech_fields(event))
             case ToolCall():
                 return b""  # nobody can bring tools of their own here
             case Done():
@@ -160,6 +177,7 @@ def done_fields(done: Done) -> dict[str, Any]:
             {"name": step.name, "ok": step.state == "done", "seconds": round(step.seconds, 4)} for step in done.steps
         ],
         **_references_fields(done.references),
+        **style_fields(done),
     }
 
 

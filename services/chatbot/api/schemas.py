@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from chatbot.api.style.fields import SPEECH, SpeechFields
 from chatbot.core.characters.casting import Wanted, is_name
 from chatbot.domain.errors import InvalidInput
 
@@ -114,6 +115,7 @@ class ChatRequest(TextModel):
     local_only: bool = Field(False, description="Never leave the local model; holds for the whole conversation.")
     store: bool = STORE
     no_memory: bool = NO_MEMORY
+    speech: SpeechFields | None = SPEECH
 
     def prompt_fields(self) -> Mapping[str, str]:
         """What the prompt file may name."""

@@ -28,12 +28,14 @@ from chatbot.api.service import Parts, profile_of
 from chatbot.api.sessions import routes as session_routes
 from chatbot.api.shelves import files as shelf_files
 from chatbot.api.shelves import vector_stores
+from chatbot.api.style.told import STYLE_HEADER
 from chatbot.api.tools import routes as tool_routes
 from chatbot.api.v1 import embeddings as v1_embeddings
 from chatbot.api.v1 import routes as v1_routes
 from chatbot.api.wire.context import context_of
 from chatbot.api.wire.departure import ClientGone
 from chatbot.api.wire.front import Front, is_session, is_v1
+from chatbot.api.wire.reuse import REUSE_HEADERS
 from chatbot.domain.errors import ChatError, NotFound
 from chatbot.server.gateway import Prefixed
 
@@ -87,7 +89,8 @@ def create_app(profile: Profile, parts: Parts, options: HttpOptions = HttpOption
                 *("Content-Type", "Idempotency-Key", "X-User-ID", "X-Request-ID"),
             ],
             expose_headers=[
-                *("X-Request-ID", "X-Backend", "X-History-Saved", "X-References", "Retry-After", USAGE_HEADER)
+                *("X-Request-ID", "X-Backend", "X-History-Saved", "X-References", STYLE_HEADER),
+                *("Retry-After", USAGE_HEADER, *REUSE_HEADERS),
             ],
         )
     front = Front(
@@ -96,6 +99,7 @@ def create_app(profile: Profile, parts: Parts, options: HttpOptions = HttpOption
         gate=parts.gate,
         telemetry=parts.telemetry,
         trusted_proxies=options.trusted_proxies,
+        traces=parts.traces,
     )
     return Prefixed(front, options.root_path) if options.root_path else front
 

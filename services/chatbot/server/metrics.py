@@ -190,6 +190,26 @@ METRICS: tuple[Metric, ...] = (
         ("mode", "reason"),
         STEP_SECONDS,
     ),
+    Metric(
+        "chatbot_persona_checks_total",
+        _COUNTER,
+        "Rules of characters that were looked at in answers: ok as the model made it, repaired, or violated.",
+        ("check", "outcome"),
+    ),
+    Metric(
+        "chatbot_persona_repairs_total",
+        _COUNTER,
+        "Answers that were edited, made once more (retry), or accepted although they break a rule (accept).",
+        ("step",),
+    ),
+    Metric("chatbot_persona_extra_tokens_total", _COUNTER, "Tokens of generations that were made again, the first's."),
+    Metric(
+        "chatbot_persona_held_seconds",
+        _HISTOGRAM,
+        "Time by which a stream's first text came later for the rules of its character, seconds.",
+        (),
+        STEP_SECONDS,
+    ),
     Metric("chatbot_mcp_server_up", _GAUGE, "1 while a tool server answers.", ("server",)),
     Metric(
         "chatbot_mcp_tools_changed",

@@ -8,6 +8,9 @@ from chatbot.api.accounts.usage_noting import USAGE_HEADER
 from chatbot.api.errors import TABLE, Row
 from chatbot.api.openapi.character_operations import CARD_SCHEMA
 from chatbot.api.openapi.shelf_operations import SHELF_SCHEMAS
+from chatbot.api.style.told import STYLE_HEADER
+from chatbot.api.wire.reuse import REUSE_HEADER
+from chatbot.core.style.checks import CHECKS
 
 Json = dict[str, Any]
 
@@ -63,6 +66,26 @@ USAGE: Final[Json] = {
         "prompt_tokens_details": {"type": "object", "properties": {"cached_tokens": {"type": "integer"}}},
     },
 }
+_SEGMENTS: Final[Json] = {"type": "array", "items": {"type": "string"}, "description": "With `speech`: for a voice."}
+STYLE_FIELDS: Final[Json] = {
+    "segments": _SEGMENTS,
+    "style_violations": {
+        "type": "array",
+        "items": {"enum": list(CHECKS)},
+        "description": "Rules of the character that the answer does not keep; absent where it has none.",
+    },
+}
+ANSWER: Final[Json] = {
+    "description": "The answer; with `speech` an object that has its segments besides.",
+    "anyOf": [
+        {"type": "string", "examples": ["안녕하세요!"]},
+        {
+            "type": "object",
+            "required": ["text", "segments"],
+            "properties": {"text": {"type": "string"}, "segments": _SEGMENTS},
+        },
+    ],
+}
 TOOL_CALL: Final[Json] = {
     "type": "object",
     "required": ["id", "type", "function"],
@@ -110,6 +133,7 @@ CHAT_COMPLETION: Final[Json] = {
             },
         },
         "usage": ref("schemas", "Usage"),
+        **STYLE_FIELDS,
     },
 }
 MODEL: Final[Json] = {
@@ -159,6 +183,7 @@ SCHEMAS: Final[Json] = {
     "Problem": PROBLEM,
     "V1Error": V1_ERROR,
     "Usage": USAGE,
+    "Answer": ANSWER,
     "ChatCompletion": CHAT_COMPLETION,
     "Model": MODEL,
     "ModelList": MODEL_LIST,
@@ -180,10 +205,20 @@ HEADERS: Final[Json] = {
         "schema": {"type": "string", "enum": ["used", "unavailable"]},
         "description": "With `google_access`: whether the answer is from the web; of a stream only `unavailable`.",
     },
+    STYLE_HEADER: {
+        "schema": {"type": "string", "examples": ["language, suffix"]},
+        "description": "Rules of the character that a whole answer does not keep; absent where it keeps all.",
+    },
     USAGE_HEADER: {
         "schema": {"type": "string", "examples": ["prompt=212,completion=96,cached=180,cost_usd=0.000125"]},
         "description": "What a whole answer took; the cost where the price table knows the model.",
     },
+    REUSE_HEADER: {
+        "schema": {"type": "string", "enum": ["hit", "joined", "miss"]},
+        "description": "Where answers are kept, and this one may be: whether it was, was being made already, or is new."
+        " `Cache-Control: no-cache` asks for a new one.",
+    },
+    "Age": {"schema": {"type": "integer", "minimum": 0}, "description": "Of a kept answer, seconds."},
     "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."},
     "Content-Language": {
         "schema": {"type": "string", "enum": list(texts.LANGUAGES)},

@@ -13,6 +13,8 @@ from chatbot.api.openapi.personal_operations import PERSONAL_OPERATIONS
 from chatbot.api.openapi.session_operations import SESSION_OPERATIONS
 from chatbot.api.openapi.shelf_operations import FILE_FORM, SHELF_OPERATIONS
 from chatbot.api.openapi.usage_operations import USAGE_OPERATIONS
+from chatbot.api.style.told import STYLE_HEADER
+from chatbot.api.wire.reuse import REUSE_HEADERS
 
 _PRODUCT_STREAM: Final = (
     'event: queue\ndata: {"position": 3, "eta_seconds": 12.4}\n\n'
@@ -30,7 +32,8 @@ _PRODUCT_EVENTS: Final = (
     "started. `tool`: a tool of the service has started, is done or failed. `token`: new text. Then one `done`, or one "
     "`error` with the body that the HTTP error would have; a stream without either was cut. Where the web was asked "
     "for, `done` has `search` (`state`: used or unavailable, `reason`) and `sources` (`number`, `title`, `url`, "
-    "`cited`)."
+    "`cited`). With `speech`: `speech` (`index`, `text`, `last`) as soon as a sentence ends, and `segments` in `done`. "
+    "Where a character has rules, `done` has `style_violations`, the names of those that the answer does not keep."
 )
 _V1_STREAM: Final = (
     ": queue position=3 eta=12\n\n"
@@ -41,13 +44,15 @@ _V1_STREAM: Final = (
 )
 _V1_EVENTS: Final = (
     "The OpenAI API's chunks. The place in the line is told by comments, which clients skip. After an error there is a "
-    "chunk with `error` and no `[DONE]`."
+    "chunk with `error` and no `[DONE]`. With `speech` there are chunks with `speech` (`index`, `text`, `last`) and an "
+    "empty delta; the last chunk has `segments` and, where a character has rules, `style_violations`."
 )
 _CHAT: Final = Operation(
     errors=(*READING, *ANSWERING, 409, 422),
     body="product",
+    success="Answer",
     parameters=(TURN,),
-    headers=("X-History-Saved", "X-References", USAGE_HEADER),
+    headers=("X-History-Saved", "X-References", STYLE_HEADER, USAGE_HEADER, *REUSE_HEADERS),
     stream_example=_PRODUCT_STREAM,
     stream_events=_PRODUCT_EVENTS,
 )
@@ -59,7 +64,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         errors=(*READING, *ANSWERING, 404),
         body="v1",
         success="ChatCompletion",
-        headers=(USAGE_HEADER,),
+        headers=(USAGE_HEADER, *REUSE_HEADERS),
         stream_example=_V1_STREAM,
         stream_events=_V1_EVENTS,
         is_v1=True,

@@ -4,6 +4,8 @@ from typing import Final
 
 from chatbot.api.accounts.usage_noting import USAGE_HEADER
 from chatbot.api.openapi.operation import ANSWERING, READING, SESSION_ID, TURN, USER, Operation
+from chatbot.api.style.told import STYLE_HEADER
+from chatbot.api.wire.reuse import REUSE_HEADERS
 
 _STREAM: Final = (
     'event: queue\ndata: {"position": 0, "eta_seconds": 0.0}\n\n'
@@ -21,7 +23,7 @@ SESSION_OPERATIONS: Final[dict[str, Operation]] = {
         body="session",
         success="SessionReply",
         parameters=(TURN,),
-        headers=("X-History-Saved", "X-References", USAGE_HEADER),
+        headers=("X-History-Saved", "X-References", STYLE_HEADER, USAGE_HEADER, *REUSE_HEADERS),
         stream_example=_STREAM,
         stream_events=_EVENTS,
     ),

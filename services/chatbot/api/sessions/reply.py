@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, computed_field
 from chatbot.api import errors
 from chatbot.api.chat import ProductFormat, done_fields, sse
 from chatbot.api.documents.schemas import Source, source_view
+from chatbot.api.style.told import style_fields
 from chatbot.api.wire.context import RequestContext
 from chatbot.core.question import AnswerEvent, Done
 from chatbot.core.retrieval.citations import checked
@@ -68,6 +69,10 @@ class SessionReply(BaseModel):
     finish_reason: str
     history_saved: bool | None
     request_id: str
+    style_violations: list[str] | None = Field(
+        None, description="Rules of the character that the answer does not keep; absent where it has none."
+    )
+    segments: list[str] | None = Field(None, description="With `speech`: the answer for a voice.")
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -113,7 +118,10 @@ class SessionFormat:
     def whole(self, done: Done) -> tuple[bytes, Mapping[str, str]]:
         """Body and headers of an answer in one piece."""
         _, headers = self.product.whole(done)
-        return self._reply(done).model_dump_json().encode(), {**headers, "Cache-Control": "no-store"}
+        return self._reply(done).model_dump_json(exclude=_unsaid(done)).encode(), {
+            **headers,
+            "Cache-Control": "no-store",
+        }
 
     def stream_headers(self) -> Mapping[str, str]:
         """Headers of a stream."""
@@ -122,7 +130,8 @@ class SessionFormat:
     def event(self, event: AnswerEvent) -> bytes:
         """One server-sent event; the last one has the whole reply."""
         if isinstance(event, Done):
-            return sse("done", done_fields(event) | self._reply(event).model_dump(mode="json"))
+            reply = self._reply(event).model_dump(mode="json", exclude=_unsaid(event))
+            return sse("done", done_fields(event) | reply)
         return self.product.event(event)
 
     def error(self, error: Exception, context: RequestContext) -> bytes:
@@ -148,4 +157,10 @@ class SessionFormat:
             finish_reason=told["finish_reason"],
             history_saved=done.history_saved,
             request_id=self.context.request_id,
+            **style_fields(done),
         )
+
+
+def _unsaid(done: Done) -> set[str]:
+    """Fields that most replies do not have."""
+    return {"style_violations", "segments"} - set(style_fields(done))

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from chatbot.api.accounts.decisions import check_backend, check_documents
 from chatbot.api.accounts.flags import privacy_of
-from chatbot.api.accounts.users import bound_user, caller_of, check_claim
+from chatbot.api.accounts.users import bound_user, caller_of, check_claim, name_conversation
 from chatbot.api.chat import ProductFormat, private, wants_event_stream
 from chatbot.api.conversations import TurnView, caller_of_header
 from chatbot.api.documents.routes import library_of
@@ -63,6 +63,7 @@ async def chat(request: Request) -> Response:
     context.backend = _backend_of(request, asked)
     privacy = privacy_of(request, asked)
     caller, session_id = _caller_of(request, asked, privacy)
+    name_conversation(request, caller, session_id)
     passages = await _passages_of(request, asked, caller, privacy)
     wishes = replace(_wishes_of(asked, parts), passages=passages)
     question = Question(
@@ -80,7 +81,12 @@ async def chat(request: Request) -> Response:
         wishes=wishes,
         wanted=asked.wanted(),
     )
-    question = replace(private(question, privacy), oldest_seconds=oldest_seconds(request.headers))
+    question = replace(
+        private(question, privacy),
+        oldest_seconds=oldest_seconds(request.headers),
+        is_whole=not wants_event_stream(request),
+        speech=asked.speech.speech() if asked.speech is not None else None,
+    )
     product = ProductFormat(wants_event_stream(request), asked.google_access and not parts.has_search)
     return AnswerResponse(
         lambda: _open(parts, question),

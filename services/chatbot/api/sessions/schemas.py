@@ -20,6 +20,7 @@ from chatbot.api.schemas import (
     UserId,
     wanted_character,
 )
+from chatbot.api.style.fields import SPEECH, SpeechFields
 from chatbot.core.characters.casting import Wanted
 from chatbot.domain.chat import Message
 from chatbot.domain.errors import InvalidInput
@@ -142,6 +143,7 @@ class SessionRequest(TextModel):
     local_only: bool = Field(False, description="Never leave the local model; holds for the whole session.")
     store: bool = STORE
     no_memory: bool = NO_MEMORY
+    speech: SpeechFields | None = SPEECH
     free_mode: bool | None = Field(
         None, description="Whether the second backend may be used with the service's key; absent: yes."
     )

@@ -15,6 +15,7 @@ from chatbot.api.accounts.flags import check_place, privacy_of
 from chatbot.api.accounts.users import bound_user, caller_of, check_claim
 from chatbot.api.schemas import count_unknown, validated
 from chatbot.api.service import Parts, parts_of, profile_of
+from chatbot.api.style.told import speech_fields, style_fields
 from chatbot.api.v1.characters import character_model, character_models, role_of, wanted_of
 from chatbot.api.v1.chunks import Completion, call_deltas
 from chatbot.api.v1.embeddings import embedding_models
@@ -23,7 +24,7 @@ from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
 from chatbot.api.wire.reuse import oldest_seconds
 from chatbot.api.wire.streams import AnswerResponse
-from chatbot.core.question import AnswerEvent, Done, Exchange, Queued, ToolStep
+from chatbot.core.question import AnswerEvent, Done, Exchange, Queued, SpeechSegment, ToolStep
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import ModelNotFound, ModelUnavailable
 from chatbot.domain.generation import Backend, Sampling, TextPiece
@@ -55,6 +56,8 @@ async def chat_completions(request: Request) -> Response:
         traceparent=context.traceparent,
         tools=asked.tool_use(),
         role=role,
+        is_whole=not asked.stream,
+        speech=asked.speech.speech() if asked.speech is not None else None,
         oldest_seconds=_oldest_seconds(request, body),
     )
     completion = Completion(context.request_id, int(time.time()), asked.model)
@@ -160,7 +163,8 @@ class V1Format:
 
     def whole(self, done: Done) -> tuple[bytes, Mapping[str, str]]:
         """Body and headers of an answer in one piece."""
-        return _dump(self.completion.whole(done.text, done.calls, done.finish_reason, done.usage)), {}
+        told = self.completion.whole(done.text, done.calls, done.finish_reason, done.usage)
+        return _dump(told | style_fields(done)), {}
 
     def stream_headers(self) -> Mapping[str, str]:
         """Headers of a stream."""
@@ -180,6 +184,8 @@ class V1Format:
         self._begun = True
         if isinstance(event, TextPiece):
             return first + self._chunk({"content": event.text})
+        if isinstance(event, SpeechSegment):
+            return first + self._chunk({}, {"speech": speech_fields(event)})
         return first + b"".join(self._ending(event))
 
     def error(self, error: Exception, context: RequestContext) -> bytes:
@@ -193,11 +199,12 @@ class V1Format:
         self._calls += 1
         return self._chunk(first | {"tool_calls": [begun]}) + self._chunk({"tool_calls": [arguments]})
 
-    def _chunk(self, delta: dict[str, Any]) -> bytes:
-        return _data(_dump(self.completion.chunk(delta, with_usage=self.with_usage)))
+    def _chunk(self, delta: dict[str, Any], besides: dict[str, Any] | None = None) -> bytes:
+        return _data(_dump(self.completion.chunk(delta, with_usage=self.with_usage) | (besides or {})))
 
     def _ending(self, done: Done) -> list[bytes]:
-        frames = [_dump(self.completion.chunk({}, done.finish_reason, with_usage=self.with_usage))]
+        last = self.completion.chunk({}, done.finish_reason, with_usage=self.with_usage)
+        frames = [_dump(last | style_fields(done))]
         if self.with_usage:
             frames.append(_dump(self.completion.usage_chunk(done.usage)))
         return [_data(frame) for frame in [*frames, b"[DONE]"]]

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, Vali
 from pydantic_core import PydanticCustomError
 
 from chatbot.api.schemas import GREETING_INDEX, LOCAL_ONLY, USER_NAME, TextModel, UserId
+from chatbot.api.style.fields import SPEECH, SpeechFields
 from chatbot.api.v1.messages import Messages, dialogue_of
 from chatbot.api.v1.response_format import ResponseFormat
 from chatbot.api.v1.tools import Choice, ToolChoice, Tools, check_choice, tool_use
@@ -67,6 +68,7 @@ class ChatCompletionRequest(TextModel):
     stop: Annotated[list[_Stop], Field(max_length=4), BeforeValidator(_one_or_many)] | None = None
     greeting_index: int = GREETING_INDEX
     user_name: str = USER_NAME
+    speech: SpeechFields | None = SPEECH
     safety_identifier: UserId | None = None
     user: UserId | None = None
     local_only: bool = LOCAL_ONLY

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from chatbot.api.accounts.usage_noting import note_use, usage_header
+from chatbot.api.style.voice import Voice
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.departure import ClientGone, until_departure
 from chatbot.api.wire.reuse import reuse_headers
@@ -98,7 +99,7 @@ class AnswerResponse(Response):
                 if self._shape.is_stream:
                     await self._send_stream(answer, context, scope, send)
                 else:
-                    await self._send_whole(answer, send)
+                    await self._send_whole(answer, context, send)
                     context.outcome = "ok"
         except ClientGone:
             return  # nobody is left to tell
@@ -118,8 +119,9 @@ class AnswerResponse(Response):
         self._statistics.ended(context_of(scope).outcome == "ok", seconds)
         note_use(scope, answer, self._error, seconds)
 
-    async def _send_whole(self, answer: Answer, send: Send) -> None:
-        body, headers = self._shape.whole(await answer.collect())
+    async def _send_whole(self, answer: Answer, context: RequestContext, send: Send) -> None:
+        done = Voice(answer.speech, context.language).whole(await answer.collect())
+        body, headers = self._shape.whole(done)
         headers = {**headers, **usage_header(answer.meter), **reuse_headers(answer.reuse)}
         response = Response(body, headers={**headers, "Content-Type": "application/json"})
         await send({"type": "http.response.start", "status": 200, "headers": response.raw_headers})
@@ -144,14 +146,14 @@ class AnswerResponse(Response):
                 abort["abort"]()
 
     async def _frames(self, answer: Answer, context: RequestContext) -> AsyncIterator[bytes]:
-        outcome = context.outcome
+        outcome, voice = context.outcome, Voice(answer.speech, context.language)
         try:
             async for event in answer.events():
                 if isinstance(event, Queued) and not self._is_started:
                     await asyncio.sleep(QUEUED_AFTER_SECONDS)
                 if isinstance(event, Done):
                     outcome = "ok"
-                if frame := self._shape.event(event):
+                if frame := b"".join(map(self._shape.event, voice.events(event))):
                     yield frame
         except Exception as exc:
             if not self._is_started:

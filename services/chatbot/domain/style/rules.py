@@ -19,6 +19,8 @@ MAX_SPEECH: Final = 2_000
 RepairMode = Literal["off", "edit", "edit_then_retry"]
 SpeechUnit = Literal["grapheme", "codepoint", "byte"]
 SpeechMarkup = Literal["strip", "ssml"]
+CheckOutcome = Literal["ok", "repaired", "violated"]
+REPAIR_STEPS: Final = ("edit", "retry", "accept")
 StyleLanguage = Literal["", "ko", "en", "ja", "zh"]
 
 
@@ -79,22 +81,14 @@ class Speech:
     markup: SpeechMarkup = "strip"
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """One rule in one answer. `outcome`: ok as the model made it, repaired, or violated."""
-
-    check: str
-    outcome: Literal["ok", "repaired", "violated"]
-
-
 class StyleTelemetry(Protocol):
     """Who counts checks. Never text of a user or a model."""
 
     def style_checked(self, service: str, check: str, outcome: str) -> None:
-        """A rule was looked at in an answer; see `Checked`."""
+        """A rule was looked at in an answer; `outcome` is a `CheckOutcome`."""
 
     def style_repaired(self, service: str, step: str, tokens: int) -> None:
-        """An answer was edited, begun again (`retry`, with the tokens that it cost us) or accepted as it was."""
+        """A step of `REPAIR_STEPS` was taken; `tokens` of what was made and not shown."""
 
     def text_held_back(self, service: str, seconds: float) -> None:
         """Seconds by which the first text of an answer came later for its rules."""

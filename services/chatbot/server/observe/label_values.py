@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
-from typing import Final
+from typing import Final, get_args
 
 from chatbot.adapters.web.search.formats import PROVIDERS
 from chatbot.core.agent.calls import STOP_REASONS
@@ -11,6 +11,7 @@ from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
 from chatbot.core.embedding.counted import EMBEDDING_OUTCOMES
 from chatbot.core.personal.eraser import ERASURE_OUTCOMES
 from chatbot.core.retrieval.search import Mode, WordsAlone
+from chatbot.core.style.checks import CHECKS
 from chatbot.core.tools.outside.news import News
 from chatbot.core.tools.outside.weather import Weather
 from chatbot.core.toolservers.tool import METRIC_LABEL
@@ -21,6 +22,7 @@ from chatbot.domain.embedding.source import Purpose
 from chatbot.domain.generation import Backend, FinishReason
 from chatbot.domain.limits import LIMIT_NAMES
 from chatbot.domain.outside.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
+from chatbot.domain.style.rules import REPAIR_STEPS, CheckOutcome
 from chatbot.domain.usage.rows import UseOutcome
 from chatbot.server.metrics import AUTH_OUTCOMES, QUEUE_OUTCOMES, Metric
 
@@ -92,6 +94,7 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_mcp_tools_changed": (),
     "chatbot_web_pages_total": PAGE_OUTCOMES,
     "chatbot_agent_stopped_total": STOP_REASONS,
+    "chatbot_persona_repairs_total": REPAIR_STEPS,
     "chatbot_erasures_total": ERASURE_OUTCOMES,
     "chatbot_limit_store_seconds": ("ok", "unavailable"),
     "chatbot_embedding_tokens_total": _PURPOSES,
@@ -130,6 +133,7 @@ _TOGETHER: Final[Mapping[str, Callable[[], Iterable[tuple[str, ...]]]]] = {
         *product(LIMIT_NAMES, ("refused",)),
     ],
     "chatbot_usage_tokens_total": lambda: product(map(str, Backend), TOKEN_KINDS),
+    "chatbot_persona_checks_total": lambda: product(CHECKS, get_args(CheckOutcome)),
     "chatbot_tool_calls_total": lambda: [
         *product((*_TOOLS, METRIC_LABEL), _OUR_OUTCOMES),
         *product((UNKNOWN_TOOL,), map(str, _NOBODYS_OUTCOMES)),

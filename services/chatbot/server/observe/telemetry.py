@@ -27,7 +27,7 @@ from chatbot.server.observe.label_values import ALL_STATUSES, ROUTES, TOKEN_KIND
 class Meters:
     """All metrics of one process, in a registry of their own.
 
-    Implements `Telemetry`, `HttpTelemetry`, `ToolTelemetry`, `WebTelemetry`,
+    Implements `Telemetry`, `HttpTelemetry`, `ToolTelemetry`, `WebTelemetry`, `StyleTelemetry`,
     `LimitTelemetry` and `UsageTelemetry`.
     """
 
@@ -183,6 +183,19 @@ class Meters:
         self._observe("chatbot_agent_rounds", rounds, service=service)
         if stopped:
             self._count("chatbot_agent_stopped_total", 1, service=service, reason=stopped)
+
+    def style_checked(self, service: str, check: str, outcome: str) -> None:
+        """See `StyleTelemetry`."""
+        self._count("chatbot_persona_checks_total", 1, service=service, check=check, outcome=outcome)
+
+    def style_repaired(self, service: str, step: str, tokens: int) -> None:
+        """See `StyleTelemetry`."""
+        self._count("chatbot_persona_repairs_total", 1, service=service, step=step)
+        self._count("chatbot_persona_extra_tokens_total", tokens, service=service)
+
+    def text_held_back(self, service: str, seconds: float) -> None:
+        """See `StyleTelemetry`."""
+        self._observe("chatbot_persona_held_seconds", seconds, service=service)
 
     def provider_asked(self, service: str, provider: str, outcome: str) -> None:
         """See `WebTelemetry`."""
