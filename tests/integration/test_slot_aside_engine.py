@@ -19,7 +19,6 @@ from chatbot.core.question import Done, Question
 from chatbot.core.tools.contract import ToolContext, ToolResult
 from chatbot.domain.chat import Caller
 from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, Sampling
-from chatbot.llm.dialects.decision import answering
 from chatbot.llm.llama_cpp import LlamaCppGenerator
 from parts.calling_model import CountingCalls
 from parts.engine_hosts import Engine, eventually, running_engine
@@ -64,8 +63,8 @@ class Insisting(LlamaCppGenerator):
         self.begun.append(request.request_id)
         if request.tools is not None and not request.dialogue.rounds:
             request = replace(request, tools=replace(request.tools, must_call=True, is_parallel=False))
-        else:
-            request = replace(answering(request), tools=None)  # told of, and not called
+        elif request.tools is not None:
+            request = replace(request, tools=replace(request.tools, may_call=False))
         async for event in super().generate(request):
             if isinstance(event, Finished):
                 self.ends[request.request_id] = event

@@ -16,7 +16,15 @@ from chatbot.core.tools.contract import Reach, Tool
 from chatbot.core.tools.emotion import Emotion
 from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.errors import ChatError, EngineLost, ModelUnavailable, PromptTooLong, TimedOut
-from chatbot.domain.generation import Finished, FinishReason, GenerationEvent, GenerationRequest, Sampling, TextPiece
+from chatbot.domain.generation import (
+    Backend,
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    GenerationRequest,
+    Sampling,
+    TextPiece,
+)
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.tools import ToolCall
 from parts.calling_model import REFUSED, CallingModel, CountingCalls, Move, StubTool, asked_for, call, toolbox
@@ -69,7 +77,11 @@ class Run:
 
 
 def offered(model: CallingModel) -> list[bool]:
-    return [request.tools is not None for request in model.requests]
+    return [may_call(request) for request in model.requests]
+
+
+def may_call(request: GenerationRequest) -> bool:
+    return request.tools is not None and request.tools.may_call
 
 
 @virtual
@@ -499,7 +511,7 @@ def restless(rng: Random) -> Callable[[GenerationRequest], Sequence[Move]]:
 
     def play(request: GenerationRequest) -> Sequence[Move]:
         n = next(turn)
-        if request.tools is None and rng.random() < 0.7:
+        if not may_call(request) and rng.random() < 0.7:
             return ["answer"]
         if habit == "same":
             return [call("look", {"n": 1})]
@@ -573,9 +585,31 @@ async def test_no_call_leaves_the_cluster_once_outside_text_was_read() -> None:
     run = await Run(model, page, other, StubTool("current")).go()
 
     assert (len(page.runs), len(other.runs), run.text) == (1, 0, "다")
-    names = [[one.name for one in asked.tools.definitions] for asked in model.requests if asked.tools]
-    assert names == [["page", "other", "current"], ["current"], ["current"]]
+    told = [asked.tools for asked in model.requests if asked.tools]
+    assert [[one.name for one in use.callable()] for use in told] == [
+        ["page", "other", "current"],
+        ["current"],
+        ["current"],
+    ]
     assert run.loop.calls.has_outside and ("unknown", "unknown_tool") in run.told.called
+
+
+@virtual
+async def test_the_local_model_is_told_of_the_same_tools_in_every_round() -> None:
+    """Else its prompt would differ from the system prompt on, and be read anew behind the first result."""
+    tools = Outsider("page"), StubTool()
+    for backend, told in (
+        (Backend.LLAMA, [["page", "look"], ["page", "look"], ["page", "look"]]),
+        (Backend.OPENAI, [["page", "look"], ["look"], []]),
+    ):
+        model = CallingModel.playing([call("page")], [call("look", {}, "a"), call("look", {}, "b")], ["x"])
+        model.backend = backend
+
+        await Run(model, *tools).go()
+
+        seen = [asked.tools for asked in model.requests]
+        assert [[each.name for each in use.definitions] if use else [] for use in seen] == told
+        assert offered(model) == [True, True, False]
 
 
 @virtual

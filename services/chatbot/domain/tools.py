@@ -48,6 +48,8 @@ class ToolUse:
         allowed: Names of those that it may call; empty allows all. The others are told to the model all the same.
         is_parallel: Whether it may make several calls at once, at most 4.
         most_tokens: Of all calls together. None: as many as the answer may have.
+        may_call: Whether it may call anything now. Where not, tools are told all the same, so that the prompt begins as
+            it did in the rounds before.
     """
 
     definitions: tuple[ToolDefinition, ...]
@@ -55,6 +57,7 @@ class ToolUse:
     allowed: tuple[str, ...] = ()
     is_parallel: bool = True
     most_tokens: int | None = 256
+    may_call: bool = True
 
     def callable(self) -> tuple[ToolDefinition, ...]:
         """The tools that may be called."""

@@ -141,11 +141,12 @@ class LlamaCppGenerator:
         Raises:
             InvalidInput: As `check`.
         """
-        tools, grammar = request.tools, "" if request.tools is None else self._calls_grammar(request.tools)
-        if tools is not None and tools.must_call:
-            return calling(request, grammar), start_of(request, tools, grammar)
-        start = Start() if tools is None else start_of(request, tools, grammar)
-        return self._answering(request), start
+        tools = request.tools
+        if tools is None or not tools.may_call:
+            return self._answering(request), Start()
+        grammar = self._calls_grammar(tools)
+        start = start_of(request, tools, grammar)
+        return calling(request, grammar) if tools.must_call else self._answering(request), start
 
     def _answering(self, request: GenerationRequest) -> GenerationRequest:
         """The request for an answer in text, with its format as a grammar."""

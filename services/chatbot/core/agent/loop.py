@@ -18,6 +18,7 @@ from chatbot.core.retrieval.cited import users_words
 from chatbot.core.tools.contract import ToolContext
 from chatbot.domain.errors import EngineLost, PromptTooLong, TimedOut, Unavailable
 from chatbot.domain.generation import (
+    Backend,
     Finished,
     FinishReason,
     GenerationEvent,
@@ -60,6 +61,7 @@ class AgentLoop:
         self._context = context
         self._rounds = 0
         self._losses = 0
+        self._tells = True
         self._usage = Usage(0, 0)
         self._asking = Asking(generator)
         self._said: tuple[str, ...] = ()
@@ -76,7 +78,7 @@ class AgentLoop:
         except PromptTooLong:
             if asked.tools is None:
                 raise
-            self.calls.stop("context")
+            self._tell_nothing()
             await self._generator.check(request)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent | ToolStep, None]:
@@ -123,10 +125,11 @@ class AgentLoop:
             except PromptTooLong:
                 if asked.tools is None or heard.said:
                     raise
-                self.calls.stop("context")  # the prompt is shorter where no tools are told
+                self._tell_nothing()
                 continue
             finished = self._ended(heard)
-            if asked.tools is None or not (heard.calls or self._was_cut(heard)):
+            is_last = asked.tools is None or not asked.tools.may_call
+            if is_last or not (heard.calls or self._was_cut(heard)):
                 if unsaid := self._unsaid(heard, finished):
                     yield TextPiece(unsaid, 0)
                 waited = self._toolbox.clock() - began - finished.timings.generation_seconds
@@ -159,6 +162,7 @@ class AgentLoop:
         model = self._generator.model()
         if model is not None and model.is_demo:
             self.calls.stop(_DEMO)
+            self._tells = False
         if self._rounds >= self._toolbox.bounds.rounds - 1:
             self.calls.stop("rounds")
         number = f"+{self._rounds + 1}" if self._rounds else ""
@@ -166,8 +170,21 @@ class AgentLoop:
             request,
             request_id=f"{request.request_id}{number}",
             dialogue=replace(request.dialogue, rounds=(*request.dialogue.rounds, *self.calls.messages)),
-            tools=None if self.calls.stopped else ToolUse(self.calls.toolbox.definitions),
+            tools=self._told(),
         )
+
+    def _told(self) -> ToolUse | None:
+        """The tools of the next round; the local model is told of the same ones in each, to read them once."""
+        left = self.calls.toolbox.definitions
+        may_call = bool(left) and not self.calls.stopped
+        if not self._tells or self._generator.backend is not Backend.LLAMA:
+            return ToolUse(left) if may_call else None
+        return ToolUse(self._toolbox.definitions, allowed=tuple(each.name for each in left), may_call=may_call)
+
+    def _tell_nothing(self) -> None:
+        """The prompt is shorter where no tools are told."""
+        self.calls.stop("context")
+        self._tells = False
 
     def _ended(self, heard: _Heard) -> Finished:
         finished = heard.finished
