@@ -4,6 +4,7 @@ No cluster of the tests enforces policies (its network is a plain bridge), so th
 https://kubernetes.io/docs/concepts/services-networking/network-policies/.
 """
 
+import json
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from itertools import product
@@ -190,6 +191,43 @@ FAR = """
 {"name": "far", "url": "https://mcp.example:5432/mcp", "tools": ["search"],
  "peers": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}
 """
+
+
+def test_a_collector_is_reached_at_its_own_place_alone(helm: Helm) -> None:
+    peer = '{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}'
+    traces = ["traces.url=http://collector.shop:8080/v1/traces", "traces.port=8080"]
+    opened = of_kind(helm.render("chatbot", sets=[*CHOSEN, *traces, f"traces.peers=[{peer}]"]), "NetworkPolicy")
+    closed = of_kind(helm.render("chatbot", sets=CHOSEN), "NetworkPolicy")
+
+    for service, other, port in product(("office", "character"), ("another namespace", "internet"), (8080, 443)):
+        is_named = other == "another namespace" and port == 8080
+        assert passes(opened, PLACES[service], PLACES[other], port) is is_named
+        assert not passes(closed, PLACES[service], PLACES[other], port)
+    assert "traces.peers" in helm.refusal("chatbot", sets=[*CHOSEN, *traces])
+
+
+def test_administrators_reach_the_metrics_port_where_they_are_named_and_it_is_on(helm: Helm) -> None:
+    """An empty list is nobody here, not everybody."""
+    peer = '{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}'
+    keys = ["mongodb.trial.enabled=true", "auth.pepperSecret=pepper", "auth.adminApi.enabled=true"]
+    named = f"networkPolicy.administrators=[{peer}]"
+    for sets, is_open in (([*keys, named], True), (keys, False), ([*CHOSEN, named], False)):
+        policies = of_kind(helm.render("chatbot", sets=sets), "NetworkPolicy")
+        for service, port in product(("office", "character"), (9090, 8002, 8003)):
+            may = is_open and port == 9090
+            assert passes(policies, PLACES["another namespace"], PLACES[service], port) is may
+    assert "auth.pepperSecret" in helm.refusal("chatbot", sets=[*CHOSEN, "auth.adminApi.enabled=true"])
+
+
+def test_no_gateway_leads_to_the_metrics_port(helm: Helm) -> None:
+    """Metrics, model, policies and the administration of keys are for the inside."""
+    pepper = ["mongodb.trial.enabled=true", "auth.pepperSecret=pepper", "auth.adminApi.enabled=true"]
+    sets = [*pepper, "gateway.ingress.enabled=true", "gateway.httpRoute.enabled=true"]
+    rendered = helm.render("chatbot", sets=[*sets, 'gateway.httpRoute.parentRefs=[{"name": "g"}]'])
+    routes = json.dumps([of_kind(rendered, kind) for kind in ("Ingress", "HTTPRoute")])
+
+    assert "HTTPRoute" in routes and "Ingress" in routes
+    assert "9090" not in routes and '"metrics"' not in routes and "/admin" not in routes
 
 
 def test_a_redis_is_reached_at_its_own_place_alone(helm: Helm) -> None:

@@ -17,6 +17,12 @@
 {{- if and $v.auth.jwt.issuer (not (and $v.auth.jwt.audience $v.auth.jwt.jwksConfigMap)) -}}
 {{- fail "auth: auth.jwt.issuer needs auth.jwt.audience and auth.jwt.jwksConfigMap." -}}
 {{- end -}}
+{{- if and $v.auth.adminApi.enabled (not $v.auth.pepperSecret) -}}
+{{- fail "auth: auth.adminApi.enabled=true needs auth.pepperSecret, which keys are made with." -}}
+{{- end -}}
+{{- if and $v.traces.url $v.networkPolicy.enabled (not $v.traces.peers) -}}
+{{- fail "traces: the NetworkPolicy keeps the pods from reaching traces.url. List the collector in traces.peers, or set networkPolicy.enabled=false." -}}
+{{- end -}}
 {{- if and (not $v.mongodb.existingSecret) (not $v.mongodb.trial.enabled) -}}
 {{- fail "mongodb: conversations have no store. Set mongodb.existingSecret to a Secret with the key uri, or mongodb.trial.enabled=true for trying out." -}}
 {{- end -}}

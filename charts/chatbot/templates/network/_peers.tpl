@@ -12,6 +12,8 @@
 {{- $blocks | toJson -}}
 {{- else if eq $who "embedding" -}}
 {{- $v.embedding.peers | toJson -}}
+{{- else if eq $who "collector" -}}
+{{- $v.traces.peers | toJson -}}
 {{- else if eq $who "redis" -}}
 {{- $v.limits.redis.peers | toJson -}}
 {{- else if eq $who "web" -}}
@@ -31,6 +33,7 @@
 {{- if eq $number "own" }}{{ $number = include "chatbot.port" $target }}{{ end -}}
 {{- if eq $number "openai" }}{{ $number = toString $root.Values.openai.port }}{{ end -}}
 {{- if eq $number "embedding" }}{{ $number = toString $root.Values.embedding.port }}{{ end -}}
+{{- if eq $number "traces" }}{{ $number = toString $root.Values.traces.port }}{{ end -}}
 {{- if eq $number "redis" }}{{ $number = toString $root.Values.limits.redis.port }}{{ end -}}
 {{- if eq $number "search" }}{{ $number = toString $root.Values.search.port }}{{ end -}}
 {{- if hasPrefix "mcp:" $number }}{{ $number = include "chatbot.mcpPort" (include "chatbot.mcpServer" (list $root $number) | fromJson) }}{{ end -}}
@@ -50,7 +53,7 @@
 {{/* chatbot.connections $: the rows of files/connections.yaml that hold for these values, as JSON */}}
 {{- define "chatbot.connections" -}}
 {{- $found := list -}}
-{{- $conditions := dict "" true "openai.enabled" .Values.openai.enabled "embedding.url" .Values.embedding.url "limits.redis" .Values.limits.redis.existingSecret "search, weather, news" (or .Values.search.enabled .Values.weather.plan .Values.news.feeds) "tests.gatewayUrl" .Values.tests.gatewayUrl -}}
+{{- $conditions := dict "" true "openai.enabled" .Values.openai.enabled "embedding.url" .Values.embedding.url "limits.redis" .Values.limits.redis.existingSecret "traces.url" .Values.traces.url "networkPolicy.administrators" (and .Values.auth.adminApi.enabled .Values.networkPolicy.administrators) "search, weather, news" (or .Values.search.enabled .Values.weather.plan .Values.news.feeds) "tests.gatewayUrl" .Values.tests.gatewayUrl -}}
 {{- range .Files.Get "files/connections.yaml" | fromYamlArray -}}
 {{- if get $conditions (.when | default "") }}{{ $found = append $found . }}{{ end -}}
 {{- if eq (.when | default "") "tools.mcp" }}{{ $found = concat $found (include "chatbot.mcpConnections" (list $ .) | fromJsonArray) }}{{ end -}}

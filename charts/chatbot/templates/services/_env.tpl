@@ -47,6 +47,8 @@
 {{- if $v.auth.existingSecret }}{{ $_ := set $env "CHATBOT_AUTH_KEYS_FILE" "/etc/chatbot/auth/keys" }}{{ end -}}
 {{- if $v.privacy.existingSecret }}{{ $_ := set $env "CHATBOT_PRIVACY_SECRET_FILE" "/etc/chatbot/privacy/secret" }}{{ end -}}
 {{- if $v.auth.pepperSecret }}{{ $_ := set $env "CHATBOT_AUTH_PEPPER_FILE" "/etc/chatbot/pepper/pepper" }}{{ end -}}
+{{- if $v.auth.adminApi.enabled }}{{ $_ := set $env "CHATBOT_AUTH_ADMIN_API" true }}{{ end -}}
+{{- if $v.traces.url }}{{ $_ := set $env "CHATBOT_TRACES_URL" $v.traces.url }}{{ $_ := set $env "CHATBOT_TRACES_SAMPLE_RATIO" $v.traces.sampleRatio }}{{ end -}}
 {{- if $v.tenants.configMap }}{{ $_ := set $env "CHATBOT_TENANTS_FILE" "/etc/chatbot/tenants/tenants.yaml" }}{{ end -}}
 {{- if and (eq $name "character") $v.characters.configMap }}{{ $_ := set $env "CHATBOT_CHARACTERS_FILE" "/etc/chatbot/characters/characters.yaml" }}{{ end -}}
 {{- with $v.auth.jwt -}}{{- if .issuer -}}
