@@ -138,6 +138,23 @@ async def test_hostile_keys_get_one_and_the_same_answer(tmp_path: Path) -> None:
     assert {answer.headers.get("www-authenticate") for answer in answers.values()} == {"Bearer"}
 
 
+async def test_what_is_no_key_of_ours_never_reaches_the_store(tmp_path: Path, figures: Callable[..., None]) -> None:
+    store = MemoryKeys()
+    well_formed = ("unknown", "another key's secret", "revoked", "expired")
+    async with keyed_service(tmp_path, store=store) as keyed:
+        texts = hostile(mint(), mint(), mint(), mint())
+        before = store.calls.get("find", 0)
+        for name in texts.keys() - set(well_formed):
+            assert (await send_raw(keyed.service.port, _raw(texts[name]))).status == 401, name
+        malformed = store.calls.get("find", 0) - before
+        for name in well_formed:
+            assert (await send_raw(keyed.service.port, _raw(texts[name]))).status == 401, name
+        invented = store.calls.get("find", 0) - before
+
+    figures(hostile=len(texts) - len(well_formed), store_calls=malformed)
+    assert malformed == 0 and 0 < invented <= len(well_formed)
+
+
 def _raw(authorization: bytes) -> bytes:
     plain = request("GET", "/key", headers={"authorization": "PLACE", "x-request-id": "r", "accept-language": "en"})
     return plain.replace(b"PLACE", authorization)
