@@ -257,6 +257,18 @@ SERVICES: Final = Board(
                 ),
                 Panel("Store time", "s", "Time of a store call.", quantiles("chatbot_store_operation_seconds")),
                 Panel(
+                    "Erasures of users",
+                    "ops",
+                    "Erasures that were done, and tries in vain: those are tried again.",
+                    ((rate("chatbot_erasures_total", "", "service, outcome"), "{{service}} {{outcome}}"),),
+                ),
+                Panel(
+                    "Oldest erasure",
+                    "s",
+                    "How long the oldest erasure that is not over has been waiting; 0: none.",
+                    ((gauge("chatbot_erasure_oldest_seconds"), SERVICE),),
+                ),
+                Panel(
                     "Ends of generations",
                     "ops",
                     "Generations that ended, by reason.",

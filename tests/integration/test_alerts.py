@@ -37,7 +37,8 @@ FIRED_BY = {
         "ChatbotWaitsBurnBudget",
         "ChatbotWaitsLong",
     },
-    "store": {"ChatbotErrorsBurnBudget", "ChatbotStoreFailing"},
+    "store": {"ChatbotErasureFailing", "ChatbotErrorsBurnBudget", "ChatbotStoreFailing"},
+    "personas": set(),
     "tools": {"ChatbotToolChanged", "ChatbotToolServerDown"},
     "use": {"ChatbotPricesOld", "ChatbotUseUnrecorded"},
     "volume": {"ChatbotVolumeNearlyFull"},
@@ -52,7 +53,12 @@ OF_MODELS = {
 }  # fmt: skip
 """Fired by tests/cluster/test_alerts_models.py."""
 FIRE_SECONDS = 480.0
-ONLY_ZERO: dict[str, set[str]] = {"services": {"Tools turned off"}, "capacity": {"Cells"}, "use": set()}
+ONLY_ZERO: dict[str, set[str]] = {
+    "services": {"Tools turned off"},
+    "capacity": {"Cells"},
+    "use": set(),
+    "personas": set(),
+}
 """Panels that none of these faults moves."""
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 
 import httpx2
@@ -114,13 +114,15 @@ def overload(folder: Path) -> Iterator[Trouble]:
 
 @contextmanager
 def store_cut_off(folder: Path) -> Iterator[Trouble]:
-    """Somebody holds the store, so that no turn can be written."""
+    """Somebody holds the store, so that no turn can be written, and nobody be erased."""
     with stub_office(folder, Stub()) as office:
         address = target("store", f"127.0.0.1:{office.metrics_port}")
         body = {**QUESTIONS["office"], "db_id": "d"}
 
         def fault(end: End) -> None:
             with held(folder / "history.sqlite3"):
+                with contextlib.suppress(httpx2.HTTPError):
+                    httpx2.delete(f"{office.url}/users/somebody", trust_env=False)
                 ask_for_ever(f"{office.url}/Llama", body, 4, end, 0.1)
 
         yield Trouble((address,), fault)
@@ -198,6 +200,30 @@ def documents_asked(folder: Path) -> Iterator[Trouble]:
                         client.post("/rag/query", json={"question": f"How many days off by rule {number}?"})
 
         yield Trouble((address,), load)
+
+
+@contextmanager
+def personas_stray(folder: Path) -> Iterator[Trouble]:
+    """One character is to speak English, which its model never does; one ends its sentences as the model does not."""
+    styles = {
+        "stubborn": {"language": "en"},
+        "mended": {"language": "ko", "sentence_suffix": {"any": ["냥"]}, "max_sentences": 1},
+    }
+    with stub_office(folder, Stub(service="character", pieces=4, piece_seconds=0.01)) as service:
+        address = target("personas", f"127.0.0.1:{service.metrics_port}")
+
+        def load(end: End) -> None:
+            with httpx2.Client(base_url=service.url, timeout=_REQUEST_SECONDS, trust_env=False) as client:
+                for name, style in styles.items():
+                    client.put(f"/characters/{name}", json={"display_name": name, "style": style})
+                for name in cycle(styles):
+                    if end.wait(0.2):
+                        return
+                    asked = {**QUESTIONS["character"], "character_name": name, "greeting": "", "context": ""}
+                    with contextlib.suppress(httpx2.HTTPError):
+                        client.post("/Llama", json=asked, headers={"Accept": "text/event-stream"})
+
+        yield Trouble((address,), load, ())
 
 
 @contextmanager
@@ -379,6 +405,7 @@ TROUBLES = {
     "limits": limits_cut_off,
     "no-model": no_model,
     "overload": overload,
+    "personas": personas_stray,
     "search": search_down,
     "store": store_cut_off,
     "tools": tools_changed,

@@ -35,7 +35,7 @@ class ErasePolicy:
     """
 
     poll_seconds: float = 1.0
-    settle_seconds: float = 5.0
+    settle_seconds: float = 4.0
     lease_seconds: float = 20.0
 
 
