@@ -19,6 +19,7 @@ from chatbot.core.question import Done, Question
 from chatbot.core.tools.contract import ToolContext, ToolResult
 from chatbot.domain.chat import Caller
 from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, Sampling
+from chatbot.llm.engine_host import EngineHost
 from chatbot.llm.llama_cpp import LlamaCppGenerator
 from parts.calling_model import CountingCalls
 from parts.engine_hosts import Engine, eventually, running_engine
@@ -54,10 +55,13 @@ class Books:
 
 
 class Insisting(LlamaCppGenerator):
-    """A toy calls by chance. This one must call in its first round, and ends are remembered by generation."""
+    """A toy calls by chance. This one must call in its first round; "c" ends when a test lets it."""
 
-    ends: dict[str, Finished]
-    begun: list[str]
+    def __init__(self, host: EngineHost) -> None:
+        super().__init__(host)
+        self.ends: dict[str, Finished] = {}
+        self.begun: list[str] = []
+        self.c_may_end = asyncio.Event()
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent]:  # type: ignore[override]
         self.begun.append(request.request_id)
@@ -68,6 +72,8 @@ class Insisting(LlamaCppGenerator):
         async for event in super().generate(request):
             if isinstance(event, Finished):
                 self.ends[request.request_id] = event
+                if request.request_id == "c":
+                    await self.c_may_end.wait()
             yield event
 
 
@@ -78,7 +84,6 @@ class House:
         telemetry = CountingTelemetry()
         self.telemetry, self.engine = telemetry, engine
         self.model = Insisting(engine.host)
-        self.model.ends, self.model.begun = {}, []
         self.line = Admission(AdmissionPolicy(180.0, 64), engine.host.capacity(), telemetry)
         box = Toolbox("office", [tool], AgentBounds(tool_seconds=60, all_tools_seconds=60), CountingCalls())
         route = BackendRoute(self.model, self.line, PromptTemplates(SYSTEM), Agent(box, "Asia/Seoul"))
@@ -114,6 +119,8 @@ async def test_one_slot_serves_another_while_a_tool_runs_and_the_first_goes_on_b
         await eventually(lambda: "c" in house.model.begun)
         fourth = await house.ask("d")
         tool.may_end.set()
+        await eventually(lambda: house.line._slots.first_back() is not None)  # a wants its slot back
+        house.model.c_may_end.set()
         ended: list[tuple[str, Done]] = []
 
         async def collect(name: str, answer: Answer) -> None:
