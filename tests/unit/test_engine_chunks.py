@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from chatbot.llm.engine.batching.steps.chunks import chunks
 from chatbot.llm.engine.batching.generation import Generation
+from chatbot.llm.engine.batching.steps.chunks import chunks
 from hypothesis import given
 from hypothesis import strategies as st
 
