@@ -5,6 +5,7 @@ from typing import Final
 
 from board_capacity import CAPACITY
 from board_models import MODELS
+from board_personas import PERSONAS
 from board_services import SERVICES
 from board_use import USE
 from grafana_foundation_sdk.builders import common as build_common
@@ -22,7 +23,7 @@ _HEIGHT: Final = 8
 
 def files() -> dict[str, str]:
     """Name -> JSON of every dashboard."""
-    return {board.name: _json(board) for board in (SERVICES, MODELS, CAPACITY, USE)}
+    return {board.name: _json(board) for board in (SERVICES, MODELS, CAPACITY, USE, PERSONAS)}
 
 
 def _json(board: Board) -> str:
