@@ -349,3 +349,33 @@ async def test_documents_that_stay_in_the_house_get_no_vectors_made_elsewhere(st
         private, source.space, source.vector("연차", source.space) or b"", Lookup(())
     )
     assert by_words and not by_meaning
+
+
+async def test_processes_of_two_models_do_not_make_the_same_vectors_for_ever(store: DocumentStore) -> None:
+    """As the pods of a rollout, for as long as it lasts. A document that is new is everybody's, at any time."""
+
+    async def at_once() -> None:
+        """No chat waits."""
+
+    async def worked(embedder: Embedder) -> bool:
+        try:
+            return await embedder.work()
+        except Exception as contested:
+            assert type(contested).__name__ == "_Contested"
+            return False
+
+    document = await read(store)
+    sources = HandmadeMeaning("old"), HandmadeMeaning("new")
+    old, new = (Embedder(store, source, EmbedPolicy(), at_once) for source in sources)
+    hasty = Embedder(store, sources[0], EmbedPolicy(peace_seconds=0), at_once)
+    for _ in range(10):
+        await worked(old)
+        await worked(new)
+    made = [len(source.calls) for source in sources]
+    added = await read(store, "b")
+    is_taken = await worked(old)
+
+    assert made == [1, 1], "each once, and then there is peace"
+    assert is_taken and (await state(store, added)).state is DocumentState.COMPLETED
+    assert await worked(hasty), "without peace it goes on"
+    assert (await state(store, document)).state is DocumentState.COMPLETED

@@ -181,12 +181,17 @@ class VectorSpace:
 
 @dataclass(frozen=True, slots=True)
 class VectorJob:
-    """A document that was claimed to get vectors. `lease` is as in `Job`; `tenant` is its owner's."""
+    """A document that was claimed to get vectors. `lease` is as in `Job`; `tenant` is its owner's.
+
+    Attributes:
+        is_complete: It was completed before, so it had vectors, or went without; else it waits for its first.
+    """
 
     document_id: str
     lease: str
     space: VectorSpace
     tenant: str = ""
+    is_complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

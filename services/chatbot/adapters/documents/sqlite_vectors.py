@@ -47,7 +47,7 @@ def claim(connection: sqlite3.Connection, space: VectorSpace, bounds: DocumentBo
         row = connection.execute(_NEXT, {"now": now, "space": _space(connection, space)}).fetchone()
         if row is None:
             return None
-        job = VectorJob(row["document_id"], uuid4().hex, space, row["tenant"])
+        job = VectorJob(row["document_id"], uuid4().hex, space, row["tenant"], row["state"] == "completed")
         connection.execute("UPDATE documents SET lease = ? WHERE id = ?", (job.lease, row["id"]))
         connection.execute("UPDATE owners SET turn = (SELECT max(turn) + 1 FROM owners) WHERE id = ?", (row["owner"],))
         renew(connection, row, bounds, now)

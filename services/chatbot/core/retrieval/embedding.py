@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from chatbot.core.retrieval.leases import while_held
 from chatbot.domain.document_store import DocumentStore
-from chatbot.domain.documents import Chunk, FailureReason, LeaseLost, VectorJob
+from chatbot.domain.documents import Chunk, FailureReason, LeaseLost, VectorJob, VectorSpace
 from chatbot.domain.embedding.source import EmbeddingModel, EmbeddingSource, Purpose
 from chatbot.domain.errors import EmbeddingUnavailable, InvalidInput, StoreUnavailable
 
@@ -30,6 +30,8 @@ class EmbedPolicy:
         beat_seconds: How often it says that it lives.
         idle_seconds: How long it waits before it looks for work again, if nobody wakes it.
         pauses_seconds: After failures in a row; the last one repeats.
+        peace_seconds: For so long a document is not made anew that was made here, and that another process then took
+            the vectors of: while a rollout lasts, pods of two models would do that to each other for ever.
     """
 
     passages: int = 16
@@ -37,6 +39,11 @@ class EmbedPolicy:
     beat_seconds: float = 5.0
     idle_seconds: float = 2.0
     pauses_seconds: tuple[float, ...] = (1.0, 2.0, 5.0, 15.0, 30.0)
+    peace_seconds: float = 300.0
+
+
+class _Contested(Exception):
+    """Another process, which has another model, took the vectors of a document away that were made here just now."""
 
 
 class Embedder:
@@ -64,6 +71,7 @@ class Embedder:
         self._stays = stays
         self._woken = asyncio.Event()
         self._failures = 0
+        self._made = _Made(policy.peace_seconds)
 
     def wake(self) -> None:
         """There may be work: look at once."""
@@ -81,6 +89,9 @@ class Embedder:
             except EmbeddingUnavailable:
                 pause = self._pause_seconds()
                 _log.warning("the embedding model does not answer; documents wait")
+            except _Contested:
+                pause = self._policy.peace_seconds
+                _log.info("another process makes vectors with another model; documents keep what they have for a while")
             except StoreUnavailable:
                 _log.warning("the store of documents does not answer; vectors wait")
             except Exception as exc:
@@ -92,15 +103,19 @@ class Embedder:
         """Give the next document its vectors. False where none waits.
 
         Raises:
-            EmbeddingUnavailable: The document was given back.
+            EmbeddingUnavailable, _Contested: The document was given back.
             StoreUnavailable: It is claimed again after its lease.
         """
         model = await self._known_model()
         job = await self._store.claim_vectors(model.space)
         if job is None:
             return False
+        if job.is_complete and self._made.lately(job):
+            await self._store.release_vectors(job, None)
+            raise _Contested
         try:
             await while_held(self._store, job, self._finish(job), self._policy.beat_seconds)
+            self._made.note(job)
         except LeaseLost:
             _log.info("a document was erased or taken over while its vectors were made")
         except EmbeddingUnavailable:
@@ -154,6 +169,30 @@ class Embedder:
                 await self._woken.wait()
         except TimeoutError:
             pass
+
+
+class _Made:
+    """Documents that this process gave all their vectors lately, in the space of the model that it has now."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._space: VectorSpace | None = None
+        self._at: dict[str, float] = {}
+
+    def note(self, job: VectorJob) -> None:
+        """One was given them."""
+        if job.space != self._space:
+            self._space, self._at = job.space, {}
+        since = time.monotonic() - self._seconds
+        while self._at and next(iter(self._at.values())) < since:  # the oldest is first
+            del self._at[next(iter(self._at))]
+        self._at.pop(job.document_id, None)
+        self._at[job.document_id] = time.monotonic()
+
+    def lately(self, job: VectorJob) -> bool:
+        """Whether one was."""
+        made_at = self._at.get(job.document_id) if job.space == self._space else None
+        return made_at is not None and time.monotonic() - made_at < self._seconds
 
 
 def passage_text(chunk: Chunk) -> str:

@@ -58,7 +58,8 @@ async def _take(tables: Tables, row: Row, space: VectorSpace) -> VectorJob | Non
     if row["vectors"] is not None and "vectors" in change:
         await note(tables, row["_id"])
     done = await tables.call(lambda: tables.documents.update_one(expected, {"$set": change}))
-    return VectorJob(row["_id"], lease, space, row["tenant"]) if done.matched_count else None
+    is_complete = row["state"] == DocumentState.COMPLETED.value
+    return VectorJob(row["_id"], lease, space, row["tenant"], is_complete) if done.matched_count else None
 
 
 async def missing(tables: Tables, job: VectorJob, limit: int) -> tuple[Chunk, ...]:
