@@ -38,7 +38,7 @@ MODEL_LABEL = "chatbot.ai/model"
 """On Deployments and pod templates: the Model they consume. On Jobs and claims: the Model they belong to."""
 
 REVISION_ANNOTATION = "chatbot.ai/model-revision"
-"""On pod templates (RollingUpdate) or pods (InPlace): the revision to serve. The operator's only mark on a pod."""
+"""On pod templates (RollingUpdate) or pods (InPlace): the revision to serve."""
 
 RETRY_ANNOTATION = "chatbot.ai/retry"
 """On a Model: any new value tries a rolled-back or failed revision again."""

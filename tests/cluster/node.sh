@@ -159,8 +159,6 @@ podLogsDir: $dir/pod-logs
 failSwapOn: false
 oomScoreAdj: 0
 nodeStatusUpdateFrequency: 4s
-# a changed ConfigMap is mounted within 10 to 15 s, not within 60 to 90
-syncFrequency: 10s
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, nodefs.inodesFree: 1%, imagefs.available: 1%}

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
-from chatbot_operator.cluster.api import CONFIG_MAPS, DEPLOYMENTS, PODS, TENANTS, Api, Kind
+from chatbot_operator.cluster.api import CONFIG_MAPS, DEPLOYMENTS, MERGE, PODS, TENANTS, Api, Kind
 from chatbot_operator.cluster.faults import Conflict, refusal
 from chatbot_operator.cluster.pages import PodPages
-from chatbot_operator.compiled.bundle import config_map
+from chatbot_operator.compiled.bundle import config_map, digest
 from chatbot_operator.compiled.keeper import Keeper, key_of
 from chatbot_operator.compiled.pages import ServedFile, ServedObject
 from chatbot_operator.metrics import Metrics
@@ -30,6 +30,8 @@ class MemoryApi:
         self.objects: dict[tuple[Kind, str], Document] = {}
         self.before_write: Callable[[], Awaitable[None]] | None = None
         self.refuses: Exception | None = None
+        self.refuses_patches: Exception | None = None
+        self.patches = 0
         self.has_kind = True
         self.writes: list[str] = []
         self.texts: list[str] = []
@@ -81,6 +83,15 @@ class MemoryApi:
         self.writes.append("file")
         self.texts.append(document["data"][BUNDLE.file])
         self.put(kind, document)
+
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Document, flavour: str) -> None:
+        if self.refuses_patches is not None:
+            self.patches += 1
+            raise self.refuses_patches
+        assert flavour == MERGE
+        self.patches += 1
+        there = self.objects[kind, name]
+        self.put(kind, there | {"metadata": there["metadata"] | patch["metadata"]})
 
     async def write_status(self, namespace: str, name: str, status: Document, version: str, kind: Kind) -> None:
         there = self.objects[kind, name]
@@ -214,6 +225,51 @@ async def test_ready_pods_of_consumers_are_asked() -> None:
     assert "office: 1 of 2 ready pods" in behind["conditions"][0]["message"]
     assert waits[-1] == 5.0  # nothing tells when the kubelet is through
     assert api.ready() == ("True", "Applied")
+
+
+def with_pods(*names: str) -> MemoryApi:
+    """One tenant, and an office with ready pods."""
+    api = MemoryApi()
+    api.tenant()
+    api.put(DEPLOYMENTS, {"metadata": {"name": "office", "namespace": "ns"}})
+    for name in names:
+        api.put(PODS, pod(name, "True"))
+    return api
+
+
+def told(api: MemoryApi, name: str) -> str:
+    """Which file a pod was told of."""
+    return str(api.objects[PODS, name]["metadata"].get("annotations", {}).get("chatbot.ai/tenants-told", ""))
+
+
+async def test_pods_that_are_behind_are_told_of_a_file_once_so_that_the_kubelet_comes() -> None:
+    api = with_pods("a", "b", "silent")
+    said = Said({"a": ServedFile("serving", "old"), "b": ServedFile("none")})
+    one = keeper(api, said)
+    await settle(one)
+    await settle(one)
+    first = digest(api.text)
+    said.pages["a"] = said.pages["b"] = ServedFile("serving", first)
+    await settle(one)
+
+    assert (told(api, "a"), told(api, "b"), told(api, "silent")) == (first, first, "")
+    assert api.patches == 2, "not again while they are on their way, nor when they are there"
+    api.tenant(generation=2, suspended=True)
+    await settle(one)
+    assert told(api, "a") == told(api, "b") == digest(api.text) != first
+
+
+@pytest.mark.parametrize(("status", "tries"), [(403, 1), (404, 4), (409, 4)])
+async def test_a_pod_that_cannot_be_told_stops_nothing(status: int, tries: int) -> None:
+    """Without the right nobody is asked again; who is gone, or changes just now, is met at the next look."""
+    api = with_pods("a", "b")
+    api.refuses_patches = refusal(status, "", "no")
+    one = keeper(api, Said({"a": ServedFile("none"), "b": ServedFile("none")}))
+    await settle(one)
+    await settle(one)
+
+    assert api.patches == tries
+    assert api.ready() == ("False", "Progressing")
 
 
 async def test_namespaces_whose_last_tenant_is_gone_are_still_looked_at() -> None:

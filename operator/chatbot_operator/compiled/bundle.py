@@ -114,6 +114,11 @@ class Bundle:
         return self.kind.plural
 
     @property
+    def told_annotation(self) -> str:
+        """On pods: digest of the file that they were told of, see `hastening`."""
+        return f"{self.label}-told"
+
+    @property
     def consumers(self) -> str:
         """Selects Deployments and pods that mount it."""
         return f"{self.label}={self.config_map}"

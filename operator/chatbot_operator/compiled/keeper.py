@@ -16,12 +16,14 @@ from chatbot_operator.cluster.faults import ApiFault, Conflict, Missing, Unreach
 from chatbot_operator.cluster.looks import timed_look
 from chatbot_operator.cluster.pages import PodPages
 from chatbot_operator.cluster.reader import Key
-from chatbot_operator.compiled.bundle import Bundle, Source, config_map
+from chatbot_operator.compiled.bundle import Bundle, Source, config_map, digest
+from chatbot_operator.compiled.hastening import Hastener
 from chatbot_operator.compiled.pages import ServedFile
 from chatbot_operator.compiled.plan import Consumer, Observed, is_ready_status, plan
 from chatbot_operator.metrics import Metrics
 
 Document = dict[str, Any]
+SayingPod = tuple[Document, ServedFile | None]
 logger = logging.getLogger(__name__)
 
 _AFTER_A_CONFLICT_SECONDS: Final = 0.2
@@ -66,6 +68,7 @@ class Keeper:
         self._namespaces = namespaces
         self._metrics = metrics
         self._now = now
+        self._hastener = Hastener(api, bundle.told_annotation)
         self._refusals: dict[str, str] = {}
 
     async def keys(self) -> list[Key]:
@@ -101,14 +104,16 @@ class Keeper:
         there = await self._config_map(namespace)  # before the objects: see above
         sources = await self._bundle.complete(self._api, namespace, await self._sources(namespace))
         text = (there or {}).get("data", {}).get(self._bundle.file)
-        consumers = await self._consumers(namespace) if sources else ()
+        deployments, pods = await self._consumers(namespace) if sources else ([], [])
         refusal = self._refusals.get(namespace, "")
-        planned = plan(self._bundle, sources, Observed(consumers, text, refusal), self._now())
+        observed = Observed(_consumers(deployments, pods), text, refusal)
+        planned = plan(self._bundle, sources, observed, self._now())
         try:
             if planned.text is not None:
                 await self._write(namespace, planned.text, there)
                 if self._refusals.get(namespace, "") != refusal:
                     return _AFTER_A_CONFLICT_SECONDS, "ok"  # to say it
+            await self._hastener.hasten(namespace, pods, digest(planned.text or text or ""))
             await self._write_statuses(sources, planned.statuses)
         except Conflict:  # changed since it was read: read again, plan again
             return _AFTER_A_CONFLICT_SECONDS, "conflict"
@@ -127,17 +132,15 @@ class Keeper:
             return []
         return [Source.of(one) for one in found if "deletionTimestamp" not in one["metadata"]]
 
-    async def _consumers(self, namespace: str) -> tuple[Consumer, ...]:
+    async def _consumers(self, namespace: str) -> tuple[list[Document], list[SayingPod]]:
+        """Deployments that mount the file, and ready pods that do with what they say."""
         selector = self._bundle.consumers
         deployments, pods = await asyncio.gather(
             self._api.find(DEPLOYMENTS, namespace, selector), self._api.find(PODS, namespace, selector)
         )
         ready = [pod for pod in pods if is_alive(pod) and is_ready(pod)]
         said = await self._pages.ask(ready)
-        return tuple(
-            Consumer(one["metadata"]["name"], tuple(said.get(pod["metadata"]["uid"]) for pod in pods_of(one, ready)))
-            for one in sorted(deployments, key=lambda document: document["metadata"]["name"])
-        )
+        return deployments, [(pod, said.get(pod["metadata"]["uid"])) for pod in ready]
 
     async def _write(self, namespace: str, text: str, there: Document | None) -> None:
         """Write the ConfigMap, or remember why not."""
@@ -165,3 +168,12 @@ class Keeper:
                 )
             except Missing:  # deleted meanwhile
                 continue
+
+
+def _consumers(deployments: Sequence[Document], pods: Sequence[SayingPod]) -> tuple[Consumer, ...]:
+    said = {pod["metadata"]["uid"]: page for pod, page in pods}
+    ready = [pod for pod, _ in pods]
+    return tuple(
+        Consumer(one["metadata"]["name"], tuple(said[pod["metadata"]["uid"]] for pod in pods_of(one, ready)))
+        for one in sorted(deployments, key=lambda document: document["metadata"]["name"])
+    )
