@@ -63,6 +63,25 @@ async def test_scopes_come_from_a_claim(key_set: Path, claim: object, scopes: se
     assert (await judged(key_set, OURS.token(scope=claim))).rights.scopes == scopes
 
 
+@pytest.mark.parametrize(
+    ("claim", "scopes"),
+    [
+        (["staff"], {Scope.CHAT, Scope.DOCUMENTS}),
+        ("staff author", {Scope.CHAT, Scope.DOCUMENTS, Scope.CHARACTERS_WRITE}),
+        (["boss", "chat", "usage:read", 7, None, {"a": 1}, ["staff"]], set()),
+        (None, {Scope.CHAT}),
+    ],
+)
+async def test_words_of_an_issuer_can_stand_for_scopes(key_set: Path, claim: object, scopes: set[Scope]) -> None:
+    meanings = {
+        "staff": frozenset({Scope.CHAT, Scope.DOCUMENTS}),
+        "author": frozenset({Scope.CHARACTERS_WRITE}),
+        "boss": frozenset({Scope.ADMIN}),
+    }
+
+    assert (await judged(key_set, OURS.token(scope=claim), meanings=meanings)).rights.scopes == scopes
+
+
 async def test_claims_are_named_by_settings(key_set: Path) -> None:
     token = OURS.token(tenant=None, org="team-b", roles=["chat"], scope="conversations:erase")
 

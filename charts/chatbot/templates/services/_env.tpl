@@ -57,6 +57,7 @@
 {{- $_ := set $env "CHATBOT_AUTH_JWT_JWKS_FILE" "/etc/chatbot/jwks/jwks.json" -}}
 {{- $_ := set $env "CHATBOT_AUTH_JWT_TENANT_CLAIM" .tenantClaim -}}
 {{- $_ := set $env "CHATBOT_AUTH_JWT_SCOPE_CLAIM" .scopeClaim -}}
+{{- with .scopeMap }}{{ $_ := set $env "CHATBOT_AUTH_JWT_SCOPE_MAP" (toJson .) }}{{ end -}}
 {{- end -}}{{- end -}}
 {{- if $v.usage.pricesConfigMap }}{{ $_ := set $env "CHATBOT_USAGE_PRICES_FILE" "/etc/chatbot/prices/prices.yaml" }}{{ end -}}
 {{- if $s.promptsConfigMap }}{{ $_ := set $env "CHATBOT_PROMPTS_DIR" "/etc/chatbot/prompts" }}{{ end -}}

@@ -7,7 +7,8 @@ import re
 import time
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 from chatbot.adapters.keys.claims import WrongToken, claims_of, header_of, holds_at, is_user
@@ -20,6 +21,7 @@ KEY_ID: Final = "jwt"
 
 _TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_KEY_ID: Final = 200
+_NOTHING: Final[frozenset[Scope]] = frozenset()
 _REQUIRED: Final = ("exp", "iss", "aud", "sub")
 
 
@@ -29,6 +31,7 @@ class TokenRules:
 
     Attributes:
         scopes: Of a token without the scope claim.
+        meanings: Scopes that a word of the claim stands for; empty: the words are scopes.
     """
 
     issuer: str
@@ -36,6 +39,7 @@ class TokenRules:
     tenant_claim: str = "tenant"
     scope_claim: str = "scope"
     scopes: frozenset[Scope] = frozenset({Scope.CHAT})
+    meanings: Mapping[str, frozenset[Scope]] = field(default_factory=dict)
 
 
 class IssuerTokens:
@@ -85,4 +89,7 @@ class IssuerTokens:
         if claim is None:
             return self._rules.scopes
         words = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
+        if self._rules.meanings:
+            found = (self._rules.meanings.get(word, _NOTHING) for word in words if isinstance(word, str))
+            return frozenset(chain.from_iterable(found)) & ALL_SCOPES
         return frozenset(scope for scope in ALL_SCOPES if str(scope) in words)

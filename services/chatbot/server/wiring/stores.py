@@ -154,7 +154,12 @@ def _open_tokens(auth: AuthSettings) -> TokenCheck | None:
     from chatbot.adapters.keys.tokens import IssuerTokens, TokenRules
 
     rules = TokenRules(
-        auth.jwt_issuer, auth.jwt_audience, auth.jwt_tenant_claim, auth.jwt_scope_claim, frozenset(auth.jwt_scopes)
+        issuer=auth.jwt_issuer,
+        audience=auth.jwt_audience,
+        tenant_claim=auth.jwt_tenant_claim,
+        scope_claim=auth.jwt_scope_claim,
+        scopes=frozenset(auth.jwt_scopes),
+        meanings=auth.scope_meanings,
     )
     if auth.jwt_jwks_file is None:
         return IssuerTokens(rules, FetchedIssuerKeys(auth.jwt_jwks_url))
