@@ -1,10 +1,11 @@
 """Settings of who may call, and how limits of keys are counted."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from chatbot.domain.access import Scope
+from chatbot.domain.access import ALL_SCOPES, Scope
 from chatbot.server.settings.section import Section, check_time_zone
 
 
@@ -49,9 +50,21 @@ class AuthSettings(Section):
     jwt_scopes: list[Scope] = [Scope.CHAT]
     """Scopes of a token that has no such claim, as a JSON list; never `admin`."""
 
+    jwt_scope_map: list[Annotated[str, Field(pattern=r"^[^=\s]+=\S+( \S+)*$")]] = []
+    """What words of the scope claim stand for, as a JSON list: `["staff=chat documents", "authors=characters:write"]`;
+    other words open nothing. Empty: the words are scopes."""
+
     admin_api: bool = False
     """Whether keys with the scope `admin` make, list, rotate and revoke keys at `/admin/keys` of the metrics port.
     Needs a pepper."""
+
+    @field_validator("jwt_scope_map")
+    @classmethod
+    def _stands_for_scopes(cls, lines: list[str]) -> list[str]:
+        known = {str(scope) for scope in ALL_SCOPES}
+        if any(not set(line.partition("=")[2].split()) <= known for line in lines):
+            raise ValueError(f"behind = stand some of {', '.join(sorted(known))}")
+        return lines
 
     @field_validator("jwt_scopes")
     @classmethod
@@ -59,6 +72,12 @@ class AuthSettings(Section):
         if Scope.ADMIN in scopes:
             raise ValueError("admin is for keys alone")
         return scopes
+
+    @property
+    def scope_meanings(self) -> dict[str, frozenset[Scope]]:
+        """The map of scopes, by word."""
+        pairs = (line.partition("=") for line in self.jwt_scope_map)
+        return {word: frozenset(map(Scope, scopes.split())) for word, _, scopes in pairs}
 
 
 class TenantSettings(Section):
@@ -76,6 +95,14 @@ class PrivacySettings(Section):
     """File with the secret that pseudonyms of users are made with, for records of use, counters and logs; up to three
     that were there before may stand below it. None: `CHATBOT_AUTH_PEPPER_FILE`; without that, where
     `CHATBOT_HISTORY_STORE=sqlite`, a file is made beside the history's. With neither, records name no users."""
+
+
+class AuditSettings(Section):
+    """Records of what administrators and operators did."""
+
+    sqlite_path: Path | None = None
+    """File of the records, where `CHATBOT_HISTORY_STORE=sqlite`; else they are in MongoDB. None:
+    `chatbot-audit.sqlite3` beside the history's. `chatbot-keys audit` reads them."""
 
 
 class UsageSettings(Section):
