@@ -6,6 +6,11 @@ from panel import SCOPE, SERVICE, SERVICE_VARIABLES, Board, Panel, quantiles, ra
 
 _CHECKS: Final = "chatbot_persona_checks_total"
 _REPAIRS: Final = "chatbot_persona_repairs_total"
+_ANSWERS: Final = rate(_CHECKS, 'check="markers"')
+"""Every answer with rules is looked through for markers."""
+
+_RETRIED: Final = rate(_REPAIRS, 'step="retry"')
+_KEPT: Final = rate(_CHECKS, 'outcome="ok"', "service, check")
 _VIOLATED: Final = rate(_CHECKS, 'outcome="violated"', "service, check")
 _CHECKED: Final = f"sum by (service, check) (rate({_CHECKS}{{{SCOPE}}}[$__rate_interval]))"
 
@@ -18,6 +23,13 @@ PERSONAS: Final = Board(
         (
             "Rules",
             (
+                Panel("Answers with rules", "reqps", "Answers of characters that have rules.", ((_ANSWERS, SERVICE),)),
+                Panel(
+                    "Rules that the model kept",
+                    "percentunit",
+                    "Share of answers that kept a rule as the model made them, by rule.",
+                    ((f"{_KEPT} / clamp_min({_CHECKED}, 1e-9)", "{{service}} {{check}}"),),
+                ),
                 Panel(
                     "Rules that an answer broke",
                     "percentunit",
@@ -40,6 +52,12 @@ PERSONAS: Final = Board(
                     "reqps",
                     "edit: without the model. retry: it was asked once more. accept: the answer breaks a rule still.",
                     ((rate(_REPAIRS, "", "service, step"), "{{service}} {{step}}"),),
+                ),
+                Panel(
+                    "Answers made once more",
+                    "percentunit",
+                    "Share of answers that took a second generation.",
+                    ((f"{_RETRIED} / clamp_min({_ANSWERS}, 1e-9)", SERVICE),),
                 ),
                 Panel(
                     "Extra tokens",

@@ -198,7 +198,7 @@ def test_dashboards_are_delivered_as_they_are(helm: Helm) -> None:
         if document["metadata"]["labels"].get("grafana_dashboard") == "1"
     ]
 
-    assert len(maps) == len(DASHBOARDS) == 4
+    assert len(maps) == len(DASHBOARDS) == 5
     for document in maps:
         ((name, text),) = document["data"].items()
         assert json.loads(text) == json.loads((DASHBOARDS[0].parent / name.removeprefix("chatbot-")).read_text())

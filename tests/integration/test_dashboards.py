@@ -58,7 +58,7 @@ def moved(local: LocalProcess, prometheus: Prometheus) -> Prometheus:
     return prometheus
 
 
-@pytest.mark.parametrize(("name", "least"), [("services", 12), ("capacity", 12), ("use", 8), ("personas", 7)])
+@pytest.mark.parametrize(("name", "least"), [("services", 12), ("capacity", 12), ("use", 8), ("personas", 10)])
 def test_every_query_of_the_services_returns_data_for_both(moved: Prometheus, name: str, least: int) -> None:
     empty = {
         (title, query)
