@@ -13,6 +13,7 @@ from chatbot.api.admin.routes import AdminParts
 from chatbot.core.accounts.desk import KeyDesk
 from chatbot.core.accounts.issue import DAY_SECONDS, Issuer, Lives, Wish
 from chatbot.core.accounts.key_check import KeyCheck
+from chatbot.core.audit.audit import Audit
 from chatbot.domain.access import Rights, Scope
 from chatbot.domain.ports import KeyStore
 from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
@@ -36,7 +37,7 @@ class Administered:
 
 @asynccontextmanager
 async def administered(
-    folder: Path, *, store: KeyStore | None = None, tenants: Tenants = NO_POLICIES
+    folder: Path, *, store: KeyStore | None = None, tenants: Tenants = NO_POLICIES, audit: Audit | None = None
 ) -> AsyncIterator[Administered]:
     """Both, on loopback; `store` is the service's and the port's, in the place of a file."""
     async with keyed_service(folder, ServiceOptions(tenants=tenants), store) as keyed:
@@ -44,7 +45,7 @@ async def administered(
         keys = KeyCheck(stored=keyed.stored, peppers=keyed.peppers, tenants=tenants)
         lives = Lives(90 * DAY_SECONDS, 365 * DAY_SECONDS, tenants)
         desk = KeyDesk(used, Issuer(used, keyed.peppers), lives, now=time.time, changed=keyed.stored.look)
-        app = AdminApp(AdminParts(desk, keys, parse_signer))
+        app = AdminApp(AdminParts(desk, keys, parse_signer, audit=audit))
         record, key = await Issuer(used, keyed.peppers).create(Wish("ops", time.time() + 1000, rights=ADMIN))
         headers = {"authorization": f"Bearer {key.text}", "accept-language": "en"}
         async with (

@@ -20,6 +20,7 @@ from chatbot.core.admission import Admission, AdmissionPolicy
 from chatbot.core.agent.opening import Agent
 from chatbot.core.answering.answerer import Answerer
 from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
+from chatbot.core.audit.audit import Audit
 from chatbot.core.characters.book import CharacterBook
 from chatbot.core.characters.desk import CharacterDesk
 from chatbot.core.characters.preview import Previewer
@@ -89,6 +90,7 @@ class ServiceOptions:
     sampling: Sampling = Sampling()
     recording: RecorderPolicy = RecorderPolicy(batch_seconds=0.02)
     tenants: Tenants = NO_POLICIES
+    audit: Audit | None = None
     eraser: Eraser | None = None
     traces: Traces | None = None
     limiter: LimiterPolicy = LimiterPolicy(call_seconds=60.0)  # a busy machine is no outage
@@ -167,6 +169,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         personal=PersonalDesk(options.eraser) if options.eraser is not None else None,
         telemetry=meters,
         limits=options.limits,
+        audit=options.audit,
         documents=options.documents,
         shelves=options.shelves,
         characters=_desk(options, local),

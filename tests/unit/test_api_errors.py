@@ -52,6 +52,7 @@ SAMPLES: list[domain.ChatError] = [
     domain.CharactersOff(),
     domain.KeyNotFound(),
     domain.CharactersUnavailable(),
+    domain.AuditUnavailable(),
     domain.EmbeddingUnavailable(),
     domain.FileNotFound(),
     domain.VectorStoreNotFound(),

@@ -93,6 +93,7 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     domain.DocumentsUnavailable: Row(503, "documents_unavailable"),
     domain.CharactersUnavailable: Row(503, "characters_unavailable"),
     domain.KeysUnavailable: Row(503, "keys_unavailable"),
+    domain.AuditUnavailable: Row(503, "audit_unavailable"),
     domain.Draining: Row(503, "draining"),
     domain.EngineLost: Row(503, "engine_lost"),
     domain.TimedOut: Row(504, "timed_out"),

@@ -10,6 +10,7 @@ from chatbot.api.profiles import Profile
 from chatbot.api.wire.tracing import Traces
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.answering.answerer import Answerer
+from chatbot.core.audit.audit import Audit
 from chatbot.core.characters.desk import CharacterDesk
 from chatbot.core.embedding.clients import ClientEmbeddings
 from chatbot.core.history import History
@@ -86,6 +87,7 @@ class Parts:
         machine: What the process runs on; None where nobody reads it.
         tools: Names of the tools that the local model may call; the demo model is offered none.
         remote_tools: Those of tool servers, as they stand now.
+        audit: Records what administrators and operators do; None where nobody reads it.
     """
 
     answerer: Answerer
@@ -111,6 +113,7 @@ class Parts:
     remote_tools: Callable[[], Sequence[ToolStanding]] = tuple
     has_search: bool = False
     machine: Callable[[], Awaitable[Machine | None]] | None = None
+    audit: Audit | None = None
 
     def tool_names(self, *, also_away: bool = False) -> tuple[str, ...]:
         """Names of all tools that may be called now, or as soon as their server is back."""

@@ -271,6 +271,10 @@ class CharactersUnavailable(StoreUnavailable):
     """The store of characters does not answer."""
 
 
+class AuditUnavailable(StoreUnavailable):
+    """What is to be done cannot be recorded, so it is not done."""
+
+
 class DocumentsUnavailable(StoreUnavailable):
     """The store of documents does not answer."""
 

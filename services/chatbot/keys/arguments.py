@@ -21,6 +21,7 @@ from chatbot.domain.usage.prices import MICRO_USD
 _TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DOLLARS: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?", re.ASCII)
 _DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
+_NOTED: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _MAX_USER, _MAX_LABEL, _DIGITS = 128, 100, 13
 
@@ -46,6 +47,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     limit.add_argument("id", type=key_id)
     _add_limits(limit)
     commands.add_parser("revoke", help="end a key, everywhere within 10 s").add_argument("id", type=key_id)
+    audit = commands.add_parser("audit", help="who did what: read the records, or check that nobody changed them")
+    audit.add_argument("deed", choices=("list", "verify"))
+    audit.add_argument("--noted", type=noted, metavar="NUMBER:DIGEST", help="verify: a record that was noted elsewhere")
+    audit.add_argument("--last", type=count, default=50, metavar="50", help="list: so many, the newest")
     pseudonym = commands.add_parser("pseudonym", help="what stands for a user in the logs")
     pseudonym.add_argument("--tenant", type=tenant, required=True)
     pseudonym.add_argument("user", type=user)
@@ -107,6 +112,14 @@ def limits_of(asked: argparse.Namespace) -> Limits:
         return Limits.parse(given | {"micro_usd_per_day": asked.usd_per_day})
     except ValueError as exc:
         raise ValueError(f"limits: {exc}") from None
+
+
+def noted(text: str) -> tuple[int, str]:
+    """A record's number and digest, as `audit verify` prints them."""
+    found = _NOTED.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError("a record's number and digest, as audit verify prints them")
+    return int(found[1]), found[2]
 
 
 def count(text: str) -> int:

@@ -26,14 +26,18 @@ from chatbot.core.accounts.issue import (
 from chatbot.core.accounts.key_text import KeyText, mint
 from chatbot.core.accounts.mounted import line_of
 from chatbot.core.accounts.peppers import Peppers
+from chatbot.core.audit.audit import Deed
 from chatbot.domain.access import KeyRecord, Rights
+from chatbot.domain.audit.records import AuditAction
 from chatbot.domain.errors import StoreUnavailable
 from chatbot.domain.limits import Policy
 from chatbot.domain.ports import KeyStore
 from chatbot.domain.usage.prices import MICRO_USD
 from chatbot.keys.arguments import limits_of, parse
+from chatbot.keys.audit import Tampered, read_audit
 from chatbot.server.environment import WrongEnvironment, load_settings
 from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.access.audit import open_audit
 from chatbot.server.wiring.stores import open_key_store, open_pseudonyms, open_tenants
 
 FAILED: Final = 1
@@ -51,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_complain("\n".join(exc.problems), WRONG_SETTINGS))
     except NoSuchKey as exc:
         sys.exit(_complain(f"{exc}: no such key, or it was revoked or rotated before; see chatbot-keys list", FAILED))
-    except StoreUnavailable as exc:
+    except (StoreUnavailable, Tampered) as exc:
         sys.exit(_complain(str(exc), FAILED))
     except (ValueError, OSError) as exc:
         sys.exit(_complain(str(exc), WRONG_SETTINGS))
@@ -69,36 +73,50 @@ async def _run(asked: argparse.Namespace, settings: Settings) -> None:
             raise ValueError("CHATBOT_PRIVACY_SECRET_FILE: name the file with the secret, here and for the services")
         sys.stdout.write(pseudonyms.of(asked.tenant, asked.user) + "\n")
         return
+    if asked.command == "audit":
+        await read_audit(asked, open_audit(settings))
+        return
     if settings.auth.pepper_file is None:
         raise ValueError(
             "CHATBOT_AUTH_PEPPER_FILE: name a file with a secret (openssl rand -hex 32), here and for the services; or "
             "use `create --line` with a keys file"
         )
     peppers = Peppers.load(settings.auth.pepper_file)
-    store = open_key_store(settings)
+    store, audit = open_key_store(settings), open_audit(settings)
     try:
-        await _change_or_list(asked, settings, store, Issuer(store, peppers))
-    finally:
-        await store.close()
-
-
-async def _change_or_list(asked: argparse.Namespace, settings: Settings, store: KeyStore, issuer: Issuer) -> None:
-    match asked.command:
-        case "create":
-            _show(*await issuer.create(_wish(asked, settings)))
-        case "rotate":
-            life = await _next_life(asked, settings, store)
-            _show(*await issuer.rotate(asked.id, overlap_seconds=asked.overlap, life_seconds=life))
-            _say(f"{asked.id} ends within {asked.overlap / 3600:g} h")
-        case "limit":
-            record = await issuer.limit(asked.id, limits_of(asked))
-            _say(f"{record.id} of {record.tenant}: {_limits(record)}; replicas know within 10 s")
-        case "revoke":
-            record = await issuer.revoke(asked.id)
-            _say(f"{record.id} of {record.tenant} is revoked; replicas refuse it within 10 s")
-        case "list":
+        if asked.command == "list":
             records = [record for record in await store.listing() if asked.tenant in (None, record.tenant)]
             sys.stdout.write("".join(f"{line}\n" for line in _lines(records, as_json=asked.json)))
+            return
+        tenant, key_id = getattr(asked, "tenant", ""), getattr(asked, "id", "")
+        wanted = _wish(asked, settings) if asked.command == "create" else None
+        async with audit.told(Deed(AuditAction(f"key.{asked.command}"), tenant, object=key_id)) as deed:
+            record = await _change(asked, settings, (store, Issuer(store, peppers)), wanted)
+            deed.tenant, deed.object = record.tenant, record.id
+    finally:
+        await asyncio.gather(store.close(), audit.store.close())
+
+
+async def _change(
+    asked: argparse.Namespace, settings: Settings, keys: tuple[KeyStore, Issuer], wish: Wish | None
+) -> KeyRecord:
+    """What was asked for; the key that it was done to, or made."""
+    store, issuer = keys
+    if wish is not None:
+        record, key = await issuer.create(wish)
+        _show(record, key)
+    elif asked.command == "rotate":
+        life = await _next_life(asked, settings, store)
+        record, key = await issuer.rotate(asked.id, overlap_seconds=asked.overlap, life_seconds=life)
+        _show(record, key)
+        _say(f"{asked.id} ends within {asked.overlap / 3600:g} h")
+    elif asked.command == "limit":
+        record = await issuer.limit(asked.id, limits_of(asked))
+        _say(f"{record.id} of {record.tenant}: {_limits(record)}; replicas know within 10 s")
+    else:
+        record = await issuer.revoke(asked.id)
+        _say(f"{record.id} of {record.tenant} is revoked; replicas refuse it within 10 s")
+    return record
 
 
 def _wish(asked: argparse.Namespace, settings: Settings) -> Wish:

@@ -75,7 +75,7 @@ async def _serve(settings: Settings, path: Path, taken: ports.Ports, *, check: b
         shared.embedding.status if shared.embedding else None,
         lambda: shared.curated.status,
     )
-    internal_port = with_admin(internal, open_admin(settings, shared.keys, shared.tenants))
+    internal_port = with_admin(internal, open_admin(settings, shared.keys, shared.tenants, shared.audit))
     listeners = [Listener(gateway, taken.gateway), Listener(internal_port, taken.internal)]
     drain = DrainPolicy(settings.drain_seconds)
     guide = Guide(

@@ -71,7 +71,7 @@ async def serve_one(profile: Profile, settings: Settings) -> None:
                     shared.embedding.status if shared.embedding else None,
                     lambda: shared.curated.status,
                 ),
-                open_admin(settings, shared.keys, shared.tenants),
+                open_admin(settings, shared.keys, shared.tenants, shared.audit),
             ),
             bind(settings.metrics.host, settings.metrics.port),
         ),

@@ -10,10 +10,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from chatbot.api.accounts.auditing import recorded
 from chatbot.api.service import Parts, parts_of
 from chatbot.api.wire.context import context_of
+from chatbot.core.audit.audit import Deed
 from chatbot.core.usage.recorder import Recorder
 from chatbot.domain.access import Principal, Scope
+from chatbot.domain.audit.records import AuditAction
 from chatbot.domain.errors import InvalidInput, NotFound, ScopeMissing, StoreUnavailable
 from chatbot.domain.usage.rows import MOST_GROUPS, Ask, Group, Sums
 
@@ -87,7 +90,9 @@ async def usage(request: Request) -> Response:
     first, last = _days(request)
     by, wanted = _groups(request), _choice(request, "format", FORMATS, "json")
     key, user = _whose(principal, parts)
-    found = await parts.usage.report(Ask(principal.tenant, first, last, by, key, user))
+    is_of_all = principal.key_id and key is None and user is None
+    async with recorded(parts.audit if is_of_all else None, request, Deed(AuditAction.USAGE_READ, principal.tenant)):
+        found = await parts.usage.report(Ask(principal.tenant, first, last, by, key, user))
     lines = [_line(group, sums) for group, sums in found[:MOST_GROUPS]]
     if wanted == "csv":
         return Response(_csv(by, lines), media_type="text/csv", headers=_NO_STORE)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from chatbot.api.accounts.auditing import recorded
 from chatbot.api.accounts.decisions import presented
 from chatbot.api.admin.schemas import (
     KeyLine,
@@ -28,7 +30,9 @@ from chatbot.core.accounts.desk import KeyDesk
 from chatbot.core.accounts.issue import LifeTooLong, NoSuchKey
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.accounts.key_text import is_key_id
+from chatbot.core.audit.audit import Audit, Deed
 from chatbot.domain.access import Scope
+from chatbot.domain.audit.records import AuditAction
 from chatbot.domain.errors import AddressNotAllowed, InvalidInput, KeyNotFound, ScopeMissing
 
 router = APIRouter(prefix="/admin/keys", tags=["keys"])
@@ -43,12 +47,14 @@ class AdminParts:
     Attributes:
         keys: Judges the administrator's own key.
         read_signer: Judges public keys.
+        audit: Records what is done; None where nobody reads it.
     """
 
     desk: KeyDesk
     keys: KeyCheck
     read_signer: ReadSigner
     now: Callable[[], float] = time.time
+    audit: Audit | None = None
 
 
 async def decide(request: Request) -> None:
@@ -89,7 +95,9 @@ async def create(request: Request) -> Response:
     parts = _parts(request)
     wish = new_key(await _body(request, NewKeyFields), parts.read_signer)
     try:
-        record, key = await parts.desk.create(wish)
+        async with _recorded(request, AuditAction.KEY_CREATE, "", wish.tenant) as deed:
+            record, key = await parts.desk.create(wish)
+            deed.object = record.id
     except LifeTooLong as exc:
         raise _too_long(exc) from None
     return _json(MintedKey(key=key.text, record=line_of(record, parts.now())), 201)
@@ -112,9 +120,11 @@ async def rotate(request: Request, key_id: str) -> Response:
     """A sibling with the same rights and counters; the old key ends after the overlap."""
     parts, asked = _parts(request), await _body(request, RotateFields)
     try:
-        record, key = await parts.desk.rotate(
-            _known(key_id), overlap_seconds=asked.overlap_seconds, life_seconds=asked.lifetime_seconds
-        )
+        async with _recorded(request, AuditAction.KEY_ROTATE, _known(key_id)) as deed:
+            record, key = await parts.desk.rotate(
+                key_id, overlap_seconds=asked.overlap_seconds, life_seconds=asked.lifetime_seconds
+            )
+            deed.tenant = record.tenant
     except NoSuchKey:
         raise KeyNotFound from None
     except LifeTooLong as exc:
@@ -128,9 +138,12 @@ async def limit(request: Request, key_id: str) -> Response:
     parts = _parts(request)
     limits = limits_of(await _body(request, LimitFields))
     try:
-        return _json(line_of(await parts.desk.limit(_known(key_id), limits), parts.now()))
+        async with _recorded(request, AuditAction.KEY_LIMIT, _known(key_id)) as deed:
+            record = await parts.desk.limit(key_id, limits)
+            deed.tenant = record.tenant
     except NoSuchKey:
         raise KeyNotFound from None
+    return _json(line_of(record, parts.now()))
 
 
 @router.post("/{key_id}/revoke", operation_id="revokeKey", summary="End one", response_model=KeyLine)
@@ -138,9 +151,18 @@ async def revoke(request: Request, key_id: str) -> Response:
     """End a key for good, on all replicas within 10 s. No body; idempotent."""
     parts = _parts(request)
     try:
-        return _json(line_of(await parts.desk.revoke(_known(key_id)), parts.now()))
+        async with _recorded(request, AuditAction.KEY_REVOKE, _known(key_id)) as deed:
+            record = await parts.desk.revoke(key_id)
+            deed.tenant = record.tenant
     except NoSuchKey:
         raise KeyNotFound from None
+    return _json(line_of(record, parts.now()))
+
+
+def _recorded(
+    request: Request, action: AuditAction, key_id: str, tenant: str = ""
+) -> AbstractAsyncContextManager[Deed]:
+    return recorded(_parts(request).audit, request, Deed(action, tenant, object=key_id))
 
 
 def _parts(request: Request) -> AdminParts:

@@ -1,5 +1,6 @@
 """`/characters`: a tenant's own characters."""
 
+from contextlib import AbstractAsyncContextManager
 from typing import Final, cast
 from urllib.parse import quote
 
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from chatbot.api.accounts.auditing import recorded
 from chatbot.api.characters.schemas import (
     CharacterFields,
     CharacterLine,
@@ -27,9 +29,11 @@ from chatbot.api.service import parts_of, profile_of
 from chatbot.api.wire.context import context_of
 from chatbot.api.wire.forms import is_form, read_form, read_whole
 from chatbot.api.wire.guard import read_object
+from chatbot.core.audit.audit import Deed
 from chatbot.core.characters.book import ExportFormat
 from chatbot.core.characters.casting import Wanted, check_name
 from chatbot.core.characters.desk import CharacterDesk
+from chatbot.domain.audit.records import AuditAction
 from chatbot.domain.errors import CharacterNotFound, CharactersOff, InvalidInput
 
 router = APIRouter(prefix="/characters", tags=["characters"])
@@ -56,7 +60,9 @@ async def bring(request: Request) -> Response:
     characters, tenant = characters_of(request), _tenant(request)
     async with characters.book.uploads:
         content, name = await _card(request, characters.book.file_bytes)
-        kept = await characters.book.bring(tenant, content, name)
+        async with _recorded(request, AuditAction.CHARACTER_IMPORT, name) as deed:
+            kept = await characters.book.bring(tenant, content, name)
+            deed.object = kept.kept.name
     persona = await characters.book.casting.persona(tenant, Wanted(kept.kept.name, kept.kept.revision))
     fixed = (0, False) if persona is None else await characters.previewer.fixed_tokens(persona)
     report = report_view(kept.report, fixed, context_of(request.scope).language)
@@ -78,14 +84,17 @@ async def put(request: Request, name: str) -> Response:
     asked = validated(CharacterFields, body)
     if unknown := count_unknown(CharacterFields, body):
         parts.telemetry.unknown_fields(profile_of(request).name, unknown)
-    return _json(character_view(await characters.book.put(_tenant(request), name, asked.character())))
+    async with _recorded(request, AuditAction.CHARACTER_PUT, name):
+        kept = await characters.book.put(_tenant(request), name, asked.character())
+    return _json(character_view(kept))
 
 
 @router.delete("/{name}", operation_id="eraseCharacter", summary="Erase one", status_code=204)
 async def erase(request: Request, name: str) -> Response:
     """Remove it with all its revisions. Always 204."""
-    book = characters_of(request).book
-    await book.erase(_tenant(request), check_name(name))
+    book, name = characters_of(request).book, check_name(name)
+    async with _recorded(request, AuditAction.CHARACTER_ERASE, name):
+        await book.erase(_tenant(request), name)
     return Response(status_code=204)
 
 
@@ -135,6 +144,10 @@ async def _card(request: Request, file_bytes: int) -> tuple[bytes, str]:
         return await read_whole(request, file_bytes), name
     file = await read_form(request, file_bytes)
     return file.content, file.fields.get("name", name)
+
+
+def _recorded(request: Request, action: AuditAction, name: str) -> AbstractAsyncContextManager[Deed]:
+    return recorded(parts_of(request).audit, request, Deed(action, _tenant(request), object=name))
 
 
 def _tenant(request: Request) -> str:

@@ -4,6 +4,7 @@ In the place of the user may stand `me`: then the header `X-User-ID` names him, 
 log of a proxy has his name.
 """
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,14 +12,17 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
+from chatbot.api.accounts.auditing import recorded
 from chatbot.api.accounts.users import bound_user, caller_of, check_claim
 from chatbot.api.conversations import caller_of_header
 from chatbot.api.personal.schemas import ErasureView, ExportView, erasure_view, moment
 from chatbot.api.schemas import check_user_id
 from chatbot.api.service import parts_of
 from chatbot.api.wire.context import context_of
+from chatbot.core.audit.audit import Deed
 from chatbot.core.personal.desk import PersonalDesk
 from chatbot.domain.access import Scope
+from chatbot.domain.audit.records import AuditAction
 from chatbot.domain.errors import InvalidInput, NotFound, ServiceNotAllowed
 from chatbot.domain.personal.erasure import ErasureNotFound, ExportNotFound
 from chatbot.domain.tenants.reading import SERVICES
@@ -47,7 +51,8 @@ class _Meant:
 async def erase(request: Request, user_id: str) -> Response:
     """Begin to remove everything of a user, from all stores and of all services. Asking twice is one erasure."""
     meant = _meant(request, user_id)
-    begun = await _desk(request).erase(meant.tenant, meant.user, is_self=meant.is_self)
+    async with _recorded(request, AuditAction.USER_ERASE, meant):
+        begun = await _desk(request).erase(meant.tenant, meant.user, is_self=meant.is_self)
     return _json(erasure_view(begun, context_of(request.scope).language), 202)
 
 
@@ -67,7 +72,8 @@ async def read_erasure(request: Request, user_id: str) -> Response:
 async def export(request: Request, user_id: str) -> Response:
     """Let everything of a user be fetched once within an hour."""
     meant = _meant(request, user_id)
-    until = await _desk(request).offer(meant.tenant, meant.user)
+    async with _recorded(request, AuditAction.USER_EXPORT, meant):
+        until = await _desk(request).offer(meant.tenant, meant.user)
     return _json(ExportView(state="ready", until=moment(until)), 202)
 
 
@@ -94,6 +100,11 @@ async def fetch(request: Request, user_id: str) -> Response:
         raise ExportNotFound
     headers = {"Content-Disposition": 'attachment; filename="export.zip"', "Cache-Control": "no-store"}
     return StreamingResponse(archive, media_type="application/zip", headers=headers)
+
+
+def _recorded(request: Request, action: AuditAction, meant: _Meant) -> AbstractAsyncContextManager[Deed]:
+    pseudonym = parts_of(request).keys.pseudonym(meant.tenant, meant.user)
+    return recorded(parts_of(request).audit, request, Deed(action, meant.tenant, object=pseudonym))
 
 
 def _desk(request: Request) -> PersonalDesk:

@@ -45,11 +45,6 @@ PERSONAL_TEXTS: Final[dict[str, Texts]] = {
         "time is over.",
         "誰が何をしたかの記録には仮名だけがあり、削除した証拠として、保存期間が終わるまで残ります。",
     ),
-    "kept.audit": (
-        "이 일이 있었다는 감사 기록은 글 없이 가명으로 남으며, 보존 기간이 지나면 사라집니다.",
-        "Records of the audit that this was done stay under a pseudonym, without text, until their time is over.",
-        "これが行われたという監査記録は本文なしで仮名のまま残り、保存期間が過ぎると消えます。",
-    ),
     "title.audit_unavailable": (
         "감사 기록을 남길 수 없습니다",
         "It cannot be recorded now",

@@ -71,6 +71,10 @@ class Pseudonyms:
                 raise ValueError(f"{_SETTING}: none can be made beside the SQLite file: {exc.strerror}") from None
         return cls.load(path)
 
+    def keys(self, purpose: str) -> tuple[bytes, ...]:
+        """Secrets for something else, made of ours: who learns one learns no pseudonym."""
+        return tuple(hmac.digest(secret, f"{purpose}\0".encode(), hashlib.sha256) for secret in self._secrets)
+
     def of(self, tenant: str, user: str) -> str:
         """`u_` and 26 characters of a-z and 2-7."""
         return _pseudonym(self._secrets[0], tenant, user)

@@ -7,6 +7,7 @@ Secrets come as files (`*_FILE`), so that they are in no environment and no proc
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chatbot.server.settings.accounts import (
+    AuditSettings,
     AuthSettings,
     LimitSettings,
     PrivacySettings,
@@ -43,6 +44,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     usage: UsageSettings = UsageSettings()
     privacy: PrivacySettings = PrivacySettings()
+    audit: AuditSettings = AuditSettings()
     queue: QueueSettings = QueueSettings()
     generation: GenerationSettings = GenerationSettings()
     cache: CacheSettings = CacheSettings()

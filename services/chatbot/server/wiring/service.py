@@ -68,6 +68,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         tenants=shared.tenants,
         guard=guard,
         personal=shared.people.desk,
+        audit=shared.audit,
         usage=shared.usage,
         traces=shared.traces,
         telemetry=shared.meters,

@@ -13,6 +13,7 @@ from chatbot.api.profiles import Profile
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.admission import Admission
 from chatbot.core.answering.answerer import Answerer
+from chatbot.core.audit.audit import Audit
 from chatbot.core.characters.book import CharacterBook
 from chatbot.core.limits.limiter import Limiter
 from chatbot.core.toolservers.servers import ToolServers
@@ -21,6 +22,7 @@ from chatbot.domain.ports import ConversationStore, TextGenerator
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.serving.gate import Gate
 from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.access.audit import note_policies, open_audit
 from chatbot.server.wiring.access.traces import open_traces
 from chatbot.server.wiring.characters import open_characters, open_curated
 from chatbot.server.wiring.embedding import Embedding, open_embedding
@@ -50,6 +52,7 @@ class Shared:
         characters: None where no service of the process has any.
         curated: Characters that whoever operates the process brings.
         people: Who may want to be erased.
+        audit: Records what administrators and operators do.
         tool_servers: Whose tools the local model may call.
     """
 
@@ -62,6 +65,7 @@ class Shared:
     store: ConversationStore
     engine: Engine
     people: People
+    audit: Audit
     remote: tuple[TextGenerator, Admission] | None
     documents: Documents | None = None
     embedding: Embedding | None = None
@@ -99,7 +103,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
     meters.watch_engine([profile.name for profile in profiles], engine.reading)
     has_characters = any(profile.has_characters for profile in profiles)
     curated = open_curated(settings, has_characters=has_characters)
-    tombstones, keys = open_tombstones(settings), open_keys(settings, tenants)
+    tombstones, keys, audit = open_tombstones(settings), open_keys(settings, tenants), open_audit(settings)
     documents = open_documents(settings, embedding, lambda: _waiting(engine, profiles), tenants, tombstones)
     library = documents.library.store if documents is not None else None
     return Shared(
@@ -112,7 +116,8 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
         store=open_store(settings),
         engine=engine,
         remote=open_remote(settings, meters),
-        people=open_people(settings, tombstones, library, keys, meters),
+        people=open_people(settings, tombstones, library, keys, meters, audit),
+        audit=audit,
         documents=documents,
         embedding=embedding,
         characters=open_characters(settings, curated) if has_characters else None,
@@ -160,6 +165,7 @@ def _works(shared: Shared, source: ModelSource) -> Iterator[Coroutine[None, None
     yield _drain(shared)
     yield shared.keys.follow()
     yield shared.tenants.follow()
+    yield note_policies(shared.audit, shared.tenants)
     yield shared.curated.follow()
     yield shared.limiter.follow()
     yield shared.people.run()

@@ -7,11 +7,12 @@ from starlette.types import ASGIApp
 from chatbot.core.accounts.desk import KeyDesk
 from chatbot.core.accounts.issue import DAY_SECONDS, Issuer, Lives
 from chatbot.core.accounts.key_check import KeyCheck
+from chatbot.core.audit.audit import Audit
 from chatbot.domain.tenants.policy import Tenants
 from chatbot.server.settings.whole import Settings
 
 
-def open_admin(settings: Settings, keys: KeyCheck, tenants: Tenants) -> ASGIApp | None:
+def open_admin(settings: Settings, keys: KeyCheck, tenants: Tenants, audit: Audit) -> ASGIApp | None:
     """What serves `/admin/keys`; None where it is off. It works on the store that the key check has open.
 
     Raises:
@@ -28,7 +29,7 @@ def open_admin(settings: Settings, keys: KeyCheck, tenants: Tenants) -> ASGIApp 
     lives = Lives(auth.key_days * DAY_SECONDS, auth.max_key_days * DAY_SECONDS, tenants)
     store = keys.stored.store
     desk = KeyDesk(store, Issuer(store, keys.peppers), lives, now=time.time, changed=keys.stored.look)
-    return AdminApp(AdminParts(desk, keys, _read_signer))
+    return AdminApp(AdminParts(desk, keys, _read_signer, audit=audit))
 
 
 def _read_signer(text: str) -> str:

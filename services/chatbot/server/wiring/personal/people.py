@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from chatbot.core.accounts.key_check import KeyCheck
+from chatbot.core.audit.audit import Audit
+from chatbot.core.audit.kept import AuditOfPeople
 from chatbot.core.personal.desk import PersonalDesk
 from chatbot.core.personal.eraser import Eraser
 from chatbot.core.personal.keys import KeysOfPeople
@@ -64,18 +66,23 @@ def open_tombstones(settings: Settings) -> Tombstones:
 
 
 def open_people(
-    settings: Settings, tombstones: Tombstones, documents: DocumentStore | None, keys: KeyCheck, meters: Meters
+    settings: Settings,
+    tombstones: Tombstones,
+    documents: DocumentStore | None,
+    keys: KeyCheck,
+    meters: Meters,
+    audit: Audit,
 ) -> People:
     """What is done for people, over all stores of the process.
 
     Raises:
         ValueError: As `open_tombstones`.
     """
-    stores = tuple(_stores(settings, documents, keys))
+    stores = (*_stores(settings, documents, keys), AuditOfPeople(audit))
     eraser = Eraser(stores, tombstones, keys.pseudonyms, meters)
     meters.watch_erasures(lambda: eraser.waiting[1])
     closing = [store.close for store in stores if isinstance(store, Closing)]
-    return People(eraser, PersonalDesk(eraser), stores, (tombstones.store.close, *closing))
+    return People(eraser, PersonalDesk(eraser), stores, (tombstones.store.close, audit.store.close, *closing))
 
 
 def _stores(settings: Settings, documents: DocumentStore | None, keys: KeyCheck) -> Sequence[PersonalData]:

@@ -1,0 +1,1 @@
+"""Records of the audit in a file, or in MongoDB."""

@@ -1,0 +1,1 @@
+"""Records of what administrators and operators did: written before it is done, chained, and checked."""
