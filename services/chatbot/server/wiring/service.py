@@ -50,6 +50,7 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         limiter=shared.limiter,
         casting=characters.casting if characters is not None else None,
         kept=_kept(profile, shared),
+        style=shared.meters,
     )
     routes = _routes(profile, shared)
     guard = shared.people.eraser.tombstones
