@@ -1,15 +1,21 @@
 """Kept answers over HTTP: headers, both wire formats, streams, rows of use, and what a request may say of them."""
 
 import asyncio
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 from chatbot.adapters.usage.sqlite import SqliteUsage
 from chatbot.core.kept_answers.keeper import KeepingPolicy
+from chatbot.core.personal.eraser import Eraser
+from chatbot.core.personal.tombstones import Tombstones
 from chatbot.domain.generation import Sampling
 from chatbot.domain.privacy.flags import Privacy
 from chatbot.domain.tenants.policy import Policies, Tenant
 from parts.http_service import ServiceOptions, running_service
+from parts.people import QUICK, Told, open_people
+from parts.store_place import StorePlace
 from parts.stub_generator import StubGenerator
 from parts.waiting import until
 
@@ -121,3 +127,35 @@ async def test_rows_of_use_say_which_answers_were_repeated(tmp_path: Path) -> No
 
     rows = {row["outcome"]: (row["requests"], row["prompt_tokens"]) for row in report.json()["rows"]}
     assert rows == {"ok": (1, 7), "repeated": (2, 0)}
+
+
+async def test_an_erasure_at_one_replica_forgets_answers_of_that_user_alone_at_all_of_them(tmp_path: Path) -> None:
+    people = open_people(StorePlace("sqlite", str(tmp_path / "kept" / "store.sqlite3")))
+    erasers = [
+        Eraser(people.stores, Tombstones(people.erasures, time.time), lambda _tenant, _user: (), Told(), QUICK)
+        for _ in range(2)
+    ]
+
+    async def outcomes(client: httpx.AsyncClient) -> list[str]:
+        users = ("u", "v")
+        told = [await client.post("/Llama", json={"input_data": "안녕하세요!", "user_id": user}) for user in users]
+        return [one.headers["x-chatbot-cache"] for one in told]
+
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+    async with (
+        running_service(tmp_path / "one", options(eraser=erasers[0])) as one,
+        running_service(tmp_path / "other", options(eraser=erasers[1])) as other,
+        one.client() as here,
+        other.client() as there,
+    ):
+        await until(lambda: all(eraser.tombstones.epoch("", "u") == 0 for eraser in erasers))
+        before = [await outcomes(here), await outcomes(here), await outcomes(there), await outcomes(there)]
+        erased = await here.delete("/users/u")
+        await until(lambda: all(eraser.tombstones.epoch("", "u") == 1 for eraser in erasers))
+        after = [await outcomes(here), await outcomes(there)]
+    await people.close()
+
+    assert erased.status_code == 202, erased.text
+    assert before == [["miss", "miss"], ["hit", "hit"]] * 2
+    assert after == [["miss", "hit"]] * 2
