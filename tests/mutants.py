@@ -51,6 +51,7 @@ ADMISSION, ANSWER = "tests/unit/test_admission.py", "tests/unit/test_answer.py"
 SESSIONS = "tests/integration/test_http_sessions.py"
 CHARACTERS, CARDS = "tests/integration/test_http_characters.py", "tests/unit/test_characters_cards.py"
 MACROS = "tests/unit/test_characters_macros.py"
+STYLIST, STYLED, SPEECH = (f"tests/unit/test_{name}.py" for name in ("stylist", "styled_source", "speech"))
 LOOP = "tests/unit/test_agent_loop.py"
 KEPT = "tests/unit/test_kept_answers.py"
 STORES, SCHEDULER = "tests/integration/test_conversation_store.py", "tests/integration/test_engine_scheduler.py"
@@ -92,6 +93,48 @@ MUTANTS: tuple[Mutant, ...] = (
         "a result of any size is read",
         f"{MCP}::test_a_result_that_is_too_large_is_not_read_and_the_session_goes_on",
         (Edit(f"{ADAPTERS}/mcp/wire.py", "if len(body) > limit_bytes:", "if len(body) > 2**40:"),),
+    ),
+    # ---- rules of style, and segments for voices (ADR 0026)
+    Mutant(
+        "an answer is made a third time",
+        f"{STYLED}::test_an_engine_that_dies_makes_no_third_attempt",
+        (Edit(f"{CORE}/style/source.py", "        self._has_retried = True\n", ""),),
+    ),
+    Mutant(
+        "what nobody saw is billed",
+        f"{STYLED}::test_what_was_made_again_is_billed_once_and_the_first_is_ours",
+        (Edit(f"{CORE}/style/source.py", "tokens = self._stage.spending.forgive()", "tokens = 0"),),
+    ),
+    Mutant(
+        "a stream shows a first sentence in another language",
+        f"{STYLIST}::test_an_answer_that_begins_wrong_is_refused_before_anything_is_shown",
+        (Edit(f"{CORE}/style/stylist.py", "if self._may_refuse and self._is_wrong(told):", "if False:"),),
+    ),
+    Mutant(
+        "an ending is put behind the marks",
+        f"{STYLIST}::test_an_edit_brings_an_answer_to_its_rules",
+        (
+            Edit(
+                f"{CORE}/style/stylist.py",
+                "return sentence[:end] + suffix.any[0] + sentence[end:]",
+                "return sentence + suffix.any[0]",
+            ),
+        ),
+    ),
+    Mutant(
+        "the model goes on behind the last sentence that is shown",
+        f"{STYLED}::test_an_answer_is_stopped_where_nothing_more_may_be_shown",
+        (Edit(f"{CORE}/style/source.py", "(stylist.state is State.ENOUGH and self._may_stop)", "False"),),
+    ),
+    Mutant(
+        "a segment is longer than it may be",
+        f"{SPEECH}::test_no_segment_is_empty_or_longer_than_it_may_be",
+        (Edit(f"{CORE}/speech/segments.py", "if size > speech.max_chars)", "if size > speech.max_chars + 1)"),),
+    ),
+    Mutant(
+        "what a model writes is markup for the voice",
+        f"{SPEECH}::test_what_a_model_writes_is_never_markup",
+        (Edit(f"{CORE}/speech/segments.py", "{escape(text)}", "{text}"),),
     ),
     # ---- characters (ADR 0022)
     Mutant(

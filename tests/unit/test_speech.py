@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 PLAIN = st.text(alphabet="가나다 abc,、。！？….!?\n:—-13”’「」éの漢", max_size=200)
+LONG = st.lists(st.sampled_from([*"가나é漢 ", "긴긴긴긴긴긴긴긴긴긴", "aaaaaaaaaaaaaaaa, "]), max_size=40).map("".join)
 HOSTILE = st.text(
     alphabet=st.sampled_from([*'*`_~#>|[]()<>&"/\\ \n.!?。,가a1', "👩", "\u200d", "👧", "\ufe0f", "\x00", "\u0301"]),
     max_size=120,
@@ -80,14 +81,14 @@ def test_what_a_model_writes_is_never_markup() -> None:
     assert list(parsed(segment)) == []
 
 
-@given(st.one_of(PLAIN, HOSTILE), SPEECHES)
+@given(st.one_of(PLAIN, HOSTILE, LONG), SPEECHES)
 def test_no_segment_is_empty_or_longer_than_it_may_be(text: str, speech: Speech) -> None:
     for segment in segments_of(text, speech):
         said = said_in(segment, speech)
         assert 0 < MEASURES[speech.unit](said) <= speech.max_chars
 
 
-@given(PLAIN, SPEECHES)
+@given(st.one_of(PLAIN, LONG), SPEECHES)
 def test_every_letter_is_said_in_order(text: str, speech: Speech) -> None:
     joined = "".join(said_in(one, speech) for one in segments_of(text, speech))
 
