@@ -10,10 +10,16 @@ from pathlib import Path
 import pytest
 from chatbot.adapters.limits.redis import RedisAccounts
 from chatbot.core.limits.limiter import Limiter, LimiterPolicy, Wanted
+from chatbot.domain.access import Rights
 from chatbot.domain.chat import Caller, Dialogue, Message
 from chatbot.domain.errors import StoreUnavailable
 from chatbot.domain.generation import Backend, GenerationRequest, Sampling
 from chatbot.domain.limits import Limited, Limits, RateLimited, State, Subject
+from chatbot.server.settings.accounts import LimitSettings
+from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.stores import open_accounts
+from parts.http_service import ServiceOptions
+from parts.keyed_service import keyed_service
 from parts.limit_racer import Silent
 from parts.redis_server import RedisServer, running_redis
 from redis import Redis
@@ -191,3 +197,36 @@ async def test_a_replica_counts_alone_while_the_server_is_away_and_owes_nothing_
 
     assert [hold.quota.is_degraded for hold in (first, *alone)] == [False, True, True]
     assert [one.used for one in left] == [0, 0]
+
+
+async def test_a_service_goes_on_while_its_redis_is_away_and_says_so(server: RedisServer, tmp_path: Path) -> None:
+    url = tmp_path / "url"
+    url.write_text(server.url + "\n")
+    accounts = open_accounts(Settings(limits=LimitSettings(redis_url_file=url)))
+    assert isinstance(accounts, RedisAccounts)
+    options = ServiceOptions(accounts=accounts, limiter=LimiterPolicy(replicas=2, call_seconds=30.0))
+    async with keyed_service(tmp_path, options) as keyed:
+        header = await keyed.header(Rights(limits=Limits(requests_per_minute=6)))
+        async with keyed.service.client(headers=header) as client:
+            asked = {"input_data": "안녕하세요!", "user_id": "u"}
+            before = [await client.post("/Llama", json=asked) for _ in range(2)]
+            server.stop()
+            away = [await client.post("/Llama", json=asked) for _ in range(4)]
+            server.start()
+            for _ in range(150):
+                back = await client.post("/Llama", json=asked)
+                if "x-chatbot-degraded" not in back.headers:
+                    break
+                await asyncio.sleep(0.2)
+    await accounts.close()
+
+    assert [one.status_code for one in before] == [200, 200]
+    assert [one.headers["ratelimit"].split(";")[1] for one in before] == ["r=5", "r=4"]
+    assert [one.status_code for one in away] == [200, 429, 429, 429], "its half of the limit, with what was used before"
+    assert away[0].headers["x-chatbot-degraded"] == "limits"
+    assert back.status_code == 200
+
+
+def test_a_file_that_is_missing_is_told_by_the_name_of_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="CHATBOT_LIMITS_REDIS_URL_FILE: cannot be read"):
+        open_accounts(Settings(limits=LimitSettings(redis_url_file=tmp_path / "missing")))
