@@ -20,13 +20,13 @@ from chatbot_operator.characters.bundle import CHARACTERS
 from chatbot_operator.characters.reasons import COMPLETE
 from chatbot_operator.compiled.bundle import CARD_FROM, Source, compiled
 from chatbot_operator.compiled.reasons import READY
+from parts.helm import CHOSEN, Helm
 
 ROOT = Path(__file__).parents[2]
 CRD: dict[str, Any] = yaml.safe_load((ROOT / "charts/chatbot-operator/files/characters.chatbot.ai.yaml").read_text())
 VERSION: dict[str, Any] = CRD["spec"]["versions"][0]
 SCHEMA: dict[str, Any] = VERSION["schema"]["openAPIV3Schema"]
 SPEC: dict[str, Any] = SCHEMA["properties"]["spec"]
-DEPLOYMENT = ROOT / "charts/chatbot/templates/services/deployment.yaml"
 OWN = {"tenants", CARD_FROM}
 """Fields of a spec that are none of the character itself."""
 
@@ -137,11 +137,36 @@ def test_an_empty_file_has_no_characters(text: str) -> None:
     assert compiled(CHARACTERS, []) == '{"characters":[]}\n'
 
 
-def test_the_chart_mounts_what_the_operator_writes() -> None:
+@pytest.mark.parametrize("name", [CHARACTERS.config_map, "mine", ""])
+def test_the_chart_mounts_them_into_the_service_that_plays_and_no_other(helm: Helm, name: str) -> None:
+    deployments = {
+        one["metadata"]["name"]: one
+        for one in helm.render("chatbot", sets=[*CHOSEN, f"characters.configMap={name}"])
+        if one["kind"] == "Deployment"
+    }
+    seen = {}
+    for deployment, document in deployments.items():
+        pod = document["spec"]["template"]
+        mounts = {one["name"]: one["mountPath"] for one in pod["spec"]["containers"][0].get("volumeMounts", ())}
+        volumes = {one["name"]: one.get("configMap") for one in pod["spec"].get("volumes", ())}
+        variables = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0].get("env", ())}
+        labels = [metadata["labels"].get(CHARACTERS.label) for metadata in (document["metadata"], pod["metadata"])]
+        seen[deployment] = (labels, volumes.get("characters"), variables.get(CHARACTERS.setting))
+        assert bool(volumes.get("characters")) == ("characters" in mounts)
+        if "characters" in mounts:
+            assert str(variables[CHARACTERS.setting]) == f"{mounts['characters']}/{CHARACTERS.file}"
+
+    nothing = ([None, None], None, None)
+    assert {deployment for deployment, found in seen.items() if found != nothing} == (
+        {"chatbot-character"} if name else set()
+    )
+    if name:
+        labels, volume, _ = seen["chatbot-character"]
+        assert (labels, volume) == ([name, name], {"name": name, "optional": True})
+
+
+def test_the_chart_names_what_the_operator_writes() -> None:
     chosen = yaml.safe_load((ROOT / "charts/chatbot/values.yaml").read_text())
-    label, _, config_map = CHARACTERS.consumers.partition("=")
+    _, _, config_map = CHARACTERS.consumers.partition("=")
 
     assert chosen["characters"]["configMap"] == config_map == CHARACTERS.config_map
-    assert DEPLOYMENT.read_text().count(f"{label}: {{{{ . }}}}") == 2, "on the Deployment and on its pods"
-    environment = (ROOT / "charts/chatbot/templates/services/_env.tpl").read_text()
-    assert f'"{CHARACTERS.setting}" "/etc/chatbot/characters/{CHARACTERS.file}"' in environment
