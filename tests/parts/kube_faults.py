@@ -156,6 +156,12 @@ FAULTS = [
     ),
     Fault("half a model", _file(_cut), "Verified", Reason.NOT_GGUF),
     Fault(
+        "an embedding model in the place of one that chats",
+        _file(lambda p: make_toy(p, seed=12, pooling=3)),
+        "Verified",
+        Reason.WRONG_KIND,
+    ),
+    Fault(
         "the Secret with the token is missing",
         _source("hf://tests/models/x.gguf", secretRef={"name": _NOWHERE}),
         "Downloaded",
