@@ -242,6 +242,34 @@ SERVICES: Final = Board(
             ),
         ),
         (
+            "What is known of people",
+            (
+                Panel(
+                    "Erasures of users",
+                    "ops",
+                    "Erasures that were done, and tries in vain: those are tried again.",
+                    ((rate("chatbot_erasures_total", "", "service, outcome"), "{{service}} {{outcome}}"),),
+                ),
+                Panel(
+                    "Oldest rows",
+                    "s",
+                    "Time since the oldest row of a store was changed; what is too old goes every 10 minutes.",
+                    (
+                        (
+                            f"max by (service, store) (chatbot_oldest_row_age_seconds{{{SCOPE}}})",
+                            "{{service}} {{store}}",
+                        ),
+                    ),
+                ),
+                Panel(
+                    "Oldest erasure",
+                    "s",
+                    "How long the oldest erasure that is not over has been waiting; 0: none.",
+                    ((gauge("chatbot_erasure_oldest_seconds"), SERVICE),),
+                ),
+            ),
+        ),
+        (
             "History and input",
             (
                 Panel(
@@ -256,18 +284,6 @@ SERVICES: Final = Board(
                     ),
                 ),
                 Panel("Store time", "s", "Time of a store call.", quantiles("chatbot_store_operation_seconds")),
-                Panel(
-                    "Erasures of users",
-                    "ops",
-                    "Erasures that were done, and tries in vain: those are tried again.",
-                    ((rate("chatbot_erasures_total", "", "service, outcome"), "{{service}} {{outcome}}"),),
-                ),
-                Panel(
-                    "Oldest erasure",
-                    "s",
-                    "How long the oldest erasure that is not over has been waiting; 0: none.",
-                    ((gauge("chatbot_erasure_oldest_seconds"), SERVICE),),
-                ),
                 Panel(
                     "Ends of generations",
                     "ops",

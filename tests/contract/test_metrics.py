@@ -8,8 +8,8 @@ from chatbot.server.metrics import METRICS, Kind, Metric
 # Labels whose values are decided by this project, by Kubernetes objects, or by HTTP; never by a user or a model.
 CLOSED_LABELS = {
     "backend", "cache", "cause", "check", "finish_reason", "kind", "limit", "mode", "model", "operation", "outcome",
-    "part", "provider", "purpose", "rc", "reason", "revision", "route", "server", "source", "state", "status", "step", "to",
-    "tool",
+    "part", "provider", "purpose", "rc", "reason", "revision", "route", "server", "source", "state", "status", "step",
+    "store", "to", "tool",
 }  # fmt: skip
 UNITS = ("seconds", "tokens", "bytes", "ratio", "info", "rounds")
 

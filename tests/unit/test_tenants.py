@@ -6,6 +6,7 @@ import pytest
 from chatbot.domain.access import ANYBODY, KeyRecord, Rights
 from chatbot.domain.errors import ServiceNotAllowed, TenantSuspended
 from chatbot.domain.limits import Limits
+from chatbot.domain.personal.retention import Retention
 from chatbot.domain.privacy.flags import Privacy
 from chatbot.domain.tenants.policy import NO_POLICIES, Policies, Tenant
 from chatbot.domain.tenants.reading import PolicyError, limit_names, read_policies, read_policy
@@ -25,7 +26,7 @@ WHOLE = {
         "perUser": {"requestsPerMinute": 20, "burst": 5, "tokensPerMinute": 20_000, "tokensPerMonth": 4_000_000},
     },
     "keys": {"maxLifetime": "90d"},
-    "privacy": {"localOnly": True, "storeConversations": False},
+    "privacy": {"localOnly": True, "storeConversations": False, "retention": {"conversations": "30d", "usage": "7d"}},
 }
 
 
@@ -41,6 +42,7 @@ def test_a_whole_policy_is_read() -> None:
     assert tenant.when_budget_spent == "Local"
     assert tenant.backends == frozenset()  # both, which is all that there are
     assert tenant.privacy == Privacy(local_only=True, may_store=False)
+    assert tenant.retention == Retention(conversations=30 * DAY, usage=7 * DAY)
 
 
 def test_a_policy_that_says_nothing_forbids_nothing() -> None:
@@ -97,6 +99,9 @@ def test_a_policy_that_says_nothing_forbids_nothing() -> None:
         ({"privacy": {"localonly": True}}, "privacy.localonly: no such field; there are localOnly"),
         ({"privacy": {"localOnly": "yes"}}, "privacy.localOnly: true or false"),
         ({"privacy": {"storeConversations": 0}}, "privacy.storeConversations: true or false"),
+        ({"privacy": {"retention": {"conversations": "12h"}}}, "retention.conversations: a number of days such as 30d"),
+        ({"privacy": {"retention": {"documents": 30}}}, "privacy.retention.documents: a number of days"),
+        ({"privacy": {"retention": {"files": "30d"}}}, "retention.files: no such field; there are conversations"),
         (
             {"backends": {"local": False}, "privacy": {"localOnly": True}},
             "privacy.localOnly: needs backends.local: true",

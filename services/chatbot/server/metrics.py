@@ -24,6 +24,8 @@ QUEUE_OUTCOMES = (
     "client_gone",
     "shutdown",
 )
+LOG_SCRUBBED = "chatbot_log_scrubbed_total"
+SCRUBBED_KINDS = ("key", "token", "mail", "resident_number", "phone", "card")
 AUTH_OUTCOMES = ("accepted", "anonymous", "unauthorized", "forbidden", "unavailable")
 REQUEST_OUTCOMES = ("ok", "error", "client_gone")
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 180, 300)
@@ -104,6 +106,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("chatbot_erasures_total", _COUNTER, "Erasures of users that were done, and tries in vain.", ("outcome",)),
     Metric("chatbot_erasure_oldest_seconds", _GAUGE, "Age of the oldest erasure that is not over, seconds; 0: none."),
+    Metric(
+        "chatbot_oldest_row_age_seconds",
+        _GAUGE,
+        "Time since the oldest row of a store was changed, seconds; told by the pod that removes what is old, else 0.",
+        ("store",),
+    ),
     Metric("chatbot_usage_requests_total", _COUNTER, "Requests by how they ended, as they are recorded.", ("outcome",)),
     Metric(
         "chatbot_usage_tokens_total",
@@ -118,6 +126,7 @@ METRICS: tuple[Metric, ...] = (
         _GAUGE,
         "Time since the newest row of the price table holds, seconds; 0 where there is no table.",
     ),
+    Metric(LOG_SCRUBBED, _COUNTER, "What was cut out of logs, as it looks like a person's or a key.", ("kind",)),
     Metric("chatbot_unknown_fields_total", _COUNTER, "Fields of requests that were ignored because nobody knows them."),
     Metric("chatbot_generations_total", _COUNTER, "Generations that ended.", ("finish_reason",)),
     Metric(

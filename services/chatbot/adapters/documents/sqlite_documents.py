@@ -17,10 +17,15 @@ from chatbot.domain.documents import Document, DocumentState, FailureReason, Fou
 UNFINISHED = "('queued', 'parsing', 'indexing')"
 _STOPPABLE = "('queued', 'parsing', 'indexing', 'embedding')"
 
+_NOW = "unixepoch()"
+_ADDED = (
+    "ALTER TABLE documents ADD COLUMN added_at INTEGER NOT NULL DEFAULT 0",
+    f"UPDATE documents SET added_at = {_NOW}",  # noqa: S608 - nobody wrote down when those came
+)
 LAYOUT = Layout(
     application_id=0x43684244,
-    version=2,
-    upgrades={1: sqlite_vectors.TABLES},
+    version=3,
+    upgrades={1: (*sqlite_vectors.TABLES, *_ADDED), 2: _ADDED},
     statements=(
         # AUTOINCREMENT: the number of an erased owner never comes back, it names a table.
         """CREATE TABLE owners (
@@ -34,7 +39,7 @@ LAYOUT = Layout(
             state TEXT NOT NULL, reason TEXT, pipeline INTEGER NOT NULL DEFAULT 0,
             chunks_done INTEGER NOT NULL DEFAULT 0, chunks_total INTEGER, text_bytes INTEGER NOT NULL DEFAULT 0,
             tries INTEGER NOT NULL DEFAULT 0, lease TEXT NOT NULL DEFAULT '', lease_until INTEGER NOT NULL DEFAULT 0,
-            UNIQUE (owner, collection, sha256))""",
+            added_at INTEGER NOT NULL DEFAULT 0, UNIQUE (owner, collection, sha256))""",
         f"CREATE INDEX documents_unfinished ON documents (lease_until) WHERE state IN {UNFINISHED}",
         """CREATE TABLE chunks (
             id INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
@@ -80,8 +85,8 @@ def _insert(connection: sqlite3.Connection, owner: int, upload: Upload, sha256: 
         raise Unreadable(FailureReason.QUOTA)
     document_id = f"doc_{uuid4().hex}"
     connection.execute(
-        """INSERT INTO documents (document_id, owner, name, collection, metadata, sha256, content, state)
-        VALUES (?, ?, ?, ?, ?, ?, ?, 'queued')""",
+        f"""INSERT INTO documents (document_id, owner, name, collection, metadata, sha256, content, state, added_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', {_NOW})""",  # noqa: S608 - a constant
         (document_id, owner, upload.name, upload.collection, json.dumps(dict(upload.metadata)), sha256, upload.content),
     )
     return document_id

@@ -1,6 +1,6 @@
 """`ShelfStore` in MongoDB: a row each in `shelves`, the bytes of files in parts in `shelf_files`.
 
-    shelves      {_id: owner/kind/id, owner, kind, id, created_at, order, fields: JSON}
+    shelves      {_id: owner/kind/id, owner, tenant, kind, id, created_at, order, fields: JSON}
     shelf_files  {_id: owner/file/part, of, content}
 
 The owner is a part of each name. Fields are one text: a key of MongoDB has no dots, and nothing in them is asked for.
@@ -46,6 +46,7 @@ class MongoShelves:
         name = {"_id": _name(owner, row.kind, row.row_id)}
         fields = {"created_at": row.created_at, "fields": json.dumps(dict(row.fields))}
         first = {"owner": owner_mark(owner), "kind": row.kind.value, "id": row.row_id, "order": ObjectId()}
+        first["tenant"] = owner.tenant  # how long things are kept is said by tenant
 
         async def write() -> None:
             change = {"$set": fields, "$setOnInsert": first}

@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from chatbot.domain.chat import Caller
+
+STORE_NAMES: Final = ("conversations", "documents", "files", "usage", "limits", "keys", "audit")
+"""All that there are; labels of a metric."""
 
 Row = Mapping[str, Any]
 """One thing that is kept, as plain JSON."""

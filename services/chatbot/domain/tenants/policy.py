@@ -11,6 +11,7 @@ from chatbot.domain.access import KeyRecord, Principal
 from chatbot.domain.errors import ServiceNotAllowed, TenantSuspended
 from chatbot.domain.generation import Backend
 from chatbot.domain.limits import NO_LIMITS, Limits
+from chatbot.domain.personal.retention import AS_SET, Retention
 from chatbot.domain.privacy.flags import UNBOUND, Privacy
 
 DEFAULT_TENANT: Final = "default"
@@ -64,6 +65,7 @@ class Tenant:
         when_budget_spent: As it says.
         longest_key_seconds: No key is valid for longer than this after it was made; None: as its own end says.
         privacy: Holds for every request of the tenant, whatever the request says.
+        retention: For how long what is kept about its users is kept.
     """
 
     name: str = ""
@@ -77,6 +79,7 @@ class Tenant:
     limits: TenantLimits = NO_TENANT_LIMITS
     longest_key_seconds: float | None = None
     privacy: Privacy = UNBOUND
+    retention: Retention = AS_SET
 
     def admit(self, principal: Principal, service: str, remote_model: str = "") -> Principal:
         """The principal with what key and tenant both allow.

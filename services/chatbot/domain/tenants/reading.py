@@ -11,11 +11,13 @@ from typing import Any, Final
 
 from chatbot.domain.generation import Backend
 from chatbot.domain.limits import MOST, NO_LIMITS, Limits
+from chatbot.domain.personal.retention import Retention
 from chatbot.domain.privacy.flags import Privacy
 from chatbot.domain.tenants.policy import Tenant, TenantLimits, WhenBudgetSpent
 
 FIELDS: Final = ("name", "generation", "uid", "suspended", "services", "backends", "limits", "keys", "privacy")
 SERVICES: Final = ("office", "character")
+RETAINED: Final = ("conversations", "documents", "usage")
 MOST_TENANTS: Final = 5000
 MOST_MODELS: Final = 100
 SECONDS: Final[Mapping[str, int]] = {"d": 86_400, "h": 3600, "m": 60}
@@ -24,6 +26,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LIFETIME: Final = re.compile(r"([1-9][0-9]{0,4})([dhm])")
 _PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._:/@+*-]{0,127}")
 _DOLLARS: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?", re.ASCII)
+_DAYS: Final = re.compile(r"[1-9][0-9]{0,3}d")
+_PRIVACY: Final = ("localOnly", "storeConversations", "retention")
 _MONEY: Final = "usdPerDay"
 _MONEY_FIELD: Final = "micro_usd_per_day"
 _MICROS: Final = 1_000_000
@@ -82,6 +86,7 @@ def read_policy(entry: Any, place: str) -> Tenant:
         limits=_limits(fields.get("limits"), f"{place}.limits"),
         longest_key_seconds=_keys(fields.get("keys"), f"{place}.keys"),
         privacy=_privacy(fields.get("privacy"), f"{place}.privacy", backends["backends"]),
+        retention=_retention(fields.get("privacy"), f"{place}.privacy"),
         **backends,
     )
 
@@ -149,11 +154,21 @@ def _keys(given: Any, place: str) -> float | None:
 
 
 def _privacy(given: Any, place: str, backends: Collection[str]) -> Privacy:
-    fields = _mapping(given, place, ("localOnly", "storeConversations"))
+    fields = _mapping(given, place, _PRIVACY)
     is_local = _flag(fields.get("localOnly", False), f"{place}.localOnly")
     if is_local and backends and Backend.LLAMA not in backends:
         raise PolicyError(f"{place}.localOnly: needs backends.local: true, or set suspended: true")
     return Privacy(is_local, _flag(fields.get("storeConversations", True), f"{place}.storeConversations"))
+
+
+def _retention(given: Any, place: str) -> Retention:
+    """Days alone: an erased conversation is remembered for hours, so that an answer that was being made stays away."""
+    names = _mapping(given, place, _PRIVACY).get("retention")
+    fields = _mapping(names, f"{place}.retention", RETAINED)
+    for name, value in fields.items():
+        if not isinstance(value, str) or _DAYS.fullmatch(value) is None:
+            raise PolicyError(f"{place}.retention.{name}: a number of days such as 30d; leave it out for the setting's")
+    return Retention(**{name: float(int(value[:-1]) * SECONDS["d"]) for name, value in fields.items()})
 
 
 def _mapping(given: Any, place: str, known: Collection[str]) -> Mapping[str, Any]:

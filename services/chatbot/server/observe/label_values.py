@@ -23,6 +23,7 @@ from chatbot.domain.generation import Backend, FinishReason
 from chatbot.domain.limits import LIMIT_NAMES
 from chatbot.domain.outside.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
 from chatbot.domain.style.rules import REPAIR_STEPS, CheckOutcome
+from chatbot.domain.personal.stores import STORE_NAMES
 from chatbot.domain.usage.rows import UseOutcome
 from chatbot.server.metrics import AUTH_OUTCOMES, QUEUE_OUTCOMES, Metric
 
@@ -96,6 +97,7 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_agent_stopped_total": STOP_REASONS,
     "chatbot_persona_repairs_total": REPAIR_STEPS,
     "chatbot_erasures_total": ERASURE_OUTCOMES,
+    "chatbot_oldest_row_age_seconds": STORE_NAMES,
     "chatbot_limit_store_seconds": ("ok", "unavailable"),
     "chatbot_embedding_tokens_total": _PURPOSES,
     "chatbot_usage_requests_total": tuple(map(str, UseOutcome)),

@@ -3,7 +3,7 @@
 Every label set is made at the start, so that a rate has a zero to begin at and no request makes a new series.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from typing import cast
@@ -16,10 +16,11 @@ from chatbot.core.admission import Line
 from chatbot.core.agent.toolbox import NOT_RUN
 from chatbot.core.toolservers.servers import ToolServers
 from chatbot.domain.generation import FinishReason
+from chatbot.domain.personal.stores import STORE_NAMES
 from chatbot.domain.tenants.policy import PolicyStatus
 from chatbot.domain.usage.prices import MICRO_USD, PriceTable
 from chatbot.domain.usage.rows import UsageRow
-from chatbot.server.metrics import METRICS, Kind, Metric
+from chatbot.server.metrics import LOG_SCRUBBED, METRICS, Kind, Metric
 from chatbot.server.observe.engine_metrics import ENGINE_METRICS, EngineCollector, EngineSource
 from chatbot.server.observe.label_values import ALL_STATUSES, ROUTES, TOKEN_KINDS, WAITED_OUTCOMES, label_values
 
@@ -34,7 +35,7 @@ class Meters:
     def __init__(self, services: Iterable[str]) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self._services = tuple(services)
-        own = [metric for metric in METRICS if metric.name not in ENGINE_METRICS]
+        own = [metric for metric in METRICS if metric.name not in {*ENGINE_METRICS, LOG_SCRUBBED}]
         self._of = {metric.name: _made(metric, self.registry) for metric in own}
         # The library's look-up of a labelled child costs 10 us; label sets are closed, so these stay small.
         self._counters: dict[tuple[str, ...], Counter] = {}
@@ -69,6 +70,13 @@ class Meters:
     def watch_erasures(self, oldest_seconds: Callable[[], float]) -> None:
         """Let the gauge of erasures read them."""
         self._watch("chatbot_erasure_oldest_seconds", oldest_seconds)
+
+    def watch_ages(self, ages: Callable[[], Mapping[str, float]]) -> None:
+        """Let the gauges of the oldest rows read them."""
+        gauge = self._of["chatbot_oldest_row_age_seconds"]
+        for service, store in product(self._services, STORE_NAMES):
+            if isinstance(gauge, Gauge):
+                gauge.labels(service=service, store=store).set_function(lambda name=store: ages().get(name, 0.0))  # type: ignore[misc]
 
     def watch_tool_servers(self, servers: ToolServers) -> None:
         """Let the gauges of tool servers read them."""

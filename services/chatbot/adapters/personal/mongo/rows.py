@@ -1,7 +1,7 @@
 """Documents of a person in collections of one database, by a description of those."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -27,6 +27,7 @@ class Collection:
         is_number: Whether that is Unix seconds, not a date.
         tenant: Field with the tenant.
         may_expire: Whether rows go by that time alone.
+        only: What rows that expire match besides.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Collection:
     is_number: bool = False
     tenant: str = "tenant"
     may_expire: bool = False
+    only: Filter = field(default_factory=dict)
 
 
 class Database:
@@ -140,16 +142,10 @@ class MongoPersonal:
         first = self._collections[0]
         if not first.may_expire:
             return 0
-        await self._index()
-        old = {
-            **_whose(overdue, first.tenant),
-            first.at: {"$lt": overdue.before if first.is_number else datetime.fromtimestamp(overdue.before, UTC)},
-        }
-        cursor = self._database[first.name].find(old, {"_id": 1}).sort(first.at, 1).limit(overdue.most)
-        ids = [document["_id"] for document in await self._database.call(lambda: cursor.to_list(overdue.most))]
+        ids = [document["_id"] for document in await self._old(first, overdue)]
         if not ids:
             return 0
-        gone = {"_id": {"$in": ids}, first.at: old[first.at]}
+        gone = {"_id": {"$in": ids}, first.at: _before(first, overdue)}  # unless it was changed just now
         done = await self._database.call(lambda: self._database[first.name].delete_many(gone))
         return int(done.deleted_count)
 
@@ -173,6 +169,14 @@ class MongoPersonal:
     async def _found(self, one: Collection, mine: Filter) -> list[dict[str, Any]]:
         return list(await self._database.call(lambda: self._database[one.name].find(mine).to_list(None)))
 
+    async def _old(self, one: Collection, overdue: Overdue) -> list[dict[str, Any]]:
+        """Rows that were kept long enough, the oldest first, without what is large in them."""
+        await self._index()
+        old = {**of_tenants(overdue, one.tenant), **one.only, one.at: _before(one, overdue)}
+        shown = {"owner": 1, "kind": 1, "id": 1}
+        cursor = self._database[one.name].find(old, shown).sort(one.at, 1).limit(overdue.most)
+        return list(await self._database.call(lambda: cursor.to_list(None)))
+
     async def _index(self) -> None:
         """For the oldest, once a process; making it again changes nothing."""
         first = self._collections[0]
@@ -181,10 +185,15 @@ class MongoPersonal:
             self._is_indexed = True
 
 
-def _whose(overdue: Overdue, field: str) -> Filter:
+def of_tenants(overdue: Overdue, field: str) -> Filter:
+    """Of which tenants, as a filter."""
     if overdue.tenant is not None:
         return {field: overdue.tenant}
     return {field: {"$nin": sorted(overdue.except_tenants)}} if overdue.except_tenants else {}
+
+
+def _before(one: Collection, overdue: Overdue) -> Filter:
+    return {"$lt": overdue.before if one.is_number else datetime.fromtimestamp(overdue.before, UTC)}
 
 
 def _seconds(at: Any) -> float:

@@ -3,14 +3,18 @@
 import base64
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from bson import ObjectId
+
 from chatbot.adapters.documents.mongo.tables import names_of, owner_key
-from chatbot.adapters.personal.mongo.rows import Collection, Database, MongoPersonal
+from chatbot.adapters.personal.mongo.rows import Collection, Database, MongoPersonal, of_tenants
 from chatbot.adapters.shelves.mongo import owner_mark
+from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentStore
 from chatbot.domain.limits import user_accounts
-from chatbot.domain.personal.stores import Person, Row
+from chatbot.domain.personal.stores import Overdue, Person, Row
 
 _USE: Final = (
     *("at", "key", "service", "route", "backend", "model", "outcome", "prompt_tokens", "cached_tokens"),
@@ -45,11 +49,19 @@ def conversations(database: Database, services: Sequence[str]) -> MongoPersonal:
 
 def files(database: Database) -> MongoPersonal:
     """Files and vector stores."""
-    return MongoPersonal(
+    return _Files(
         database,
         "files",
         [
-            Collection("thing", "shelves", lambda person: {"owner": owner_mark(person.caller())}, _show_thing),
+            Collection(
+                "thing",
+                "shelves",
+                lambda person: {"owner": owner_mark(person.caller())},
+                _show_thing,
+                at="created_at",
+                is_number=True,
+                only={"kind": {"$in": ["file", "place"]}},
+            ),
             Collection("content", "shelf_files", _contents, _show_content, page=1),
         ],
     )
@@ -69,6 +81,8 @@ def use(database: Database) -> MongoPersonal:
                 page=200,
                 at="at",
                 is_number=True,
+                may_expire=True,
+                only={"batch": ""},  # what the sums of its day have
             )
         ],
     )
@@ -120,6 +134,22 @@ class MongoDocumentsOfPeople(MongoPersonal):
         owners = await self._database.call(lambda: self._database["document_owners"].count_documents(owner))
         return total + int(owners)
 
+    async def oldest(self) -> float | None:
+        """See `PersonalData`; an `ObjectId` has the time at which it was made."""
+        cursor = self._database["documents"].find({}, {"added": 1}).sort("added", 1).limit(1)
+        found = await self._database.call(lambda: cursor.to_list(1))
+        return float(found[0]["added"].generation_time.timestamp()) if found else None
+
+    async def expire(self, overdue: Overdue) -> int:
+        """See `PersonalData`; one by one, as their owner would."""
+        before = ObjectId.from_datetime(datetime.fromtimestamp(overdue.before, UTC))
+        old = {**of_tenants(overdue, "tenant"), "added": {"$lt": before}}
+        cursor = self._database["documents"].find(old, {"tenant": 1, "user": 1}).sort("added", 1).limit(overdue.most)
+        found = await self._database.call(lambda: cursor.to_list(None))
+        for row in found:
+            await self._store.erase(Caller(row["tenant"], row["user"]), row["_id"])
+        return len(found)
+
     async def _passages(self, document_id: str) -> AsyncIterator[Row]:
         names = names_of(document_id)
         after = names["$gte"]
@@ -133,6 +163,22 @@ class MongoDocumentsOfPeople(MongoPersonal):
             if not found:
                 return
             after = found[-1]["_id"]
+
+
+class _Files(MongoPersonal):
+    """With their bytes."""
+
+    async def expire(self, overdue: Overdue) -> int:
+        """See `PersonalData`; bytes first, since bytes without a row would stay for ever."""
+        found = await self._old(self._collections[0], overdue)
+        for row in found:
+            if row["kind"] == "file":
+                of = {"of": f"{row['owner']}/{row['id']}"}
+                await self._database.call(lambda of=of: self._database["shelf_files"].delete_many(of))  # type: ignore[misc]
+        names = {"_id": {"$in": [row["_id"] for row in found]}}
+        if found:
+            await self._database.call(lambda: self._database["shelves"].delete_many(names))
+        return len(found)
 
 
 class _Use(MongoPersonal):

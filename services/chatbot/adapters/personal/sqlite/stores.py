@@ -10,13 +10,14 @@ from typing import Any, Final
 from chatbot.adapters import sqlite_tables
 from chatbot.adapters.documents import sqlite_documents
 from chatbot.adapters.limits import sqlite as limits
-from chatbot.adapters.personal.sqlite.tables import SqlitePersonal, Table, Tables
+from chatbot.adapters.personal.sqlite.tables import SqlitePersonal, Table, Tables, of_tenants
 from chatbot.adapters.shelves import sqlite as shelves
 from chatbot.adapters.sqlite_file import connect
 from chatbot.adapters.usage import sqlite as usage
+from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentStore
 from chatbot.domain.limits import user_accounts
-from chatbot.domain.personal.stores import Person, Row
+from chatbot.domain.personal.stores import Overdue, Person, Row
 
 PIECE_BYTES: Final = 1 << 20
 """Of a file's bytes in an export: so much is in memory at once."""
@@ -80,6 +81,7 @@ def documents(path: Path, store: DocumentStore) -> SqlitePersonal:
             ),
             removals=(),
             values=_named,
+            oldest="SELECT min(added_at) FROM documents",
         ),
     )
 
@@ -96,6 +98,11 @@ def files(path: Path) -> SqlitePersonal:
             removals=(f"DELETE FROM contents WHERE {_MINE}", f"DELETE FROM things WHERE {_MINE}"),  # noqa: S608
             values=_named,
             oldest="SELECT min(created_at) FROM things",
+            expiry="""DELETE FROM things WHERE rowid IN (
+                SELECT rowid FROM things WHERE kind IN ('file', 'place') AND created_at < :before AND {whose}
+                LIMIT :most)""",
+            leftovers="""DELETE FROM contents AS c WHERE NOT EXISTS (SELECT 1 FROM things AS t
+                WHERE t.tenant = c.tenant AND t.user = c.user AND t.kind = 'file' AND t.id = c.id)""",
         ),
     )
 
@@ -115,6 +122,8 @@ def use(path: Path) -> SqlitePersonal:
             removals=(f"UPDATE requests SET user = '' WHERE {mine}",),  # noqa: S608 - constants
             values=_named,
             oldest="SELECT min(at) FROM requests WHERE user <> ''",
+            expiry="""DELETE FROM requests WHERE id IN (
+                SELECT id FROM requests WHERE at < :before AND {whose} LIMIT :most)""",
         ),
     )
 
@@ -146,6 +155,17 @@ class _Documents(SqlitePersonal):
     async def erase(self, person: Person) -> None:
         """See `PersonalData`."""
         await self._store.erase_owner(person.caller())
+
+    async def expire(self, overdue: Overdue) -> int:
+        """See `PersonalData`; one by one, as their owner would."""
+        whose, values = of_tenants(overdue, "tenant")
+        sql = f"""SELECT tenant, user, document_id FROM documents AS d JOIN owners AS o ON o.id = d.owner
+            WHERE added_at < :before AND {whose} ORDER BY added_at LIMIT :most"""  # noqa: S608 - constants
+        values |= {"before": overdue.before, "most": overdue.most}
+        found = await self._file.call(lambda connection: connection.execute(sql, values).fetchall())
+        for row in found:
+            await self._store.erase(Caller(row["tenant"], row["user"]), row["document_id"])
+        return len(found)
 
     async def count(self, person: Person) -> int:
         """See `PersonalData`; an owner without documents counts as well."""

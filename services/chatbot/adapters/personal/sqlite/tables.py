@@ -50,6 +50,7 @@ class Tables:
         removals: Statements that remove a person's rows.
         oldest: Statement: Unix seconds of the oldest row; "": nobody wrote down when rows came.
         expiry: Statement that removes rows, with `:before` (Unix seconds), `:most` and `{whose}`; "" as above.
+        leftovers: Statement that removes what belonged to rows that expired.
         tenant: Column of the tenant, for `expiry`.
         values: A person as parameters.
     """
@@ -62,6 +63,7 @@ class Tables:
     values: Callable[[Person], Values]
     oldest: str = ""
     expiry: str = ""
+    leftovers: str = ""
     tenant: str = "tenant"
 
 
@@ -129,13 +131,15 @@ class SqlitePersonal:
         """See `PersonalData`."""
         if not self._tables.expiry:
             return 0
-        whose, values = _whose(overdue, self._tables.tenant)
+        whose, values = of_tenants(overdue, self._tables.tenant)
         sql = self._tables.expiry.format(whose=whose)
         values |= {"before": overdue.before, "most": overdue.most}
 
         def remove(connection: sqlite3.Connection) -> int:
             with transaction(connection):
                 removed = connection.execute(sql, values).rowcount
+                if removed and self._tables.leftovers:
+                    connection.execute(self._tables.leftovers)
             if removed:
                 flush(connection)
             return removed
@@ -155,7 +159,7 @@ class SqlitePersonal:
         return await self._file.call(lambda connection: connection.execute(sql, values).fetchall())
 
 
-def _whose(overdue: Overdue, column: str) -> tuple[str, dict[str, Any]]:
+def of_tenants(overdue: Overdue, column: str) -> tuple[str, dict[str, Any]]:
     """Condition and values: of which tenants."""
     if overdue.tenant is not None:
         return f"{column} = :tenant", {"tenant": overdue.tenant}

@@ -19,7 +19,7 @@ from chatbot.domain.personal.stores import PersonalData
 from chatbot.domain.tenants.reading import SERVICES
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.settings.whole import Settings
-from chatbot.server.wiring.stores import mongo_uri
+from chatbot.server.wiring.stores import mongo_uri, open_accounts
 from chatbot.server.wiring.usage import usage_file
 
 _FILE = "chatbot-erasures.sqlite3"
@@ -92,6 +92,8 @@ def _stores(settings: Settings, documents: DocumentStore | None, keys: KeyCheck)
         found += _in_mongo(settings, documents)
     if "sqlite" in (settings.history.store, settings.documents.store):
         found += _in_files(settings, documents)
+    if settings.limits.redis_url_file is not None:
+        found += _in_redis(settings)
     if keys.stored is not None:
         found.append(KeysOfPeople(keys.stored.store))
     return found
@@ -105,8 +107,9 @@ def _in_files(settings: Settings, documents: DocumentStore | None) -> Sequence[P
         found += [
             stores.conversations(settings.history.sqlite_path),
             stores.use(usage_file(settings)),
-            stores.accounts(settings.limits.sqlite_path),
         ]
+        if settings.limits.redis_url_file is None:
+            found.append(stores.accounts(settings.limits.sqlite_path))
     if settings.documents.store == "sqlite" and documents is not None:
         path = settings.documents.sqlite_path
         found += [stores.documents(path, documents), stores.files(path.with_name("files.sqlite3"))]
@@ -120,10 +123,20 @@ def _in_mongo(settings: Settings, documents: DocumentStore | None) -> Sequence[P
     database = Database(mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
     found: list[PersonalData] = []
     if settings.history.store == "mongodb":
-        found += [stores.conversations(database, SERVICES), stores.use(database), stores.accounts(database)]
+        found += [stores.conversations(database, SERVICES), stores.use(database)]
+        if settings.limits.redis_url_file is None:
+            found.append(stores.accounts(database))
     if settings.documents.store == "mongodb" and documents is not None:
         found += [stores.MongoDocumentsOfPeople(database, documents), stores.files(database)]
     return found
+
+
+def _in_redis(settings: Settings) -> Sequence[PersonalData]:
+    from chatbot.adapters.limits.redis import RedisAccounts
+    from chatbot.adapters.personal.redis_accounts import RedisAccountsOfPeople
+
+    accounts = open_accounts(settings)
+    return [RedisAccountsOfPeople(accounts)] if isinstance(accounts, RedisAccounts) else []
 
 
 def _open_erasures(settings: Settings) -> ErasureStore:

@@ -1,0 +1,122 @@
+"""What was kept long enough goes, by the policies of tenants; one process at a time does it for all."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from chatbot.domain.errors import StoreUnavailable
+from chatbot.domain.personal.erasure import ErasureStore
+from chatbot.domain.personal.stores import Overdue, PersonalData
+from chatbot.domain.tenants.policy import DEFAULT_TENANT, Tenant
+
+_LOG = logging.getLogger(__name__)
+_TURN: Final = "retention"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPolicy:
+    """Rhythm of the sweeper.
+
+    Attributes:
+        first_seconds: From the start to the first round; `every_seconds`: between rounds.
+        rows: That go with one call; `calls`: of one rule in one round, so that a round ends.
+    """
+
+    first_seconds: float = 60.0
+    every_seconds: float = 600.0
+    rows: int = 500
+    calls: int = 40
+
+
+class Sweeper:
+    """One worker of a process.
+
+    Args:
+        store: Says whose turn it is.
+        stores: All that keep anything about people.
+        tenants: All policies that hold now.
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        store: ErasureStore,
+        stores: Sequence[PersonalData],
+        tenants: Callable[[], Collection[Tenant]],
+        policy: SweepPolicy = SweepPolicy(),
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._stores = tuple(stores)
+        self._tenants = tenants
+        self._policy = policy
+        self._now = now
+        self._holder = secrets.token_hex(8)
+        self._oldest: dict[str, float] = {}
+
+    @property
+    def ages(self) -> Mapping[str, float]:
+        """Age of the oldest row by store, seconds, where this process is the one that looks."""
+        return {name: max(0.0, self._now() - oldest) for name, oldest in self._oldest.items()}
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await asyncio.sleep(self._policy.first_seconds)
+        while True:
+            try:
+                await self.sweep()
+            except StoreUnavailable as exc:
+                _LOG.warning("what is old waits: %s", exc)
+            except Exception as exc:  # whatever it is, the next round comes
+                _LOG.error("what is old waits: an unexpected failure", extra={"error": type(exc).__name__})
+            await asyncio.sleep(self._policy.every_seconds)
+
+    async def sweep(self) -> int:
+        """Do one round, if it is this process's turn; how many rows went.
+
+        Raises:
+            StoreUnavailable: A store does not answer; what it has waits for the next round.
+        """
+        turn = self._policy.every_seconds * 1.5  # longer than a round: who had it keeps it while it lives
+        if not await self._store.take_turn(_TURN, self._holder, self._now(), turn):
+            self._oldest = {}
+            return 0
+        gone = 0
+        for store in self._stores:
+            for overdue in self._rules(store.name):
+                gone += await self._expire(store, overdue)
+            oldest = await store.oldest()
+            self._oldest.pop(store.name, None)
+            if oldest is not None:
+                self._oldest[store.name] = oldest
+        if gone:
+            _LOG.info("what was kept long enough is gone", extra={"rows": gone})
+        return gone
+
+    async def _expire(self, store: PersonalData, overdue: Overdue) -> int:
+        gone = 0
+        for _ in range(self._policy.calls):
+            removed = await store.expire(overdue)
+            gone += removed
+            if removed < overdue.most:
+                break
+        return gone
+
+    def _rules(self, store: str) -> Iterator[Overdue]:
+        """Of each tenant with a policy of its own, and of all others together."""
+        tenants = self._tenants()
+        others = frozenset(tenant.name for tenant in tenants) - {DEFAULT_TENANT}
+        for tenant in tenants:
+            seconds = tenant.retention.of(store)
+            if seconds is None:
+                continue
+            before = self._now() - seconds
+            if tenant.name == DEFAULT_TENANT:
+                yield Overdue(before, None, others, self._policy.rows)
+            else:
+                yield Overdue(before, tenant.name, most=self._policy.rows)
