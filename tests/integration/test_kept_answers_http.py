@@ -94,6 +94,18 @@ async def test_what_must_not_be_stored_is_not_kept(tmp_path: Path) -> None:
         assert one.status_code == 200 and "x-chatbot-cache" not in one.headers
 
 
+async def test_a_kept_answer_is_cut_for_a_voice_as_a_new_one(tmp_path: Path) -> None:
+    spoken = ASKED | {"speech": {"max_chars": 40}}
+    async with running_service(tmp_path, options(generator=StubGenerator(("하나다. ", "둘이다.")))) as service:
+        async with service.client() as client:
+            told = [await client.post("/Llama", json=body) for body in (ASKED, spoken)]
+            streamed = await client.post("/Llama", json=spoken, headers={"accept": "text/event-stream"})
+
+    assert [one.headers["x-chatbot-cache"] for one in (*told, streamed)] == ["miss", "hit", "hit"]
+    assert told[1].json() == {"text": "하나다. 둘이다.", "segments": ["하나다.", "둘이다."]}
+    assert streamed.text.count("event: speech") == 2
+
+
 async def test_it_is_off_by_default(tmp_path: Path) -> None:
     async with running_service(tmp_path, ServiceOptions(sampling=Sampling(temperature=0.0))) as service:
         async with service.client() as client:
