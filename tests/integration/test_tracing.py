@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
 from chatbot.api.wire.tracing import Told
 from chatbot.domain.generation import Backend
@@ -16,6 +17,7 @@ from chatbot.server.observe.tracing.otlp import OtlpTraces
 from parts.collector import Collector, collector
 from parts.http_service import ServiceOptions
 from parts.keyed_service import Keyed, bearer, keyed_service
+from parts.local_process import local_process
 from parts.stub_generator import StubGenerator
 
 CANARY = "CANARY-질문"
@@ -159,3 +161,20 @@ async def test_cost_of_a_trace(scale: Callable[[int, int], int], figures: Callab
 
     taken.sort()
     figures(p50_us=round(taken[len(taken) // 2] * 1e6), p99_us=round(taken[len(taken) * 99 // 100] * 1e6))
+
+
+def test_a_process_tells_the_collector_of_both_services_and_ends_in_time(tmp_path: Path) -> None:
+    question = {"input_data": "안녕하세요!", "user_id": "CANARY", "db_id": "d"}
+    persona = {"character_name": "나비", "greeting": "안녕!", "context": "고양이"}
+    with collector() as seen, local_process(tmp_path, CHATBOT_TRACES_URL=seen.url) as local:
+        for service, more in (("office", {}), ("character", persona)):
+            answer = httpx2.post(f"{local.gateway}/{service}/Llama", json=question | more, timeout=60, trust_env=False)
+            assert answer.status_code == 200
+        assert local.interrupt() == 0
+
+    ours = [span for span in seen.roots() if "gen_ai.conversation.id" in span.attributes]  # its guide asks, too
+    assert [(span.attributes["chatbot.service"], span.service) for span in ours] == [
+        *(("office", "chatbot"), ("character", "chatbot"))
+    ]
+    assert {span.attributes["gen_ai.request.model"] for span in seen.roots()} == {"chatbot-demo"}
+    assert b"CANARY" not in b"".join(seen.raw)
