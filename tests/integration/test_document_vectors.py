@@ -314,6 +314,7 @@ async def test_file_of_the_version_before_goes_on(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         for table in ("embedded", "vectors", "spaces"):
             connection.execute(f"DROP TABLE {table}")
+        connection.execute("ALTER TABLE documents DROP COLUMN added_at")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
 

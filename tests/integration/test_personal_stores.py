@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,3 +231,20 @@ async def test_counters_in_redis_go_with_their_user_alone(tmp_path: Path) -> Non
         assert await mine.count(MINA) == 1, "what a replica remembers of it is not written again"
         await accounts.close()
         await mine.close()
+
+
+async def test_documents_of_an_older_file_count_from_its_first_opening(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "store.sqlite3"
+    people = open_people(StorePlace("sqlite", str(path)))
+    await people.fill(MINA, "canary-mina")
+    await people.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE documents DROP COLUMN added_at")
+        connection.execute("PRAGMA user_version = 2")
+
+    people = open_people(StorePlace("sqlite", str(path)))
+    documents = people.stores[1]
+    oldest = await documents.oldest()
+    await people.close()
+
+    assert oldest is not None and abs(oldest - time.time()) < 60
