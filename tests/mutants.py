@@ -56,6 +56,7 @@ LOOP = "tests/unit/test_agent_loop.py"
 KEPT = "tests/unit/test_kept_answers.py"
 STORES, SCHEDULER = "tests/integration/test_conversation_store.py", "tests/integration/test_engine_scheduler.py"
 STREAMS = "tests/integration/test_engine_streams.py"
+DECISION = "tests/integration/test_engine_decision.py"
 
 DOCUMENTS, DOCUMENT_STORE = f"{ADAPTERS}/documents", "tests/integration/test_document_store.py"
 MONGO_DOCUMENTS = "tests/integration/test_document_store_mongo.py"
@@ -83,6 +84,50 @@ MUTANTS: tuple[Mutant, ...] = (
         "calls leave the cluster after outside text was read",
         f"{LOOP}::test_no_call_leaves_the_cluster_once_outside_text_was_read",
         (Edit(f"{CORE}/agent/calls.py", "self.toolbox = self.toolbox.staying()", "self.toolbox.staying()"),),
+    ),
+    Mutant(
+        "a newcomer is served before one that comes back from its tools",
+        "tests/unit/test_slot_aside.py::test_nobody_is_served_from_the_line_while_one_waits_to_come_back",
+        (
+            Edit(
+                f"{CORE}/admission.py",
+                "while self._has_room and (back := self._slots.first_back()) is not None:",
+                "while self._has_room and not self._waiting and (back := self._slots.first_back()) is not None:",
+            ),
+        ),
+    ),
+    Mutant(
+        "the slot is kept while tools run",
+        "tests/unit/test_slot_aside.py::test_somebody_else_is_answered_while_a_tool_runs_and_nobody_new_goes_first",
+        (
+            Edit(
+                f"{CORE}/waiting/ticket.py",
+                "if self.phase is Phase.RUNNING and not self._generations:",
+                "if not self.phase:",
+            ),
+        ),
+    ),
+    Mutant(
+        "what was decided stays in front of the answer",
+        f"{DECISION}::test_an_answer_behind_nothing_is_the_answer_without_a_decision",
+        (
+            Edit(
+                f"{LLM}/engine/batching/scheduler.py",
+                "self.residents.shorten(_sequence_of(generation), len(generation.prompt.ids))",
+                "self.residents.shorten(_sequence_of(generation), len(generation.prompt.ids) + 1)",
+            ),
+        ),
+    ),
+    Mutant(
+        "the row that begins the answer is taken for computed",
+        f"{DECISION}::test_what_was_decided_before_does_not_hide_the_row_that_begins_the_answer",
+        (
+            Edit(
+                f"{LLM}/engine/batching/generation.py",
+                "is_open = self.decision is not None and self.decision.first is None",
+                "is_open = False",
+            ),
+        ),
     ),
     Mutant(
         "a call that may have run is made again",

@@ -105,6 +105,12 @@ def test_answers_in_a_batch_equal_those_alone(
     assert counters.prefix_hit_fork + counters.prefix_hit_in_place > 0
 
 
+def nothing_first(engine: ToyEngine, ids: list[int]) -> tuple[list[int], str, str]:
+    """A decision that is always for nothing: behind it comes the answer of the prompt alone. Texts are ids here."""
+    (token,) = engine.vocabulary.encode("q")
+    return ids, 'root ::= "q"\n', str(token)
+
+
 def test_pool_stays_right_under_random_operations(
     engine: Callable[..., ToyEngine],
     reference: Reference,
@@ -128,12 +134,12 @@ def test_pool_stays_right_under_random_operations(
         has_streams=has_streams,
     )
     asked: dict[str, tuple[list[int], int]] = {}
+    decisions = [None, None, nothing_first(small, words(rng, 8))]
 
     def submit() -> None:
-        request_id = f"r{len(asked)}"
-        asked[request_id] = rng.choice(prompts), rng.choice((1, 5, 24))
-        ids, max_tokens = asked[request_id]
-        small.submit(request_id, ids, shared_tokens=rng.choice((0, 33)), max_tokens=max_tokens)
+        ids, max_tokens = asked[request_id := f"r{len(asked)}"] = rng.choice(prompts), rng.choice((1, 5, 24))
+        more = {"shared_tokens": rng.choice((0, 33)), "decision": rng.choice(decisions)}
+        small.submit(request_id, ids, max_tokens=max_tokens, **more)
 
     def cancel() -> None:
         request_id = rng.choice(list(asked) or [""])

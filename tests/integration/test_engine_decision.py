@@ -13,8 +13,8 @@ from parts.toy_gguf import make_nan_toy, make_toy
 Open = Callable[..., ToyEngine]
 PROMPT = list(range(300, 380))
 ASKED = list(range(500, 512))
-NOTHING = (ASKED, 'root ::= "null"\n')
-CALLS = (ASKED, 'root ::= "[" [a-c]{4,8} "]"\n')
+NOTHING = (ASKED, 'root ::= "null"\n', "null")
+CALLS = (ASKED, 'root ::= "[" [a-c]{4,8} "]"\n', "null")
 KINDS: dict[str, dict[str, Any]] = {
     "pool": {},
     "streams": {"has_streams": True, "kv_tokens": 2048},
@@ -126,7 +126,7 @@ def test_a_burst_with_one_beginning_decides_and_answers_each_by_itself(open_engi
         assert all(engine.finishes[name]["calls"] for name in ("0", "2"))
 
 
-@pytest.mark.parametrize("decision", [NOTHING, (ASKED, "root ::= [a-c]+\n")], ids=["nothing", "calls"])
+@pytest.mark.parametrize("decision", [NOTHING, (ASKED, "root ::= [a-c]+\n", "null")], ids=["nothing", "calls"])
 def test_whoever_has_to_wait_again_goes_on_with_its_decision(open_engine: Open, decision: Any) -> None:
     engine = open_engine(slots=2, kv_tokens=256, context_tokens=256, step_tokens=32)
     for number in range(8):  # short answers let the next ones be expected short: more is promised than there is
@@ -162,7 +162,7 @@ def test_a_request_that_leaves_at_any_step_leaves_nothing(open_engine: Open) -> 
 
 def test_a_decision_that_is_cut_says_so(open_engine: Open) -> None:
     engine = open_engine()
-    engine.submit("r", PROMPT, decision=(ASKED, "root ::= [a-c]+\n"))
+    engine.submit("r", PROMPT, decision=(ASKED, "root ::= [a-c]+\n", "null"))
     engine.run()
 
     assert (engine.finishes["r"]["finish"], engine.finishes["r"]["calls"]) == ("length", True)

@@ -89,7 +89,7 @@ class ToyEngine:
     def submit(self, request_id: str, ids: Sequence[int], *, shared_tokens: int = 0, **changes: Any) -> None:
         """Start a generation on these ids; changes are sampling fields, or `timeout_seconds`.
 
-        `decision` is (ids, grammar): what is decided before the answer; "null" is nothing.
+        `decision` is (ids, grammar, nothing): what is decided before the answer.
         """
         timeout_seconds, asked = changes.pop("timeout_seconds", 3600.0), changes.pop("decision", None)
         sampling: SamplingFrame = {**GREEDY, **changes}  # type: ignore[typeddict-item]
@@ -99,7 +99,7 @@ class ToyEngine:
         now, decision = self.clock(), None
         if asked is not None:
             held = SamplerChain(GREEDY, self.vocabulary.n_tokens, grammar=Grammar(self.vocabulary, asked[1]))
-            decision = Decision(np.array(asked[0], np.int32), held, 64, "null")
+            decision = Decision(np.array(asked[0], np.int32), held, 64, asked[2])
         order = Order(request_id, prompt, chain, tuple(sampling["stop"]), now, now + timeout_seconds, decision)
         self.answers[request_id] = ""
         self.scheduler.submit(order)
