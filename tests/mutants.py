@@ -1066,6 +1066,11 @@ MUTANTS: tuple[Mutant, ...] = (
         (Edit("operator/chatbot_operator/compiled/plan.py", " and served.card == source.card_digest", ""),),
     ),
     Mutant(
+        "a pod is told of the same file at every look",
+        "tests/unit/test_tenants_keeper.py::test_pods_that_are_behind_are_told_of_a_file_once_so_that_the_kubelet_comes",
+        (Edit("operator/chatbot_operator/compiled/hastening.py", " and self._told(pod) != digest", ""),),
+    ),
+    Mutant(
         "a card that vanishes takes its character along",
         "tests/unit/test_characters_compiled.py::test_a_card_that_is_not_there_or_none_is_named_and_what_was_compiled_holds",
         (
@@ -1095,7 +1100,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "another model answers with what the one before it said",
         f"{KEPT}::test_a_new_prompt_and_a_new_model_have_other_answers",
-        (Edit(f"{CORE}/kept_answers/equal.py", "None if self.model is None else asdict(self.model)", "None"),),
+        (Edit(f"{CORE}/kept_answers/equal.py", "self.model, request.dialogue", "request.dialogue"),),
     ),
     Mutant(
         "whoever asked first takes the answer with him",

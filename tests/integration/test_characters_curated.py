@@ -55,12 +55,11 @@ def played(folder: Path) -> list[str]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[StubOffice, httpx.Client, Path]]:
-    """The service character, somebody who asks it, and the folder that its file is mounted in."""
-    mounted = folder / "mounted"
-    mounted.mkdir()
+def serving(folder: Path, mounted: Path) -> Iterator[tuple[StubOffice, httpx.Client, Path]]:
+    """The service character, somebody who asks it, and the folder of its file; beside SQLite's it needs no setting."""
+    mounted.mkdir(exist_ok=True)
     (mounted / "characters.yaml").symlink_to("..data/characters.yaml")
-    settings = {"CHATBOT_CHARACTERS_FILE": str(mounted / "characters.yaml")}
+    settings = {} if mounted == folder else {"CHATBOT_CHARACTERS_FILE": str(mounted / "characters.yaml")}
     with stub_office(folder, Stub(service="character"), settings) as office, client(office) as asked:
         yield office, asked, mounted
 
@@ -74,7 +73,7 @@ def test_a_running_service_plays_what_the_kubelet_brings(tmp_path: Path, figures
         "user_id": "u",
         "db_id": "d",
     }
-    with serving(tmp_path) as (office, asked, mounted):
+    with serving(tmp_path, tmp_path / "mounted") as (office, asked, mounted):
         before = names(asked), page(office)["state"]
         swap(mounted, NABI)
         came = until(lambda: names(asked), ["character/nabi"])
@@ -100,7 +99,7 @@ def test_a_running_service_plays_what_the_kubelet_brings(tmp_path: Path, figures
 
 
 def test_a_curated_character_is_read_only_and_leaves_the_tenants_own_as_it_was(tmp_path: Path) -> None:
-    with serving(tmp_path) as (_, asked, mounted):
+    with serving(tmp_path, tmp_path) as (_, asked, mounted):
         own = asked.put("/characters/nabi", json={"display_name": "own"}).json()
         swap(mounted, NABI, {"name": "reed", "displayName": "Reed", "tenants": ["team-b"]})
         until(lambda: asked.get("/characters/nabi").json()["read_only"], True)
