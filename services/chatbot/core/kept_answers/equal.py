@@ -4,10 +4,9 @@ Only what is asked again word by word is the same: answers that are found by the
 sooner or later, and to whoever wants that (arXiv 2601.23088).
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 from chatbot.core.question import Done, Exchange, Question
 from chatbot.domain.generation import Backend, FinishReason, GenerationRequest, Sampling
@@ -55,15 +54,10 @@ class Shaped:
         """
         caller, request = self.asked.caller, self.request
         language = self.asked.language if isinstance(self.asked, Question) else ""
-        parts: list[Any] = [
-            [service, caller.tenant, None if for_all_users else caller.user],
-            [str(self.backend), None if self.model is None else asdict(self.model)],
-            [asdict(request.dialogue), asdict(request.sampling), language],
-            [asdict(tool) for tool in self.tools],
-        ]
-        # JSON keeps parts apart, whatever they hold.
-        plain = json.dumps(parts, sort_keys=True).encode()
-        return blake2b(plain, key=secret, digest_size=DIGEST_BYTES).digest()
+        whose = (service, caller.tenant, None if for_all_users else caller.user)
+        shape = (str(self.backend), self.model, request.dialogue, request.sampling, language, self.tools)
+        # Written as Python writes it, parts stay apart whatever they hold; every field of these types is in it.
+        return blake2b(repr((whose, shape)).encode(), key=secret, digest_size=DIGEST_BYTES).digest()
 
 
 def is_whole(done: Done) -> bool:
