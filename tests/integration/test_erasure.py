@@ -149,6 +149,31 @@ async def test_a_store_that_fails_is_tried_again_wherever_it_is(
     assert "mina@example.org" not in caplog.text
 
 
+async def test_it_is_not_done_while_anything_is_left(people: People) -> None:
+    await people.fill(MINA, "canary-mina")
+    told = Told()
+
+    class Lazy(Failing):
+        async def erase(self, who: Person) -> None:
+            if "failed" in told.outcomes:
+                await super().erase(who)
+
+    stores = [*people.stores[:2], Lazy(people.stores[2], "", 0, RuntimeError()), *people.stores[3:]]
+    eraser = eraser_of(people, stores=stores, told=told)
+    desk = PersonalDesk(eraser)
+
+    async with running(eraser):
+        await desk.erase(MINA.tenant, MINA.user, is_self=False)
+        await until(lambda: told.outcomes)
+        found = await desk.erasure(MINA.tenant, MINA.user)
+        await done(desk)
+        await until(lambda: "done" in told.outcomes)
+
+    assert told.outcomes == ["failed", "done"]
+    assert found is not None and found.state is ErasureState.ERASING
+    assert set((await people.counts(MINA)).values()) == {0}
+
+
 async def test_another_process_goes_on_where_one_died(people: People) -> None:
     await people.fill(MINA, "canary-mina")
     reached = asyncio.Event()

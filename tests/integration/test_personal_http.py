@@ -256,8 +256,13 @@ async def test_answers_that_run_and_wait_end_with_the_erasure_of_their_user(tmp_
         others.cancel()
         with suppress(asyncio.CancelledError):
             await others
+        recorder = site.keyed.service.recorder
+        assert recorder is not None
+        await until(lambda: recorder.is_idle)
         dump = kept_bytes(site.people.place)
+        mark = site.keyed.peppers.pseudonyms.every(TENANT, "Mina")[0].encode()
 
+    assert mark not in dump, "records of what was given up have no subject"
     assert [(answer.status_code, answer.json()["code"]) for answer in ended] == [(409, "user_erased")] * 2
     assert b"canary runs" not in dump and b"canary waits" not in dump
 

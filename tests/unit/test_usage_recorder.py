@@ -23,12 +23,14 @@ class Shelf:
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
+        self.users: list[list[str]] = []
         self.failures: list[Exception] = []
         self.hangs = False
         self.expired: list[tuple[date, date]] = []
 
     async def add(self, rows: Sequence[UsageRow]) -> None:
         self.batches.append([one.id for one in rows])
+        self.users.append([one.user for one in rows])
         if self.hangs:
             await asyncio.Event().wait()
         if self.failures:
@@ -160,3 +162,20 @@ def test_taking_a_row_is_cheap(figures: Callable[..., None]) -> None:
 
     assert meters.registry.get_sample_value("chatbot_usage_requests_total", {"service": "office", "outcome": "ok"})
     figures(p50_us=round(statistics.median(seconds) * 1e6, 1), p99_us=round(sorted(seconds)[4950] * 1e6, 1))
+
+
+async def test_a_row_of_an_erased_user_has_no_subject_even_where_it_waited() -> None:
+    shelf = Shelf()
+    shelf.failures = [StoreUnavailable("away")]
+    recorder = Recorder(shelf, Counts(), POLICY)
+    erased: set[str] = set()
+    for user in ("u_1", "u_2"):
+        recorder.record(row(user, user=user), is_erased=lambda user=user: user in erased)  # type: ignore[misc]
+    following = asyncio.create_task(recorder.follow())
+    await until(lambda: len(shelf.users) == 1)
+    erased.add("u_1")  # while its row waits for the store to come back
+    await until(lambda: recorder.is_idle)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+    assert shelf.users == [["u_1", "u_2"], ["", "u_2"]]
