@@ -267,6 +267,12 @@ SERVICES: Final = Board(
                     "How long the oldest erasure that is not over has been waiting; 0: none.",
                     ((gauge("chatbot_erasure_oldest_seconds"), SERVICE),),
                 ),
+                Panel(
+                    "Cut out of logs",
+                    "cps",
+                    "What looked like a person's or a key in a log line. But for odd request ids of callers, a defect.",
+                    ((rate("chatbot_log_scrubbed_total", "", "service, kind"), "{{service}} {{kind}}"),),
+                ),
             ),
         ),
         (

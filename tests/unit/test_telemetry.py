@@ -15,6 +15,7 @@ from chatbot.domain.usage.prices import PriceTable
 from chatbot.server.metrics import METRICS, QUEUE_OUTCOMES, REQUEST_OUTCOMES
 from chatbot.server.observe.engine_metrics import EngineReading
 from chatbot.server.observe.label_values import ROUTES
+from chatbot.server.observe.scrubbing import ScrubCollector
 from chatbot.server.observe.telemetry import Meters, Unqueued
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -49,6 +50,7 @@ def meters() -> Meters:
     made.watch_engine(["office"], lambda: EngineReading(STATS, 2, model))
     made.watch_prices(PriceTable.parse([{"model": "local/office", "from": date(2026, 1, 1), "input": 1, "output": 2}]))
     made.watch_tool_servers(cast(ToolServers, NamedServers()))
+    made.registry.register(ScrubCollector(["office"], {}))
     return made
 
 

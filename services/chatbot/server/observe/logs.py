@@ -11,6 +11,8 @@ import traceback
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from chatbot.server.observe.scrubbing import Scrubber
+
 FIELDS: Final = (
     "service",
     "request_id",
@@ -33,8 +35,16 @@ FIELDS: Final = (
 )
 
 
+_OURS: Final = frozenset({"service", "traceparent", "method", "route", "outcome", "revision", "state"})
+"""Fields of closed sets or of digests, in which nothing can be found but by chance."""
+
+
 class JsonLines(logging.Formatter):
-    """A log record as one line of JSON."""
+    """A log record as one line of JSON, without what must not be in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scrubber = Scrubber()
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -42,14 +52,23 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": self.scrubber.clean(record.getMessage()),
         }
-        line |= {name: record.__dict__[name] for name in FIELDS if name in record.__dict__}
+        line |= {name: self._field(name, record.__dict__[name]) for name in FIELDS if name in record.__dict__}
         if record.exc_info and record.exc_info[0] is not None:
             frames = traceback.extract_tb(record.exc_info[2])[-8:]
             line["error"] = record.exc_info[0].__name__
             line["where"] = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
         return json.dumps(line, ensure_ascii=False, default=str)
+
+    def _field(self, name: str, value: object) -> object:
+        return self.scrubber.clean(value) if isinstance(value, str) and name not in _OURS else value
+
+
+def scrubber_in_use() -> Scrubber | None:
+    """What cleans the lines of this process; None where they are not ours."""
+    formatters = (handler.formatter for handler in logging.getLogger().handlers)
+    return next((one.scrubber for one in formatters if isinstance(one, JsonLines)), None)
 
 
 def set_up_logs(level: str, stream: TextIO | None = None) -> None:

@@ -19,6 +19,8 @@ from chatbot.core.limits.limiter import Limiter
 from chatbot.core.toolservers.servers import ToolServers
 from chatbot.core.usage.recorder import Recorder
 from chatbot.domain.ports import ConversationStore, TextGenerator
+from chatbot.server.observe.logs import scrubber_in_use
+from chatbot.server.observe.scrubbing import ScrubCollector
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.serving.gate import Gate
 from chatbot.server.settings.whole import Settings
@@ -88,6 +90,9 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
         PromptFileError, ValueError, OSError: A file that the settings name cannot be used.
     """
     meters = Meters([profile.name for profile in profiles])
+    scrubber = scrubber_in_use()
+    if scrubber is not None:
+        meters.registry.register(ScrubCollector([profile.name for profile in profiles], scrubber.found))
     engine = open_engine(settings, profiles[0].name, meters)
     embedding = open_embedding(settings.embedding, meters)
     tool_servers = open_tool_servers(settings.tools.mcp, may_start_programs=may_start_programs)
