@@ -30,6 +30,7 @@ from chatbot.server.wiring.characters import open_characters, open_curated
 from chatbot.server.wiring.embedding import Embedding, open_embedding
 from chatbot.server.wiring.engine import Engine, ModelSource, open_engine
 from chatbot.server.wiring.personal.people import People, open_people, open_tombstones
+from chatbot.server.wiring.personal.sweeping import open_sweeper
 from chatbot.server.wiring.remote import open_remote
 from chatbot.server.wiring.stores import Documents, open_documents, open_keys, open_limiter, open_store, open_tenants
 from chatbot.server.wiring.tool_servers import open_tool_servers
@@ -174,6 +175,7 @@ def _works(shared: Shared, source: ModelSource) -> Iterator[Coroutine[None, None
     yield shared.curated.follow()
     yield shared.limiter.follow()
     yield shared.people.run()
+    yield open_sweeper(shared.people, shared.tenants, shared.meters).run()
     if shared.usage is not None:
         yield shared.usage.follow()
     if shared.documents is not None:
