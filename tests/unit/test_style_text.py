@@ -128,3 +128,10 @@ def test_the_last_word_of_a_sentence_stands_before_marks_and_outside_of_quotes(
 
 def test_what_is_quoted_acted_or_code_is_not_spoken() -> None:
     assert [is_spoken(text) for text in ("*wave*", '"hi"', "`x`", "1.", "😸", "hi")] == [False] * 5 + [True]
+
+
+@given(
+    st.text(alphabet="가각a \n.,。「」のかケ漢é…ー", max_size=30), st.sampled_from(["", "👩‍👧", "\u0301", "\r\n", "각"])
+)
+def test_what_stands_beside_a_joining_character_changes_no_other(text: str, odd: str) -> None:
+    assert graphemes(text + "\n" + odd) == [*graphemes(text), "\n", *graphemes(odd)]

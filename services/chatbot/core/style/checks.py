@@ -1,10 +1,11 @@
-"""Rules of style as questions that a machine can answer of a whole text. Pure, and a few microseconds a sentence."""
+"""Rules of style as questions that a machine can answer of a whole text. Pure; 700 characters take about 2 ms."""
 
 import re
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from chatbot.core.style.graphemes import graphemes
@@ -67,14 +68,14 @@ def broken(text: str, rules: Rules) -> tuple[str, ...]:
     return tuple(name for name in rules.checks if _BROKEN[name](said))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Said:
     """A text under rules."""
 
     text: str
     rules: Rules
 
-    @property
+    @cached_property
     def sentences(self) -> list[str]:
         """Those with words of the character's own."""
         return [one for one in split(self.text) if is_spoken(one)]

@@ -4,8 +4,14 @@ Source: UAX #29, extended grapheme clusters; without its rules for Indic conjunc
 tables that Python does not have.
 """
 
+import re
 import unicodedata
 from typing import Final
+
+_ALONE: Final = re.compile(
+    "[\n\x20-\x7e\u00a0-\u02ff\u2010-\u2027\u3000-\u3029\u3041-\u3096\u309b-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff01-\uff9d]*"
+)
+"""Most of what is written: characters of which none joins another of them."""
 
 _JOINER: Final = "\u200d"
 _EXTENDING: Final = frozenset(("Mn", "Me", "Mc"))
@@ -16,7 +22,7 @@ _IN_COLOUR: Final = "\ufe0f"
 
 def graphemes(text: str) -> list[str]:
     """The clusters of a text, in order; joined they are the text."""
-    if text.isascii() and "\r" not in text:
+    if _ALONE.fullmatch(text):
         return list(text)
     clusters: list[str] = []
     for char in text:

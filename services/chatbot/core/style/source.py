@@ -153,7 +153,10 @@ class StyledSource:
         self._heard_at = now if self._heard_at is None else self._heard_at
         attempt.first_at = now if attempt.first_at is None else attempt.first_at
         attempt.tokens += event.tokens
-        return self._shown(attempt, attempt.stylist.feed(event.text, now - attempt.first_at))
+        told = attempt.stylist.feed(event.text, now - attempt.first_at)
+        if self._stage.is_whole:
+            return attempt.piece("")  # nobody reads on the way, and whoever measures the model's pace hears it
+        return self._shown(attempt, told)
 
     def _shown(self, attempt: _Attempt, text: str) -> TextPiece | None:
         if not text or self._stage.is_whole:
@@ -214,7 +217,8 @@ class StyledSource:
         """What became of each rule."""
         stage, text = self._stage, attempt.stylist.whole()
         violated = broken(text, self._rules)
-        faults = self._faults | self._faults_of(attempt)
+        is_as_made = attempt.stylist.raw.rstrip() == text
+        faults = self._faults | (set(violated) if is_as_made else self._faults_of(attempt))
         if stage.telemetry is not None:
             for check in self._rules.checks:
                 outcome = "violated" if check in violated else "repaired" if check in faults else "ok"
