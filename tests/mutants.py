@@ -1114,7 +1114,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "Redis takes what another replica has changed since",
-        "tests/integration/test_limits_store.py::test_four_processes_that_race_never_pass_a_strict_limit[redis]",
+        "tests/integration/test_limits_store.py::test_replicas_that_take_turns_see_what_the_other_wrote[redis]",
         (Edit(f"{ADAPTERS}/limits/redis.py", "if version ~= ARGV[1] then return 0 end", ""),),
     ),
     Mutant(
