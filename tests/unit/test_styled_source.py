@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from chatbot.core.agent.loop import AgentLoop
 from chatbot.core.limits.estimate import Estimates
 from chatbot.core.limits.metered import Metered
-from chatbot.core.question import SourceEvent, Styled
+from chatbot.core.question import SourceEvent, Styled, ToolStep
 from chatbot.core.style.checks import Rules
 from chatbot.core.style.source import Stage, StyledSource
 from chatbot.core.usage.meter import Meter, Priced
@@ -27,6 +28,7 @@ from chatbot.domain.generation import (
 )
 from chatbot.domain.style.rules import CharacterRepair, CharacterStyle, SentenceSuffix
 from chatbot.domain.tools import ToolCall, ToolUse
+from parts.calling_model import CallingModel, StubTool, asked_for, call, toolbox
 from parts.fakes import ScriptedGenerator
 
 RULES = Rules(
@@ -237,6 +239,25 @@ async def test_calls_of_the_callers_tools_are_told_once(is_whole: bool) -> None:
     assert [event for event in played.events if isinstance(event, ToolCall)] == [call]
     assert played.finished.reason is FinishReason.TOOL_CALLS
     assert len(played.model.requests) == 1
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_tools_are_not_run_again_for_an_answer_that_is_made_again(is_whole: bool) -> None:
+    model = CallingModel.playing([call("look")], ["Hello there, my dear friend. "], ["일곱이다냥."])
+    tool = StubTool()
+    box, _ = toolbox(tool)
+    metered = Metered(model, Meter(Priced("character"), Backend.LLAMA), Estimates())
+    source = StyledSource(
+        AgentLoop(box, metered, asked_for), RULES, Stage("character", is_whole, True, "REMEMBER", metered)
+    )
+
+    events = [event async for event in source.generate(REQUEST)]
+
+    assert "".join(event.text for event in events if isinstance(event, TextPiece)) == "일곱이다냥."
+    assert len(tool.runs) == 1
+    assert [event.state for event in events if isinstance(event, ToolStep)] == ["started", "done"]
+    assert len(model.requests) == 3
+    assert [message.role for message in model.requests[-1].dialogue.rounds] == ["system", "assistant", "tool"]
 
 
 async def test_a_generation_that_broke_off_has_no_end() -> None:
