@@ -962,11 +962,31 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/integration/test_keys_http.py::test_a_key_for_the_local_model_never_leaves_it",
         (
             Edit(
-                f"{API}/chat.py",
-                "asked.local_only or not context.principal.rights.allows_backend(Backend.OPENAI)",
-                "asked.local_only",
+                f"{API}/accounts/flags.py",
+                "key = Privacy(local_only=not principal.rights.allows_backend(Backend.OPENAI))",
+                "key = UNBOUND",
             ),
         ),
+    ),
+    Mutant(
+        "a key in a browser speaks for whom it likes",
+        "tests/unit/test_keys_users.py::test_a_key_that_asks_for_tokens_opens_with_one_alone_and_for_its_user",
+        (Edit(f"{CORE}/accounts/key_check.py", "if not rights.signer:", "if not rights.signer or token is None:"),),
+    ),
+    Mutant(
+        "a token of a user opens another tenant's key",
+        "tests/unit/test_keys_users.py::test_forged_tokens_name_nobody",
+        (Edit(f"{ADAPTERS}/keys/user_tokens.py", "audience=tenant", 'audience=[tenant, "team-b"]'),),
+    ),
+    Mutant(
+        "a key of an administrator answers questions",
+        "tests/integration/test_admin_http.py::test_an_administrator_answers_no_question_and_the_service_has_no_administration",
+        (Edit(f"{API}/accounts/decisions.py", "not in rights.scopes or is_admin)", "not in rights.scopes)"),),
+    ),
+    Mutant(
+        "any key administrates keys",
+        "tests/integration/test_admin_http.py::test_only_administrators_may",
+        (Edit(f"{API}/admin/routes.py", "if Scope.ADMIN not in rights.scopes:", "if not rights.scopes:"),),
     ),
     Mutant(
         "a key bound to a user speaks for others",
