@@ -334,7 +334,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 f"{ADAPTERS}/limits/mongo.py",
-                '{"_id": account, "version": version}, changed',
+                '{"_id": account, "version": before.version}, changed',
                 '{"_id": account}, changed',
             ),
         ),
@@ -528,7 +528,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a failure of the web is kept as long as an answer",
         "tests/unit/test_kept.py::test_a_failure_is_kept_for_a_short_while",
-        (Edit(f"{CORE}/web/kept.py", "+ self._policy.failure_seconds", "+ self._policy.seconds"),),
+        (Edit(f"{CORE}/web/kept.py", "exc, self._policy.failure_seconds", "exc, self._policy.seconds"),),
     ),
     Mutant(
         "numbers of a forecast have no bounds",
@@ -575,8 +575,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 f"{CORE}/admission.py",
-                "while self._capacity.open and",
-                "while not self._draining and self._capacity.open and",
+                "return self._capacity.open and",
+                "return not self._draining and self._capacity.open and",
             ),
         ),
     ),
