@@ -330,7 +330,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "another replica's change of an account is overwritten",
-        "tests/integration/test_limits_store.py::test_changes_at_once_are_all_made_and_each_sees_the_one_before[pymongo]",
+        "tests/integration/test_limits_store.py::test_replicas_that_take_turns_see_what_the_other_wrote[pymongo]",
         (
             Edit(
                 f"{ADAPTERS}/limits/mongo.py",
