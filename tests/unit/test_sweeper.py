@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from chatbot.core.personal.sweeper import Sweeper, SweepPolicy
+from chatbot.domain.errors import StoreUnavailable
 from chatbot.domain.personal.retention import Retention
 from chatbot.domain.personal.stores import Overdue, Person, Row
 from chatbot.domain.tenants.policy import Tenant
@@ -103,3 +104,15 @@ async def test_one_process_sweeps_and_tells_ages() -> None:
     await first.sweep()
 
     assert (first.ages, second.ages) == ({}, {"conversations": 100.0})
+
+
+async def test_a_store_that_is_away_holds_up_no_other() -> None:
+    class Away(Rows):
+        async def oldest(self) -> float | None:
+            raise StoreUnavailable("away")
+
+    tenants = (Tenant("a", retention=Retention(usage=DAY)),)
+    looked = sweeper(Away("conversations", 0), Rows("usage", 5, NOW - 100), tenants=tenants)
+
+    assert await looked.sweep() == 5
+    assert looked.ages == {"usage": 100.0}

@@ -80,7 +80,7 @@ class Sweeper:
         """Do one round, if it is this process's turn; how many rows went.
 
         Raises:
-            StoreUnavailable: A store does not answer; what it has waits for the next round.
+            StoreUnavailable: Nobody knows whose turn it is.
         """
         turn = self._policy.every_seconds * 1.5  # longer than a round: who had it keeps it while it lives
         if not await self._store.take_turn(_TURN, self._holder, self._now(), turn):
@@ -88,14 +88,22 @@ class Sweeper:
             return 0
         gone = 0
         for store in self._stores:
-            for overdue in self._rules(store.name):
-                gone += await self._expire(store, overdue)
-            oldest = await store.oldest()
             self._oldest.pop(store.name, None)
-            if oldest is not None:
-                self._oldest[store.name] = oldest
+            try:
+                gone += await self._sweep(store)
+            except StoreUnavailable as exc:  # of the others something can go all the same
+                _LOG.warning("what is old waits: %s", exc, extra={"store": store.name})
         if gone:
             _LOG.info("what was kept long enough is gone", extra={"rows": gone})
+        return gone
+
+    async def _sweep(self, store: PersonalData) -> int:
+        gone = 0
+        for overdue in self._rules(store.name):
+            gone += await self._expire(store, overdue)
+        oldest = await store.oldest()
+        if oldest is not None:
+            self._oldest[store.name] = oldest
         return gone
 
     async def _expire(self, store: PersonalData, overdue: Overdue) -> int:
