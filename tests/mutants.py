@@ -71,6 +71,49 @@ ACCOUNT, ACCOUNT_TEST = f"{CORE}/limits/account.py", "tests/unit/test_limits_acc
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "a session is read after its question was embedded elsewhere",
+        "tests/integration/test_privacy_http.py::test_no_word_leaves_the_house_whoever_says_so[conversation]",
+        (Edit(f"{API}/sessions/routes.py", "return read is None or read.local_only", "return False"),),
+    ),
+    Mutant(
+        "a turn that must not be kept is kept",
+        "tests/integration/test_privacy_http.py::test_what_must_not_be_kept_is_kept_nowhere_and_what_was_kept_is_told[request-/Llama]",
+        (
+            Edit(
+                f"{CORE}/answering/past.py",
+                "question.db_id is None or not question.may_store:",
+                "question.db_id is None:",
+            ),
+        ),
+    ),
+    Mutant(
+        "the laxer wish about words wins",
+        "tests/integration/test_privacy_http.py::test_no_word_leaves_the_house_whoever_says_so[request]",
+        (Edit("services/chatbot/domain/privacy/flags.py", "any(one.local_only", "all(one.local_only"),),
+    ),
+    Mutant(
+        "a removed end of the audit is written over",
+        "tests/integration/test_audit_store.py::test_what_was_removed_at_the_end_stays_missing_when_others_come[sqlite]",
+        (
+            Edit(
+                f"{CORE}/audit/chain.py",
+                "if mark is not None and mark.number >= number",
+                "if mark is not None and not number",
+            ),
+        ),
+    ),
+    Mutant(
+        "a deed is done that cannot be recorded",
+        "tests/integration/test_audit_store.py::test_what_cannot_be_recorded_does_not_begin[sqlite]",
+        (
+            Edit(
+                f"{CORE}/audit/audit.py",
+                "await self.write(before, AuditOutcome.BEGUN)",
+                "await self.note(before, AuditOutcome.BEGUN)",
+            ),
+        ),
+    ),
+    Mutant(
         "a changed definition of a tool is offered",
         f"{TOOL_SERVERS}::test_a_changed_definition_withdraws_the_tool_until_it_is_the_old_one_again",
         (Edit(f"{CORE}/toolservers/judging.py", "if approved != pin:", "if not approved:"),),
