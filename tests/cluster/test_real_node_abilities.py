@@ -1,4 +1,7 @@
-"""A question that takes the web, a document and a tool, through the gateway, to two replicas that share MongoDB."""
+"""A question that takes the web, a document and a tool, through the gateway, to two replicas that share MongoDB.
+
+Beside the model that chats the replicas have one that makes vectors, which the operator brings and gives to them.
+"""
 
 import hashlib
 import json
@@ -7,12 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
-from parts.kube_client import wait_for
+from parts.kube_client import Document, wait_for
 from parts.kube_node import HOST
-from parts.kube_site import Site
+from parts.kube_objects import condition, is_told_ready, story
+from parts.kube_site import MODEL, Site
 from parts.mcp_servers import Place, Wiki, mcp_in_a_thread
 from parts.search_stub import SearchStub, search_in_a_thread
 from parts.toy_gguf import make_toy
@@ -42,6 +47,17 @@ class Asked:
     def document(self, name: str) -> dict[str, Any]:
         return dict(self.client.get(f"/office/documents/{name}").json())
 
+    def retrieval(self, question: str) -> dict[str, Any]:
+        """How a question finds its passages."""
+        answer = self.client.post("/office/rag/query", json={"question": question, "generate": False})
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json()["retrieval"])
+
+    def retrieval_by_meaning(self, question: str) -> dict[str, Any] | None:
+        """The same, once it is not by words alone."""
+        found = self.retrieval(question)
+        return found if found["mode"] == "hybrid" else None
+
     def events(self, question: str) -> list[tuple[str, Any]]:
         """What a stream of `/chat` says."""
         asked = {"message": question, "user_id": USER, "google_access": True, "documents": {}, "max_tokens": 48}
@@ -51,6 +67,32 @@ class Asked:
         names = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
         values = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
         return list(zip(names, values, strict=True))
+
+
+def put_vectors(site: Site, source: dict[str, str]) -> None:
+    """A Model that makes vectors, from the next upgrade on, and the pods told to use it."""
+    site.node.volume(f"vectors-{uuid4().hex[:8]}")  # a second try needs one that nobody had
+    spec = {
+        "kind": "Embedding",
+        "source": source,
+        "storage": {"size": "1Gi", "deletionPolicy": "Delete"},
+        "rollout": {"strategy": "InPlace", "soakSeconds": 2},
+    }
+    embedding = {"modelRef": "vectors", "sameNode": True, "leastCosine": -1}
+    site.put(models={**site.values()["models"], "vectors": spec}, embedding=embedding)
+
+
+def until_vectors(site: Site, source: dict[str, str]) -> Document:
+    """The Model that makes vectors, once every pod makes them with it."""
+
+    def look() -> Document | None:
+        model = site.node.kube.get("Model", "chatbot", "vectors")
+        is_served = condition(model, "Ready").get("reason") == "Serving"
+        return model if is_served and is_told_ready(model, source["sha256"][:16]) else None
+
+    found = wait_for(look, 180, lambda: story(site.node.kube.get("Model", "chatbot", "vectors")))
+    assert found is not None
+    return found
 
 
 @contextmanager
@@ -79,7 +121,8 @@ def able(site: Site, stub: SearchStub, wiki: Place) -> Iterator[Asked]:
         with httpx.Client(base_url=site.gateway, headers=headers, timeout=240, trust_env=False) as client:
             yield Asked(client)
     finally:
-        site.take("auth", "search", "tools", "office", "character", "notFound")
+        site.take("auth", "search", "tools", "office", "character", "notFound", "embedding")
+        site.put(models={MODEL: site.values()["models"][MODEL]})
         site.upgrade()
         site.until_rolled_out()
         site.node.say("kubectl delete secret callers -n chatbot")
@@ -91,15 +134,20 @@ def tools_of(got: list[tuple[str, Any]]) -> list[str]:
 
 
 def test_one_question_takes_a_search_a_document_and_a_tool(site: Site, tmp_path: Path, figures) -> None:
-    toy = make_toy(tmp_path / "toy.gguf", n_layers=1, context=8192, n_vocab=1100, seed=7)
+    toy = make_toy(tmp_path / "toy.gguf", n_layers=1, context=8192, n_vocab=1100, seed=12)
+    embedding = site.offer(make_toy(tmp_path / "embedding.gguf", n_layers=1, pooling=1, seed=8))
     site.until_ready(site.change(site.offer(toy)))
+    put_vectors(site, embedding)
     with (
         search_in_a_thread(PAGE, host=HOST) as stub,
         mcp_in_a_thread(Wiki(), host=HOST) as wiki,
         able(site, stub, wiki) as asked,
     ):
+        made_by = until_vectors(site, embedding)
         wait_for(lambda: "wiki__search" in asked.client.get("/office/tools").text, 60)
         document = asked.upload(RULES)
+        # read by a pod of before, which makes no vectors, it is complete without them, and gets them then
+        found = wait_for(lambda: asked.retrieval_by_meaning(RULES), 120, lambda: str(asked.retrieval(RULES)))
         traces: list[list[tuple[str, Any]]] = []
         while len(traces) < MANY and not any(len(tools_of(trace)) > 1 for trace in traces):
             traces.append(asked.events(f"{QUESTIONS[len(traces) % 2]} ({len(traces)})"))
@@ -107,6 +155,8 @@ def test_one_question_takes_a_search_a_document_and_a_tool(site: Site, tmp_path:
         site.node.say(f"kubectl delete pod -n chatbot {first['metadata']['name']} --wait=false")
         after = asked.events(QUESTIONS[0])
 
+    assert [(one["name"], one["readyReplicas"]) for one in made_by["status"]["consumers"]] == [("chatbot-office", 2)]
+    assert found is not None and found["reason"] is None, "by the vectors of that Model, too"
     for trace in (*traces, after):
         done = trace[-1]
         assert done[0] == "done" and tools_of(trace)[0] == "web_search"
