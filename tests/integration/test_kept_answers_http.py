@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -10,7 +11,7 @@ from chatbot.adapters.usage.sqlite import SqliteUsage
 from chatbot.core.kept_answers.keeper import KeepingPolicy
 from chatbot.core.personal.eraser import Eraser
 from chatbot.core.personal.tombstones import Tombstones
-from chatbot.domain.generation import Sampling
+from chatbot.domain.generation import GenerationEvent, GenerationRequest, Sampling
 from chatbot.domain.privacy.flags import Privacy
 from chatbot.domain.tenants.policy import Policies, Tenant
 from parts.http_service import ServiceOptions, running_service
@@ -114,14 +115,34 @@ async def test_it_is_off_by_default(tmp_path: Path) -> None:
     assert all("x-chatbot-cache" not in one.headers for one in told)
 
 
+class Gated(StubGenerator):
+    """Says nothing until it may, however long the others take to come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = asyncio.Event()
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent]:
+        await self.may.wait()
+        async for event in super().generate(request):
+            yield event
+
+
 async def test_fifty_at_once_cost_one_generation_and_one_that_leaves_takes_nobody_with_him(tmp_path: Path) -> None:
-    generator = StubGenerator(first_seconds=0.5)
+    generator = Gated()
     async with running_service(tmp_path, options(generator=generator)) as service, service.client() as client:
-        first = asyncio.create_task(client.post("/Llama", json=ASKED))
-        await until(lambda: len(generator.requests) == 1)
-        others = [asyncio.create_task(client.post("/Llama", json=ASKED)) for _ in range(49)]
-        await until(lambda: service.metric("chatbot_cache_requests_total", cache="answer", outcome="joined") == 49)
+
+        def asked(outcome: str) -> float:
+            return service.metric("chatbot_cache_requests_total", cache="answer", outcome=outcome)
+
+        first = asyncio.create_task(client.post("/Llama", json=ASKED, timeout=240.0))
+        await until(lambda: asked("miss") == 1)
+        others = [asyncio.create_task(client.post("/Llama", json=ASKED, timeout=240.0)) for _ in range(49)]
+        await until(lambda: asked("joined") == 49, 120.0)
         first.cancel()
+        gone = {"route": "/Llama", "status": "499", "outcome": "client_gone"}
+        await until(lambda: service.metric("chatbot_requests_total", **gone) == 1, 120.0)
+        generator.may.set()
         told = await asyncio.gather(*others)
 
     assert {one.json() for one in told} == {"안녕하세요!"}
@@ -134,10 +155,14 @@ async def test_rows_of_use_say_which_answers_were_repeated(tmp_path: Path) -> No
     async with running_service(tmp_path, options(usage=usage)) as service, service.client() as client:
         for _ in range(3):
             await client.post("/Llama", json=ASKED)
-        await until(lambda: service.metric("chatbot_usage_requests_total", outcome="repeated") == 2)
-        report = await client.get("/usage", params={"group_by": "outcome"})
+        rows: dict[str, tuple[int, int]] = {}
+        for _ in range(600):  # they are written in batches
+            report = await client.get("/usage", params={"group_by": "outcome"})
+            rows = {row["outcome"]: (row["requests"], row["prompt_tokens"]) for row in report.json()["rows"]}
+            if sum(requests for requests, _ in rows.values()) == 3:
+                break
+            await asyncio.sleep(0.05)
 
-    rows = {row["outcome"]: (row["requests"], row["prompt_tokens"]) for row in report.json()["rows"]}
     assert rows == {"ok": (1, 7), "repeated": (2, 0)}
 
 
