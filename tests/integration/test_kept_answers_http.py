@@ -186,10 +186,10 @@ async def test_an_erasure_at_one_replica_forgets_answers_of_that_user_alone_at_a
         one.client() as here,
         other.client() as there,
     ):
-        await until(lambda: all(eraser.tombstones.epoch("", "u") == 0 for eraser in erasers))
+        await until(lambda: all(eraser.tombstones.epoch("", "u") == 0 for eraser in erasers), 60.0)
         before = [await outcomes(here), await outcomes(here), await outcomes(there), await outcomes(there)]
         erased = await here.delete("/users/u")
-        await until(lambda: all(eraser.tombstones.epoch("", "u") == 1 for eraser in erasers))
+        await until(lambda: all(eraser.tombstones.epoch("", "u") == 1 for eraser in erasers), 60.0)
         after = [await outcomes(here), await outcomes(there)]
     await people.close()
 

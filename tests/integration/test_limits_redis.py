@@ -20,7 +20,7 @@ from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.stores import open_accounts
 from parts.http_service import ServiceOptions
 from parts.keyed_service import keyed_service
-from parts.limit_racer import Silent
+from parts.limit_racer import NOON, Silent
 from parts.redis_server import RedisServer, running_redis
 from redis import Redis
 
@@ -182,7 +182,8 @@ async def test_a_replica_counts_alone_while_the_server_is_away_and_owes_nothing_
     caller = Caller("t", "u", "k", (Limited(Subject.KEY, limits),))
     request = GenerationRequest("r", Dialogue("", (), (), Message("user", "x")), Sampling(max_tokens=5), 0.0)
     wanted = Wanted("office", Backend.LLAMA, request, "m", 100, {}, 60.0)
-    limiter = Limiter(RedisAccounts.open(server.url), LimiterPolicy(replicas=2, call_seconds=30.0), Silent())
+    policy = LimiterPolicy(replicas=2, call_seconds=30.0)
+    limiter = Limiter(RedisAccounts.open(server.url), policy, Silent(), now=lambda: NOON)
 
     first = await limiter.reserve(caller, wanted)
     server.stop()
@@ -204,7 +205,9 @@ async def test_a_service_goes_on_while_its_redis_is_away_and_says_so(server: Red
     url.write_text(server.url + "\n")
     accounts = open_accounts(Settings(limits=LimitSettings(redis_url_file=url)))
     assert isinstance(accounts, RedisAccounts)
-    options = ServiceOptions(accounts=accounts, limiter=LimiterPolicy(replicas=2, call_seconds=30.0))
+    policy = LimiterPolicy(replicas=2, call_seconds=30.0)
+    # A clock that stands still: nothing comes back while a busy machine takes its time.
+    options = ServiceOptions(accounts=accounts, limiter=policy, limiter_now=lambda: NOON)
     async with keyed_service(tmp_path, options) as keyed:
         header = await keyed.header(Rights(limits=Limits(requests_per_minute=6)))
         async with keyed.service.client(headers=header) as client:
