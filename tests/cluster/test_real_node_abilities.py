@@ -134,7 +134,7 @@ def tools_of(got: list[tuple[str, Any]]) -> list[str]:
 
 
 def test_one_question_takes_a_search_a_document_and_a_tool(site: Site, tmp_path: Path, figures) -> None:
-    toy = make_toy(tmp_path / "toy.gguf", n_layers=1, context=8192, n_vocab=1100, seed=12)
+    toy = make_toy(tmp_path / "toy.gguf", n_layers=1, context=8192, n_vocab=1100, seed=11)
     embedding = site.offer(make_toy(tmp_path / "embedding.gguf", n_layers=1, pooling=1, seed=8))
     site.until_ready(site.change(site.offer(toy)))
     put_vectors(site, embedding)
