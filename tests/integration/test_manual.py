@@ -176,8 +176,8 @@ def test_characters_of_a_file_are_played_beside_each_other(tmp_path: Path) -> No
 
 def test_every_marked_block_is_run_by_a_test() -> None:
     assert names() == IN_CLUSTER | READ | {
-        "admin", "characters", "erase", "key", "key-limit", "key-revoke", "key-rotate", "rotate", "signer", "sqlite-backup",
-        "sqlite-restore", "usage",
+        "admin", "characters", "erase", "key", "key-limit", "key-revoke", "key-rotate", "rotate", "signer",
+        "sqlite-backup", "sqlite-restore", "usage",
     }  # fmt: skip
     with pytest.raises(IndexError):
         commands("no such block")

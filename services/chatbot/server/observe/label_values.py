@@ -22,8 +22,8 @@ from chatbot.domain.embedding.source import Purpose
 from chatbot.domain.generation import Backend, FinishReason
 from chatbot.domain.limits import LIMIT_NAMES
 from chatbot.domain.outside.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
-from chatbot.domain.style.rules import REPAIR_STEPS, CheckOutcome
 from chatbot.domain.personal.stores import STORE_NAMES
+from chatbot.domain.style.rules import REPAIR_STEPS, CheckOutcome
 from chatbot.domain.usage.rows import UseOutcome
 from chatbot.server.metrics import AUTH_OUTCOMES, QUEUE_OUTCOMES, Metric
 
