@@ -20,13 +20,20 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked. Each question has a user of its own, counted from `first_user`."""
+    """What is asked. Each question has a user of its own, counted from `first_user`.
+
+    Attributes:
+        key: Of the caller; "" is none.
+        pause_seconds: Of each connection after each answer.
+    """
 
     port: int
     requests: int
     concurrency: int
     stream: bool = False
     first_user: int = 0
+    key: str = ""
+    pause_seconds: float = 0.0
 
 
 async def ask_all(load: Load) -> dict[str, Any]:
@@ -40,6 +47,7 @@ async def ask_all(load: Load) -> dict[str, Any]:
     cuts = quantiles(seconds, n=100)
     return {
         "p50_ms": round(cuts[49] * 1000, 2),
+        "p95_ms": round(cuts[94] * 1000, 2),
         "p99_ms": round(cuts[98] * 1000, 2),
         "per_second": round(load.requests / took, 1),
         "statuses": {str(status): count for status, count in statuses.items()},
@@ -51,15 +59,17 @@ async def _client(load: Load, numbers: Iterator[int], seconds: list[float], stat
     for number in numbers:
         body = b'{"input_data": "hi", "user_id": "user-%d"}' % number
         accept = b"text/event-stream" if load.stream else b"application/json"
+        key = b"authorization: Bearer %s\r\n" % load.key.encode() if load.key else b""
         began = time.perf_counter()
         writer.write(
             b"POST /Llama HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\naccept: %s\r\n"
-            b"content-length: %d\r\n\r\n%s" % (accept, len(body), body)
+            b"%scontent-length: %d\r\n\r\n%s" % (accept, key, len(body), body)
         )
         head = await reader.readuntil(b"\r\n\r\n")
         await _read_body(reader, head)
         seconds.append(time.perf_counter() - began)
         statuses[int(head[9:12])] += 1
+        await asyncio.sleep(load.pause_seconds)
     writer.close()
 
 
