@@ -120,6 +120,7 @@ async def test_the_rights_that_the_manual_names_are_enough(server: RedisServer) 
         "-@all",
         "+get",
         "+set",
+        "+del",
         "+evalsha",
         "+script|load",
         "+client|setname",
@@ -129,6 +130,8 @@ async def test_the_rights_that_the_manual_names_are_enough(server: RedisServer) 
     store = RedisAccounts.open(f"redis://limits:secret@127.0.0.1:{server.port}/0")
 
     assert [await store.update("a", plus(1)) for _ in range(2)] == [1, 2]
+    await store.remove("a")  # as an erasure of its user does
+    assert await store.update("a", plus(1)) == 1
     await store.close()
 
 
