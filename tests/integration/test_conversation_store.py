@@ -15,6 +15,7 @@ import pytest
 from chatbot.adapters.history_bounds import TOMBSTONE, HistoryBounds
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.errors import ConversationErased
+from chatbot.domain.memory.standing import NOTHING, Note, Standing
 from chatbot.domain.ports import ConversationStore
 from hypothesis import given, settings
 from parts.history_model import START, HandClock, HistoryModel
@@ -74,6 +75,37 @@ async def test_who_answered_is_kept_with_the_turn_and_the_repeat_of_it(store: Co
 
     assert await store.append(KEY, turn(1), epoch=0) == played
     assert (await store.load(KEY)).turns == (played,)
+
+
+async def test_note_and_pins_are_set_each_alone_and_go_with_an_erasure(store: ConversationStore) -> None:
+    note, pins = Note("<|eot_id|> '; DROP TABLE turns; --\n짧게", 3), ('{"$gt": ""}', "고양이 👩‍👩‍👧")
+
+    assert not await store.remember(KEY, note=note)  # nothing comes to be by it
+    assert await store.load(KEY) == Conversation(KEY)
+    await store.append(KEY, turn(1), epoch=0)
+    assert await store.remember(KEY, note=note)
+    assert await store.remember(KEY, pins=pins)
+    assert not await store.remember(replace(KEY, caller=Caller("team", "user")), pins=())
+    assert (await store.load(KEY)).standing == Standing(note, pins)
+    await store.append(KEY, turn(2), epoch=0)
+    assert (await store.load(KEY)).standing == Standing(note, pins)
+
+    await store.erase(KEY)
+    assert not await store.remember(KEY, pins=("afterwards",))
+    epoch = (await store.load(KEY)).epoch
+    await store.append(KEY, turn(3), epoch=epoch)
+    assert (await store.load(KEY)).standing == NOTHING
+
+
+async def test_note_and_pins_go_with_a_conversation_that_expires(store: ConversationStore, clock: HandClock) -> None:
+    await store.append(KEY, turn(1), epoch=0)
+    clock.pass_by(999)
+    assert await store.remember(KEY, note=Note("old"), pins=("old",))
+    clock.pass_by(1)
+
+    assert not await store.remember(KEY, note=Note("late"))  # and it lived no longer for what was set
+    await store.append(KEY, turn(2), epoch=0)
+    assert (await store.load(KEY)).standing == NOTHING
 
 
 async def test_microseconds_are_cut_alike(store: ConversationStore) -> None:
@@ -358,6 +390,10 @@ async def replay(place: StorePlace, steps: list[Step], run: str) -> None:
         if step.verb == "erase":
             await store.erase(key)
             model.erase(key)
+        elif step.verb == "remember":
+            assert await store.remember(key, note=step.note, pins=step.pins) == model.remember(
+                key, step.note, step.pins
+            )
         else:
             asked = {"turn": step.turn(clock.now), "epoch": epoch, "local_only": step.local_only}
             assert await outcome(store.append, key, asked) == await outcome(model.append, key, asked)

@@ -86,6 +86,10 @@ async def test_an_export_is_what_the_stores_have(people: People) -> None:
         (service, number) for service in ("character", "office") for number in range(120)
     ]
     assert {row["question"] for row in turns} == {f"canary-mina asks {number}" for number in range(120)}
+    heads = [row for row in rows["conversations"] if row["kind"] == "conversation"]
+    assert [(row["note"], row["pins"]) for row in heads] == [
+        ({"text": "canary-mina notes", "depth": 2}, ["canary-mina pins"])
+    ] * 2
     passages = [row["text"] for row in rows["documents"] if row["kind"] == "passage"]
     assert passages == [f"canary-mina passage {number}" for number in range(3)]
     content = [base64.b64decode(row["base64"]) for row in rows["files"] if row["kind"] == "content"]

@@ -16,6 +16,7 @@ from chatbot.domain.generation import (
     Timings,
     Usage,
 )
+from chatbot.domain.memory.standing import Note, Standing
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.tools import ToolCall
 
@@ -148,6 +149,16 @@ class MemoryStore:
     async def erase(self, key: ConversationKey) -> None:
         await self._call("erase")
         self.conversations[key] = Conversation(key, epoch=self.conversations.get(key, Conversation(key)).epoch + 1)
+
+    async def remember(
+        self, key: ConversationKey, *, note: Note | None = None, pins: Sequence[str] | None = None
+    ) -> bool:
+        await self._call("remember")
+        now = self.conversations.get(key, Conversation(key))
+        before = now.standing
+        standing = Standing(note or before.note, before.pins if pins is None else tuple(pins))
+        self.conversations[key] = replace(now, standing=standing) if now.turns else now
+        return bool(now.turns)
 
     async def retract(self, key: ConversationKey, turn_id: str) -> None:
         await self._call("retract")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from chatbot.adapters.history_bounds import TOMBSTONE, HistoryBounds, turn_bytes
 from chatbot.domain.chat import Conversation, ConversationKey, Turn
 from chatbot.domain.errors import ConversationErased
+from chatbot.domain.memory.standing import NOTHING, Note, Standing
 
 START = datetime(2126, 3, 1, 12, 0, 0, tzinfo=UTC)  # far from now: a real MongoDB sweeps what expired
 
@@ -30,6 +31,7 @@ class _Kept:
     expires_at: datetime
     turns: list[Turn] = field(default_factory=list)
     local_only: bool = False
+    standing: Standing = NOTHING
 
 
 class HistoryModel:
@@ -45,7 +47,16 @@ class HistoryModel:
         kept = self._kept.get(key)
         if kept is None or kept.expires_at <= self._clock.now:
             return Conversation(key)
-        return Conversation(key, kept.epoch, tuple(kept.turns), kept.local_only)
+        return Conversation(key, kept.epoch, tuple(kept.turns), kept.local_only, kept.standing)
+
+    def remember(self, key: ConversationKey, note: Note | None, pins: tuple[str, ...] | None) -> bool:
+        """As the port says."""
+        kept = self._kept.get(key)
+        if kept is None or kept.expires_at <= self._clock.now or not kept.turns:
+            return False
+        before = kept.standing
+        kept.standing = Standing(before.note if note is None else note, before.pins if pins is None else pins)
+        return True
 
     def append(self, key: ConversationKey, turn: Turn, *, epoch: int, local_only: bool = False) -> Turn:
         """As the port says."""
@@ -73,4 +84,5 @@ class HistoryModel:
         kept = self._kept.setdefault(key, _Kept(0, self._clock.now))
         kept.epoch += 1
         kept.turns.clear()
+        kept.standing = NOTHING
         kept.expires_at = self._clock.now + TOMBSTONE

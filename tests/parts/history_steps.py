@@ -5,6 +5,7 @@ from datetime import datetime
 
 from chatbot.adapters.history_bounds import stored_time
 from chatbot.domain.chat import Caller, ConversationKey, Turn
+from chatbot.domain.memory.standing import Note
 from hypothesis import strategies as st
 
 KEYS = (
@@ -31,6 +32,8 @@ class Step:
     answer: str = ""
     is_stale: bool = False
     local_only: bool = False
+    note: Note | None = None
+    pins: tuple[str, ...] | None = None
 
     def epoch(self, read: int) -> int:
         """The epoch that an append expects, where `read` was the one before the pause."""
@@ -56,4 +59,12 @@ def histories(tombstone_seconds: float) -> st.SearchStrategy[list[Step]]:
         local_only=st.booleans(),
     )
     erase = st.builds(Step, verb=st.just("erase"), key=keys, seconds=pauses)
-    return st.lists(st.one_of(append, append, append, erase), max_size=25)
+    remember = st.builds(
+        Step,
+        verb=st.just("remember"),
+        key=keys,
+        seconds=pauses,
+        note=st.sampled_from([None, Note(), Note("가\x00나", 3), Note("짧게", 0)]),
+        pins=st.sampled_from([None, (), ("고양이", '{"$gt": ""}')]),
+    ).filter(lambda step: (step.note, step.pins) != (None, None))
+    return st.lists(st.one_of(append, append, append, erase, remember), max_size=25)

@@ -1,5 +1,6 @@
 """Statements of the embedded store, in memory: generated histories behave like the reference."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ from chatbot.adapters import sqlite_tables as tables
 from chatbot.adapters.history_bounds import GRACE, TOMBSTONE, HistoryBounds
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, Turn
 from chatbot.domain.errors import ConversationErased
+from chatbot.domain.memory.standing import Note, Standing
 from hypothesis import given, settings
 from parts.history_model import START, HandClock, HistoryModel
 from parts.history_steps import KEYS, Step, histories
@@ -58,6 +60,9 @@ def test_generated_history_behaves_like_the_reference(steps: list[Step]) -> None
         if step.verb == "erase":
             tables.erase(connection, key, now)
             model.erase(key)
+        elif step.verb == "remember":
+            done = tables.remember(connection, key, step.note, step.pins, now)
+            assert done == model.remember(key, step.note, step.pins)
         else:
             stored = outcome(partial(tables.append, connection, asked, turn, BOUNDS, now))
             assert stored == outcome(partial(model.append, key, turn, epoch=asked.epoch, local_only=asked.local_only))
@@ -109,11 +114,15 @@ def test_another_ones_switch_to_the_write_ahead_log_is_waited_for(
 def test_a_file_of_an_older_version_is_completed_and_both_versions_go_on(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite3"
     older = tuple(one.replace(" character TEXT NOT NULL DEFAULT '',", "") for one in tables.LAYOUT.statements)
-    assert older != tables.LAYOUT.statements
+    older = tuple(re.sub(r"\n +note TEXT.*", "", one) for one in older)
+    assert "".join(older).count("DEFAULT") == 0
     turn = "INSERT INTO turns (conversation, turn_id, question, answer, at, bytes) VALUES (1, ?, 'q', 'a', 0, 2)"
     with closing(sqlite_file.connect(path, replace(tables.LAYOUT, statements=older))) as connection:
         connection.row_factory = sqlite3.Row
-        tables.erase(connection, KEY, START)
+        connection.execute(
+            """INSERT INTO conversations (tenant, service, user, db_id, epoch, local_only, updated_at, expires_at)
+            VALUES ('', 'office', 'user', 'chat', 1, 0, 0, 9e12)"""
+        )
         connection.execute(turn, ("before",))
 
     with closing(tables.connect(path)) as connection, closing(tables.connect(path)) as another:
@@ -122,8 +131,11 @@ def test_a_file_of_an_older_version_is_completed_and_both_versions_go_on(tmp_pat
         asked = Conversation(KEY, epoch)
         tables.append(connection, asked, Turn("new", "q", "a", START, "nabi@0123"), HistoryBounds(), START)
         another.execute(turn, ("by the older one",))
-        found = tables.load(another, KEY, START).turns
+        assert tables.remember(another, KEY, Note("짧게", 2), ["고양이"], START)
+        loaded = tables.load(another, KEY, START)
+        found = loaded.turns
 
+    assert loaded.standing == Standing(Note("짧게", 2), ("고양이",))
     assert [(one.turn_id, one.character) for one in found] == [
         ("before", ""),
         ("new", "nabi@0123"),

@@ -1,7 +1,7 @@
 """History in MongoDB: one document a conversation, one atomic update a turn, any number of processes.
 
     {_id: {tenant, service, user, db_id}, epoch, local_only, updated_at, expires_at,
-     turns: [{turn_id, question, answer, at, bytes}]}
+     turns: [{turn_id, question, answer, at, bytes}], note: {text, depth}, pins: [text]}
 
 A document whose `expires_at` has passed is not seen; MongoDB deletes it some hours later (see `GRACE`).
 """
@@ -22,9 +22,11 @@ from chatbot.adapters.history_bounds import (
     turn_bytes,
     utc_now,
 )
+from chatbot.adapters.memory import mongo as standing
 from chatbot.adapters.mongo_client import Client, Driver, close_client, in_time, open_client
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.errors import ConversationErased, StoreUnavailable
+from chatbot.domain.memory.standing import Note
 
 COLLECTION = "conversations"
 ATTEMPTS = 4
@@ -83,12 +85,22 @@ class MongoConversations:
         document = await self._call(lambda: self._conversations.find_one({"_id": _to_id(key)}))
         if document is None or _is_expired(document, self._clock()):
             return Conversation(key)
-        return Conversation(key, document["epoch"], tuple(map(_to_turn, document["turns"])), document["local_only"])
+        turns = tuple(map(_to_turn, document["turns"]))
+        return Conversation(key, document["epoch"], turns, document["local_only"], standing.of_document(document))
 
     async def append(self, key: ConversationKey, turn: Turn, *, epoch: int, local_only: bool = False) -> Turn:
         """Store a turn. See `ConversationStore`."""
         asked = _Append(key, stored_turn(turn), epoch, local_only, self._clock())
         return await self._call(lambda: self._append(asked))
+
+    async def remember(
+        self, key: ConversationKey, *, note: Note | None = None, pins: Sequence[str] | None = None
+    ) -> bool:
+        """Set what stands beside the turns. See `ConversationStore`."""
+        there = {"_id": _to_id(key), "expires_at": {"$gt": self._clock()}, "turns.0": {"$exists": True}}
+        change = {"$set": standing.values(note, pins)}
+        done = await self._call(lambda: self._conversations.update_one(there, change))
+        return bool(done.matched_count)
 
     async def listing(
         self, service: str, caller: Caller, *, limit: int, after: str = ""
@@ -120,7 +132,7 @@ class MongoConversations:
         """Empty a conversation in one upsert. See `ConversationStore`."""
         now = self._clock()
         change = {
-            "$set": {"turns": [], "updated_at": now, "expires_at": now + TOMBSTONE},
+            "$set": {"turns": [], "updated_at": now, "expires_at": now + TOMBSTONE, **standing.CLEARED},
             "$inc": {"epoch": 1},
             "$setOnInsert": {"local_only": False},
         }
@@ -241,6 +253,7 @@ class MongoConversations:
             "turns": [_to_document(asked.turn)],
             "updated_at": asked.now,
             "expires_at": self._bounds.expiry(asked.now),
+            **standing.CLEARED,
         }
         result = await self._conversations.update_one(expected, {"$set": fresh})
         return asked.turn if result.matched_count else None

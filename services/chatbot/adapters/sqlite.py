@@ -1,7 +1,7 @@
 """History in one file: the embedded store of one machine, also with several processes on it."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from chatbot.adapters import sqlite_tables as tables
 from chatbot.adapters.history_bounds import CALL_SECONDS, HistoryBounds, utc_now
 from chatbot.adapters.sqlite_file import SqliteFile
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
+from chatbot.domain.memory.standing import Note
 
 SWEEP_EVERY = timedelta(minutes=10)
 _SETTING = "CHATBOT_HISTORY_SQLITE_PATH"
@@ -50,6 +51,12 @@ class SqliteConversations:
             return stored
 
         return await self._file.call(store)
+
+    async def remember(
+        self, key: ConversationKey, *, note: Note | None = None, pins: Sequence[str] | None = None
+    ) -> bool:
+        """Set what stands beside the turns. See `ConversationStore`."""
+        return await self._file.call(lambda connection: tables.remember(connection, key, note, pins, self._clock()))
 
     async def listing(
         self, service: str, caller: Caller, *, limit: int, after: str = ""

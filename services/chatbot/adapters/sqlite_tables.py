@@ -1,14 +1,17 @@
 """Tables and statements of the embedded store: plain functions over one connection, one transaction each."""
 
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from chatbot.adapters import sqlite_file
 from chatbot.adapters.history_bounds import GRACE, TOMBSTONE, HistoryBounds, stored_turn, turn_bytes
+from chatbot.adapters.memory import sqlite as standing
 from chatbot.adapters.sqlite_file import Layout, flush, transaction
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.errors import ConversationErased
+from chatbot.domain.memory.standing import NOTHING, Note
 
 SWEEP_ROWS = 200
 
@@ -18,6 +21,7 @@ _SCHEMA = (
         tenant TEXT NOT NULL, service TEXT NOT NULL, user TEXT NOT NULL, db_id TEXT NOT NULL,
         epoch INTEGER NOT NULL, local_only INTEGER NOT NULL,
         updated_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+        note TEXT NOT NULL DEFAULT '', note_depth INTEGER NOT NULL DEFAULT 0, pins TEXT NOT NULL DEFAULT '[]',
         UNIQUE (tenant, service, user, db_id))""",
     "CREATE INDEX conversations_by_expiry ON conversations (expires_at)",
     """CREATE TABLE turns (
@@ -49,14 +53,22 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _complete(connection: sqlite3.Connection) -> None:
     """Add what a file of an older version lacks; that version goes on using the file, too."""
-    if not _has_characters(connection):
+    if _missing(connection):
         with transaction(connection):
-            if not _has_characters(connection):  # another process was faster
-                connection.execute("ALTER TABLE turns ADD COLUMN character TEXT NOT NULL DEFAULT ''")
+            for addition in _missing(connection):  # none, where another process was faster
+                connection.execute(f"ALTER TABLE {addition}")
 
 
-def _has_characters(connection: sqlite3.Connection) -> bool:
-    return any(row[1] == "character" for row in connection.execute("PRAGMA table_info(turns)"))
+def _missing(connection: sqlite3.Connection) -> list[str]:
+    """Columns that were not there in the first version, as `ALTER TABLE` adds them."""
+    added = {"turns": {"character": "TEXT NOT NULL DEFAULT ''"}, "conversations": standing.COLUMNS}
+    there = {table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} for table in added}
+    return [
+        f"{table} ADD COLUMN {name} {kind}"
+        for table, columns in added.items()
+        for name, kind in columns.items()
+        if name not in there[table]
+    ]
 
 
 def create(connection: sqlite3.Connection) -> None:
@@ -72,7 +84,8 @@ def load(connection: sqlite3.Connection, key: ConversationKey, now: datetime) ->
         if row is None or row["expires_at"] <= _to_milliseconds(now):
             return Conversation(key)
         turns = connection.execute("SELECT * FROM turns WHERE conversation = ? ORDER BY id", (row["id"],)).fetchall()
-        return Conversation(key, row["epoch"], tuple(map(_to_turn, turns)), bool(row["local_only"]))
+        kept = standing.of_row(row) if turns else NOTHING
+        return Conversation(key, row["epoch"], tuple(map(_to_turn, turns)), bool(row["local_only"]), kept)
     finally:
         connection.execute("ROLLBACK")
 
@@ -174,13 +187,21 @@ def listing(
     return tuple(ConversationSummary(row["db_id"], row["turns"], _to_time(row["updated_at"])) for row in rows)
 
 
+def remember(
+    connection: sqlite3.Connection, key: ConversationKey, note: Note | None, pins: Sequence[str] | None, now: datetime
+) -> bool:
+    """Set what stands beside the turns; whether there are any."""
+    return standing.put(connection, key, note, pins, _to_milliseconds(now))
+
+
 def erase(connection: sqlite3.Connection, key: ConversationKey, now: datetime) -> None:
     """Empty a conversation, raise its epoch and leave a tombstone; its text leaves the file too."""
     with transaction(connection):
         connection.execute(
-            """INSERT INTO conversations (tenant, service, user, db_id, epoch, local_only, updated_at, expires_at)
+            f"""INSERT INTO conversations (tenant, service, user, db_id, epoch, local_only, updated_at, expires_at)
             VALUES (?, ?, ?, ?, 1, 0, ?, ?) ON CONFLICT (tenant, service, user, db_id) DO UPDATE
-            SET epoch = epoch + 1, updated_at = excluded.updated_at, expires_at = excluded.expires_at""",
+            SET epoch = epoch + 1, updated_at = excluded.updated_at, expires_at = excluded.expires_at,
+                {standing.CLEARED}""",  # noqa: S608 - a constant
             (*_to_parameters(key), _to_milliseconds(now), _to_milliseconds(now + TOMBSTONE)),
         )
         connection.execute("DELETE FROM turns WHERE conversation = ?", (_id_of(connection, key),))

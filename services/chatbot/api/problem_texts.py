@@ -224,6 +224,11 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         "keeps this conversation on the local model; use /Llama, or start another conversation.",
         "この会話はローカルモデル専用です。/Llama を使うか、新しい会話を始めてください。",
     ),
+    "problem.nothing_is_kept": (
+        "이 테넌트는 대화를 저장하지 않습니다. 필요한 내용은 요청마다 함께 보내 주세요.",
+        "This tenant keeps nothing of conversations. Send what matters with each request.",
+        "このテナントは会話を保存しません。必要な内容はリクエストごとに送ってください。",
+    ),
     "problem.model_elsewhere": (
         "이 모델은 외부에 있습니다. 로컬 모델을 고르거나 local_only를 빼고 보내 주세요.",
         "forbids this model, which is elsewhere; name a local one, or leave local_only out.",

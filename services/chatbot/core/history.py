@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
-from chatbot.domain.errors import ConversationErased, StoreUnavailable
+from chatbot.domain.errors import ConversationErased, ConversationNotFound, StoreUnavailable
+from chatbot.domain.memory.standing import Note
 from chatbot.domain.personal.erasure import NO_GUARD, Guard, UserErased
 from chatbot.domain.ports import ConversationStore, Telemetry
 
@@ -96,6 +97,20 @@ class History:
         """
         async with self._measured("load"):
             return await self._store.load(key)
+
+    async def remember(
+        self, key: ConversationKey, *, note: Note | None = None, pins: Sequence[str] | None = None
+    ) -> None:
+        """Set what stands beside a conversation's turns; None leaves it as it is. Idempotent.
+
+        Raises:
+            ConversationNotFound: It has no turn.
+            StoreUnavailable: Within 3 s.
+        """
+        async with self._measured("remember"):
+            is_there = await self._store.remember(key, note=note, pins=pins)
+        if not is_there:
+            raise ConversationNotFound
 
     async def erase(self, key: ConversationKey) -> None:
         """Erase a conversation. Idempotent.

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from chatbot.domain.limits import Limited
+from chatbot.domain.memory.standing import NOTHING, Standing
 from chatbot.domain.tools import ToolCall
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -83,12 +84,14 @@ class Conversation:
         epoch: Number of erasures so far; a turn is stored only if it has not moved. 0 where nothing is stored.
         turns: Oldest first.
         local_only: Whether any turn asked to stay on the local model; never becomes False again.
+        standing: What its user set beside the turns; nothing where there is no turn.
     """
 
     key: ConversationKey
     epoch: int = 0
     turns: tuple[Turn, ...] = ()
     local_only: bool = False
+    standing: Standing = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """What the core needs from the outside; the edge implements it."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
 from chatbot.domain.access import KeyRecord, Principal
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.generation import Backend, FinishReason, GenerationEvent, GenerationRequest
 from chatbot.domain.limits import Limits
+from chatbot.domain.memory.standing import Note
 from chatbot.domain.model import ModelInfo
 
 
@@ -58,6 +59,18 @@ class ConversationStore(Protocol):
         Raises:
             ConversationErased: The epoch has moved.
             StoreUnavailable: It is not known whether the turn was stored; calling again is safe.
+        """
+
+    async def remember(
+        self, key: ConversationKey, *, note: Note | None = None, pins: Sequence[str] | None = None
+    ) -> bool:
+        """Set what stands beside the turns, as one atomic update; None leaves one of them as it is.
+
+        Only where there is a turn: nothing of an erased conversation, or user, can come back by it. How long the
+        conversation is kept does not change.
+
+        Returns:
+            Whether there is one.
         """
 
     async def listing(

@@ -19,6 +19,7 @@ from chatbot.api.accounts.usage_noting import USAGE_HEADER
 from chatbot.api.characters import routes as character_routes
 from chatbot.api.documents import rag
 from chatbot.api.documents import routes as document_routes
+from chatbot.api.memory import routes as memory_routes
 from chatbot.api.not_found import HTML_HEADERS, VARY, render_not_found
 from chatbot.api.openapi import page
 from chatbot.api.openapi.document import document
@@ -45,6 +46,7 @@ _ROUTERS: Final = (
     v1_routes.router,
     v1_embeddings.router,
     conversations.router,
+    memory_routes.router,
     personal_routes.router,
     document_routes.router,
     rag.router,

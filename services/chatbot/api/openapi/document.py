@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from chatbot.api.characters.schemas import CharacterFields, PreviewRequest
 from chatbot.api.documents.schemas import DocumentText, RagRequest
+from chatbot.api.memory.schemas import NoteFields, PinsFields
 from chatbot.api.openapi import components
 from chatbot.api.openapi.operations import complete
 from chatbot.api.profiles import Profile
@@ -19,7 +20,7 @@ _TAGS = {
     "chat": "Ask a question. With `Accept: text/event-stream` the answer comes as it is made.",
     "sessions": "Messages of a session, with a role, notes, documents, tools; what is remembered of it.",
     "OpenAI wire format": "For clients of the OpenAI API: `base_url` is this service's address and `/v1`.",
-    "conversations": "What is remembered of a user, to read and to erase.",
+    "conversations": "What is remembered of a user, to read and to erase; a note and facts that are always told.",
     "people": "All that is kept about a user, over all services: to fetch and to erase.",
     "documents": "Upload documents, watch them being read, ask questions that are answered from them.",
     "files and vector stores": "Documents and their collections in the OpenAI API's words.",
@@ -36,6 +37,8 @@ _BODIES = (
     VectorStoreFields,
     PlaceFields,
     SearchFields,
+    NoteFields,
+    PinsFields,
 )
 _REF = "#/components/schemas/{model}"
 _FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")

@@ -21,6 +21,8 @@ Body = Literal[
     "vector_store",
     "place",
     "search",
+    "note",
+    "pins",
 ]
 READING: Final = (400, 408, 413, 500)
 ANSWERING: Final = (429, 503, 504)

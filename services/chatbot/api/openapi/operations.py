@@ -8,6 +8,7 @@ from chatbot.api.accounts.usage_noting import USAGE_HEADER
 from chatbot.api.openapi.character_operations import CARD_CONTENT, CHARACTER_OPERATIONS
 from chatbot.api.openapi.components import error_name, ref
 from chatbot.api.openapi.document_operations import DOCUMENT_OPERATIONS, UPLOAD_FORM
+from chatbot.api.openapi.memory_operations import MEMORY_OPERATIONS
 from chatbot.api.openapi.operation import ANSWERING, COMMON, DB_ID, KEYED, PAGE, READING, TURN, USER, Json, Operation
 from chatbot.api.openapi.personal_operations import PERSONAL_OPERATIONS
 from chatbot.api.openapi.session_operations import SESSION_OPERATIONS
@@ -77,6 +78,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "listConversations": Operation(errors=(422,), success="ConversationPage", parameters=(USER, *PAGE)),
     "readConversation": Operation(errors=(404, 422), success="ConversationView", parameters=(USER, DB_ID)),
     "eraseConversation": Operation(errors=(404, 422), success="-", parameters=(USER, DB_ID)),
+    **MEMORY_OPERATIONS,
     **PERSONAL_OPERATIONS,
     **SESSION_OPERATIONS,
     **DOCUMENT_OPERATIONS,
@@ -102,6 +104,8 @@ _BODIES: Final = {
     "embedding": "EmbeddingsRequest",
     "character": "CharacterFields",
     "preview": "PreviewRequest",
+    "note": "NoteFields",
+    "pins": "PinsFields",
 }
 
 

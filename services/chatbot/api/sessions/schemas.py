@@ -84,7 +84,8 @@ _ENTRY_SCHEMA: Final = {
     ]
 }
 _Entry = Annotated[HistoryEntry, BeforeValidator(_named_entry), WithJsonSchema(_ENTRY_SCHEMA)]
-_Note = Annotated[str, BeforeValidator(_to_nfc), Field(max_length=500), AfterValidator(_without_controls)]
+# The bound stands before what brings it to NFC: the other way round it is that of a list, and named so.
+_Note = Annotated[str, Field(max_length=500), BeforeValidator(_to_nfc), AfterValidator(_without_controls)]
 _ToolName = Annotated[str, Field(max_length=64)]
 _ToolNames = Annotated[
     Annotated[list[_ToolName], Field(max_length=16)] | None,

@@ -20,6 +20,7 @@ from chatbot.core.kept_answers.equal import Shaped
 from chatbot.core.kept_answers.keeper import Way
 from chatbot.core.limits.entrance import Entrance
 from chatbot.core.limits.metered import Metered
+from chatbot.core.memory.told import told
 from chatbot.core.question import Exchange, Question
 from chatbot.core.retrieval.cited import CitedSource
 from chatbot.core.style.played import Scene
@@ -204,6 +205,7 @@ class Answerer:
         source = route.web.answer(question, generator, source, may_leave=may_leave)
         source = played(source, question, generator, self._scene)
         request = self._request(question, dialogue, sampling_of(question, self._policy.sampling), arrived_at)
+        request = await told(request, past.standing(question), route.generator.model(), source.check)
 
         async def store(answer: str) -> Stored:
             return await self._pasts.join(question, past, answer)

@@ -12,6 +12,7 @@ from chatbot.core.history import History
 from chatbot.core.question import Question
 from chatbot.domain.chat import Conversation, Turn
 from chatbot.domain.errors import TurnReused
+from chatbot.domain.memory.standing import NOTHING, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,12 @@ class Past:
     read: Conversation | None
     unknown: bool
     local_only: bool
+
+    def standing(self, question: Question) -> Standing:
+        """What stands beside the turns for a question; nothing where it wishes that nothing is recalled."""
+        if self.read is None or question.wishes.recalled_turns == 0:
+            return NOTHING
+        return self.read.standing
 
 
 class Pasts:

@@ -42,6 +42,8 @@ ROUTES: Final = (
     "/performance",
     "/conversations",
     "/conversations/{db_id}",
+    "/conversations/{db_id}/note",
+    "/conversations/{db_id}/pins",
     "/users/{user_id}",
     "/users/{user_id}/erasure",
     "/users/{user_id}/export",
@@ -75,7 +77,7 @@ STATUSES: Final = ("200", "202", "204", "400", "401", "403", "404", "405", "408"
 SERVER_STATUSES: Final = ("500", "503", "504")
 CLIENT_GONE_STATUS: Final = "499"
 GENERATION_ENDS: Final = (*map(str, FinishReason), "cancelled", "timeout", "error")
-STORE_OPERATIONS: Final = ("load", "append", "listing", "erase")
+STORE_OPERATIONS: Final = ("load", "append", "listing", "remember", "erase")
 STORE_OUTCOMES: Final = ("ok", "conflict", "unavailable")
 TOKEN_KINDS: Final = ("prompt", "cached", "completion")
 LOST_REASONS: Final = ("full", "store", "shutdown")

@@ -9,6 +9,7 @@ from typing import Any, Final
 from bson import ObjectId
 
 from chatbot.adapters.documents.mongo.tables import names_of, owner_key
+from chatbot.adapters.memory.mongo import of_document, values
 from chatbot.adapters.personal.mongo.rows import Collection, Database, MongoPersonal, of_tenants
 from chatbot.adapters.shelves.mongo import owner_mark
 from chatbot.domain.chat import Caller
@@ -201,7 +202,13 @@ def _contents(person: Person) -> dict[str, Any]:
 
 def _show_conversation(document: Mapping[str, Any]) -> list[Row]:
     name = {"service": document["_id"]["service"], "db_id": document["_id"]["db_id"]}
-    head = {**name, "local_only": document["local_only"], "updated_at": document["updated_at"].isoformat()}
+    standing = of_document(document)
+    head = {
+        **name,
+        "local_only": document["local_only"],
+        "updated_at": document["updated_at"].isoformat(),
+        **values(standing.note, standing.pins),
+    }
     turns = [
         {
             "kind": "turn",

@@ -34,7 +34,13 @@ def conversations(path: Path) -> SqlitePersonal:
             setting="CHATBOT_HISTORY_SQLITE_PATH",
             opening=sqlite_tables.connect,
             tables=(
-                Table("conversation", "conversations", _MINE, "service, db_id, local_only, updated_at, expires_at"),
+                Table(
+                    "conversation",
+                    "conversations",
+                    _MINE,
+                    "service, db_id, local_only, updated_at, expires_at, note, note_depth, pins",
+                    show=_with_pins,
+                ),
                 Table(
                     "turn",
                     "turns AS t JOIN conversations AS c ON c.id = t.conversation",
@@ -214,6 +220,12 @@ def _named(person: Person) -> dict[str, Any]:
 
 def _account_names(person: Person) -> list[str]:
     return user_accounts(person.tenant, person.user, person.pseudonyms)
+
+
+def _with_pins(row: dict[str, Any]) -> Row:
+    note = {"text": row["note"], "depth": row["note_depth"]}
+    shown = {name: value for name, value in row.items() if name != "note_depth"}
+    return {**shown, "note": note, "pins": json.loads(row["pins"])}
 
 
 def _with_metadata(row: dict[str, Any]) -> Row:

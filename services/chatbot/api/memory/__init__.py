@@ -1,0 +1,1 @@
+"""What users set beside a conversation's turns, over HTTP."""

@@ -1,0 +1,1 @@
+"""What stands beside a conversation's turns, on its way into the prompt."""
