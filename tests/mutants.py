@@ -54,6 +54,7 @@ MACROS = "tests/unit/test_characters_macros.py"
 STYLIST, STYLED, SPEECH = (f"tests/unit/test_{name}.py" for name in ("stylist", "styled_source", "speech"))
 LOOP = "tests/unit/test_agent_loop.py"
 KEPT = "tests/unit/test_kept_answers.py"
+REDIS = "tests/integration/test_history_redis.py"
 STORES, SCHEDULER = "tests/integration/test_conversation_store.py", "tests/integration/test_engine_scheduler.py"
 STREAMS = "tests/integration/test_engine_streams.py"
 DECISION = "tests/integration/test_engine_decision.py"
@@ -156,8 +157,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 f"{LLM}/engine/batching/scheduler.py",
-                "self.residents.shorten(_sequence_of(generation), len(generation.prompt.ids))",
-                "self.residents.shorten(_sequence_of(generation), len(generation.prompt.ids) + 1)",
+                "self.residents.shorten(sequence, kept)",
+                "self.residents.shorten(sequence, kept + 1)",
             ),
         ),
     ),
@@ -781,6 +782,26 @@ MUTANTS: tuple[Mutant, ...] = (
         (Edit(f"{LLM}/dialects/generic.py", 'message.call_id.encode("utf-8", "replace")', "message.role.encode()"),),
     ),
     Mutant(
+        "a result ends its block where the end is no token of the vocabulary",
+        "tests/unit/test_dialect_hermes.py::test_nobodys_text_ends_a_block_where_its_end_is_no_token",
+        (Edit(f"{LLM}/dialects/hermes.py", 'return _ENDS.sub(r"<\\\\/", text)', "return text"),),
+    ),
+    Mutant(
+        "text of a user becomes a token of the tools' dialect",
+        "tests/integration/test_dialect_hermes.py::test_what_anybody_writes_becomes_no_token_of_the_dialect",
+        (Edit(f"{LLM}/engine/text/tool_tokens.py", "vocabulary.reserve(by_name.values())", "by_name.values()"),),
+    ),
+    Mutant(
+        "an answer holds the token that a call begins with",
+        "tests/integration/test_dialect_hermes.py::test_choices_are_obeyed_and_calls_are_valid_of_random_weights",
+        (Edit(f"{LLM}/engine/process.py", "never = () if is_call else self._engine.tool_tokens.ids", "never = ()"),),
+    ),
+    Mutant(
+        "whatever is likeliest begins a call",
+        "tests/integration/test_engine_decision.py::test_without_its_token_an_answer_is_the_one_without_a_decision",
+        (Edit(f"{LLM}/engine/batching/decision.py", "or token != self._trigger.token", ""),),
+    ),
+    Mutant(
         "tools that are fine alone are taken in any number",
         "tests/unit/test_grammar.py::test_tools_that_are_fine_alone_are_refused_where_all_together_are_too_much",
         (
@@ -1184,6 +1205,42 @@ MUTANTS: tuple[Mutant, ...] = (
         "accounts in Redis live for ever",
         "tests/integration/test_limits_store.py::test_accounts_that_nobody_used_for_two_months_are_removed[redis]",
         (Edit(f"{ADAPTERS}/limits/redis.py", "ARGV[2], 'EX', ARGV[3])", "ARGV[2])"),),
+    ),
+    Mutant(
+        "a turn in Redis comes back after an erasure",
+        "tests/integration/test_conversation_store.py::test_erasure_beats_a_first_turn_that_still_runs[redis]",
+        (Edit(f"{ADAPTERS}/redis/scripts.py", "if epoch ~= head[1] then return {'erased'} end", ""),),
+    ),
+    Mutant(
+        "a repeated turn is in Redis twice",
+        "tests/integration/test_conversation_store.py::test_repeated_turn_returns_the_stored_one_and_writes_nothing[redis]",
+        (Edit(f"{ADAPTERS}/redis/scripts.py", "if place then return", "if false then return"),),
+    ),
+    Mutant(
+        "conversations in Redis live for ever",
+        f"{REDIS}::test_a_conversation_ends_by_itself_and_each_turn_puts_its_end_off",
+        (
+            Edit(
+                f"{ADAPTERS}/redis/scripts.py",
+                "redis.call('PEXPIRE', KEYS[1], life)\nreturn {'stored'}",
+                "return {'stored'}",
+            ),
+        ),
+    ),
+    Mutant(
+        "names of conversations in Redis outlive their user's erasure",
+        f"{REDIS}::test_everything_of_one_user_goes_and_nothing_of_the_other",
+        (Edit(f"{ADAPTERS}/redis/scripts.py", "redis.call('ZREM', names, member)", ""),),
+    ),
+    Mutant(
+        "retention takes a conversation that goes on",
+        f"{REDIS}::test_conversations_go_when_they_were_kept_long_enough_tenant_by_tenant",
+        (Edit(f"{ADAPTERS}/redis/scripts.py", "tonumber(score) < tonumber(ARGV[2])", "true"),),
+    ),
+    Mutant(
+        "a Redis that may evict is taken",
+        "tests/integration/test_history_faults_redis.py::test_a_server_that_may_evict_is_refused_until_it_is_mended",
+        (Edit(f"{ADAPTERS}/redis/conversations.py", "may_evict = policy != _NEVER_EVICTS and", "may_evict = False and"),),
     ),
 )
 

@@ -178,3 +178,87 @@ def test_logits_that_are_no_numbers_are_an_error(tmp_path: Path) -> None:
     assert engine.finishes["r"]["finish"] == "error"
     engine.close()
     assert library.last_words() is not None
+
+
+# ---- of models that begin a call with a token of their own
+
+BEHIND = 'root ::= "[" [a-c]{4,8} "]"\n'
+
+
+def likeliest(open_engine: Open, ids: list[int]) -> int:
+    """The first token of an answer."""
+    return int(open_engine(shows_ids=True).answer(ids, max_tokens=1))
+
+
+@pytest.mark.parametrize("asked", [[], ASKED], ids=["nothing asked", "asked"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "changes", [{}, {"temperature": 1.0, "top_k": 20, "repeat_penalty": 1.2}], ids=["likeliest", "drawn"]
+)
+def test_without_its_token_an_answer_is_the_one_without_a_decision(
+    open_engine: Open, kind: str, asked: list[int], changes: Any
+) -> None:
+    expected, other = open_engine(**KINDS[kind]).answer(PROMPT, **changes), likeliest(open_engine, [*PROMPT, *asked])
+
+    engine = open_engine(**KINDS[kind])
+    engine.submit("r", PROMPT, decision=(asked, BEHIND, other + 1), **changes)
+    engine.run()
+
+    end = engine.finishes["r"]
+    assert engine.answers["r"] == expected != ""
+    assert (end["finish"], end.get("calls")) == ("length", None)
+    assert (end["prompt_tokens"], end["completion_tokens"]) == (len(PROMPT) + len(asked), 16)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_nothing_is_asked_a_decision_costs_no_row(open_engine: Open, kind: str) -> None:
+    other = likeliest(open_engine, PROMPT) + 1
+    plain, deciding = open_engine(**KINDS[kind]), open_engine(**KINDS[kind])
+    plain.answer(PROMPT)
+
+    deciding.answer(PROMPT, decision=([], BEHIND, other))
+
+    assert deciding.scheduler.counters.steps == plain.scheduler.counters.steps
+    assert deciding.scheduler.counters.rows == plain.scheduler.counters.rows
+
+
+@pytest.mark.parametrize("step_tokens", [16, 40, 79, 80, 81])
+@pytest.mark.parametrize("asked", [[], ASKED], ids=["nothing asked", "asked"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_its_token_come_calls(open_engine: Open, kind: str, asked: list[int], step_tokens: int) -> None:
+    trigger = likeliest(open_engine, [*PROMPT, *asked])
+    engine = open_engine(step_tokens=step_tokens, **KINDS[kind])
+    engine.submit("r", PROMPT, decision=(asked, BEHIND, trigger))
+    events = []
+    while engine.scheduler.has_work:
+        events += engine.scheduler.run_step()
+
+    text = "".join(event["text"] for event in events)
+    assert (text[0], text[-1]) == ("[", "]") and set(text[1:-1]) <= set("abc")
+    assert all(event["calls"] for event in events)
+    assert events[-1]["finish"] == "stop"
+    resident = next(each.tokens.tolist() for each in engine.scheduler.residents if each.length)
+    assert resident[: len(PROMPT) + len(asked) + 1] == [*PROMPT, *asked, trigger]
+
+
+@pytest.mark.parametrize("calls", [True, False], ids=["calls", "nothing"])
+def test_whoever_has_to_wait_goes_on_behind_its_token(open_engine: Open, calls: bool) -> None:
+    prompts = {"older": list(range(300, 360)), "younger": list(range(400, 460))}
+    decisions = {
+        name: ([], "root ::= [a-c]+\n", likeliest(open_engine, prompt) + (not calls))
+        for name, prompt in prompts.items()
+    }
+    engine = open_engine(slots=2, step_tokens=32, context_tokens=256)
+    for name, prompt in prompts.items():
+        engine.submit(name, prompt, max_tokens=60, decision=decisions[name])
+    for steps in (1, 3, 2):
+        engine.step(steps)
+        assert engine.scheduler._seating.preempt_youngest()
+    engine.run()
+
+    for name, prompt in prompts.items():
+        alone = open_engine(slots=1, context_tokens=256)
+        assert engine.answers[name] == alone.answer(prompt, max_tokens=60, decision=decisions[name])
+        end, other = engine.finishes[name], alone.finishes["alone"]
+        assert (end["completion_tokens"], end.get("calls")) == (other["completion_tokens"], other.get("calls"))
+        assert bool(end.get("calls")) == calls

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from chatbot.llm.engine.batching.decision import Decision
+from chatbot.llm.engine.batching.decision import Decision, Trigger
 from chatbot.llm.engine.batching.generation import Order
 from chatbot.llm.engine.batching.scheduler import Scheduler
 from chatbot.llm.engine.batching.streams import Streams
@@ -21,6 +21,7 @@ from chatbot.llm.engine.sampling.grammar import Grammar
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
 from chatbot.llm.engine.text.chat_format import find_chat_format
 from chatbot.llm.engine.text.prompt_ids import Prompt, PromptBuilder
+from chatbot.llm.engine.text.tool_tokens import find_tool_tokens
 from chatbot.llm.engine.text.vocabulary import Vocabulary
 
 GREEDY: SamplingFrame = {
@@ -69,6 +70,7 @@ class ToyEngine:
         """Sizes as `Wanted`; `idle_tokens` as `Sizes`. With `shows_ids` the text is the ids: equal text, equal ids."""
         self.vocabulary = Vocabulary(model.vocab)
         self.format = find_chat_format(self.vocabulary)
+        self.tool_tokens = find_tool_tokens(self.vocabulary, self.format.name)
         if shows_ids:
             self.vocabulary.pieces = [f"{token} ".encode() for token in range(self.vocabulary.n_tokens)]
         self.sizes = _sizes(wanted)
@@ -82,14 +84,16 @@ class ToyEngine:
             memory=self.memory,
             clock=self.clock,
         )
-        self.prompts = PromptBuilder(self.vocabulary, self.format, self.sizes.context_tokens, self.memory)
+        self.prompts = PromptBuilder(
+            self.vocabulary, self.format, self.sizes.context_tokens, self.memory, self.tool_tokens
+        )
         self.answers: dict[str, str] = {}
         self.finishes: dict[str, Any] = {}
 
     def submit(self, request_id: str, ids: Sequence[int], *, shared_tokens: int = 0, **changes: Any) -> None:
         """Start a generation on these ids; changes are sampling fields, or `timeout_seconds`.
 
-        `decision` is (ids, grammar, nothing): what is decided before the answer.
+        `decision` is (ids, grammar, nothing): what is decided before the answer; a number as nothing is a trigger.
         """
         timeout_seconds, asked = changes.pop("timeout_seconds", 3600.0), changes.pop("decision", None)
         sampling: SamplingFrame = {**GREEDY, **changes}  # type: ignore[typeddict-item]
@@ -99,7 +103,10 @@ class ToyEngine:
         now, decision = self.clock(), None
         if asked is not None:
             held = SamplerChain(GREEDY, self.vocabulary.n_tokens, grammar=Grammar(self.vocabulary, asked[1]))
-            decision = Decision(np.array(asked[0], np.int32), held, 64, asked[2])
+            trigger = None
+            if isinstance(asked[2], int):
+                trigger = Trigger(asked[2], SamplerChain(GREEDY, self.vocabulary.n_tokens))
+            decision = Decision(np.array(asked[0], np.int32), held, 64, "" if trigger else asked[2], trigger)
         order = Order(request_id, prompt, chain, tuple(sampling["stop"]), now, now + timeout_seconds, decision)
         self.answers[request_id] = ""
         self.scheduler.submit(order)

@@ -31,11 +31,17 @@ LLAMA3_SPECIALS = (
     *(f"<|reserved_special_token_{i}|>" for i in range(3, 248)),
 )
 CHATML_SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+QWEN25_SPECIALS = (*CHATML_SPECIALS, "<tool_call>", "</tool_call>")
+QWEN3_SPECIALS = (*QWEN25_SPECIALS, "<tool_response>", "</tool_response>", "<think>", "</think>")
+_USER_DEFINED = frozenset(QWEN3_SPECIALS) - frozenset(CHATML_SPECIALS)
+"""Specials that the files of their families mark so."""
 GEMMA_SPECIALS = ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>")
 MISTRAL_SPECIALS = ("<s>", "</s>", "[INST]", "[/INST]")
 _ENDS = {  # (begin or None, end, end of turn) of each set
     LLAMA3_SPECIALS: ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"),
     CHATML_SPECIALS: (None, "<|endoftext|>", "<|im_end|>"),
+    QWEN25_SPECIALS: (None, "<|endoftext|>", "<|im_end|>"),
+    QWEN3_SPECIALS: (None, "<|endoftext|>", "<|im_end|>"),
     GEMMA_SPECIALS: ("<bos>", "<eos>", "<end_of_turn>"),
     MISTRAL_SPECIALS: ("<s>", "</s>", "</s>"),
 }
@@ -57,6 +63,7 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
     nan: bool = False,
     mute: bool = False,
     endless: bool = False,
+    eager: str = "",
     name: str = "toy",
     pooling: int | None = None,
 ) -> Path:
@@ -76,6 +83,7 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
         nan: Whether the last norm is NaN, so that every logit is NaN.
         mute: Whether the last norm is zero, so that all logits are equal and every answer is of zero bytes.
         endless: Whether special tokens, the last of a BPE vocabulary, are never likely: an answer ends at its limit.
+        eager: A special token, the last of a BPE vocabulary, that is by far the likeliest one of about every other row.
         name: `general.name`.
         pooling: `llama.pooling_type` of an embedding model: 1 mean, 2 first, 3 last; None: the file says nothing.
     """
@@ -89,7 +97,8 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
     else:
         _write_vocabulary(writer, n_vocab, specials, specials_are_control)
     weights = _Weights(writer, dtype, seed)
-    _write_weights(weights, n_layers, n_embd, n_vocab, silent_tokens=len(specials) if endless else 0)
+    eager_token = n_vocab - len(specials) + specials.index(eager) if eager else None
+    _write_weights(weights, n_layers, n_embd, n_vocab, silent_tokens=len(specials) if endless else 0, eager=eager_token)
     weights.vector("output_norm.weight", n_embd, float("nan") if nan else float(not mute))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -186,8 +195,9 @@ def _write_vocabulary(writer: gguf.GGUFWriter, n_vocab: int, specials: tuple[str
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("llama-bpe")
     writer.add_token_list(tokens)
-    kind = gguf.TokenType.CONTROL if are_control else gguf.TokenType.USER_DEFINED
-    writer.add_token_types([gguf.TokenType.NORMAL] * (n_vocab - len(specials)) + [kind] * len(specials))
+    kinds = gguf.TokenType
+    marked = [kinds.CONTROL if are_control and each not in _USER_DEFINED else kinds.USER_DEFINED for each in specials]
+    writer.add_token_types([kinds.NORMAL] * (n_vocab - len(specials)) + marked)
     writer.add_token_merges([" ".join(merge) for merge in merges])
     if begin:
         writer.add_bos_token_id(tokens.index(begin))
@@ -225,8 +235,12 @@ class _Weights:
         self._type = gguf.GGMLQuantizationType[dtype]
         self._rng = np.random.default_rng(seed)
 
-    def matrix(self, name: str, rows: int, columns: int, std: float, zero_rows: int = 0) -> None:
+    def matrix(
+        self, name: str, rows: int, columns: int, std: float, zero_rows: int = 0, loud_row: int | None = None
+    ) -> None:
         values = self._rng.standard_normal((rows, columns), dtype=np.float32) * np.float32(std)
+        if loud_row is not None:
+            values[loud_row] *= 50
         values[rows - zero_rows :] = 0
         if self._type == gguf.GGMLQuantizationType.F32:
             self._writer.add_tensor(name, values)
@@ -239,7 +253,9 @@ class _Weights:
         self._writer.add_tensor(name, np.full(size, value, np.float32))
 
 
-def _write_weights(weights: _Weights, n_layers: int, n_embd: int, n_vocab: int, silent_tokens: int) -> None:
+def _write_weights(
+    weights: _Weights, n_layers: int, n_embd: int, n_vocab: int, silent_tokens: int, eager: int | None
+) -> None:
     n_kv, n_ff, std = n_embd // 2, 2 * n_embd, n_embd**-0.5
     weights.matrix("token_embd.weight", n_vocab, n_embd, 1.0)
     for layer in range(n_layers):
@@ -253,4 +269,4 @@ def _write_weights(weights: _Weights, n_layers: int, n_embd: int, n_vocab: int, 
         weights.matrix(block + "ffn_gate.weight", n_ff, n_embd, std)
         weights.matrix(block + "ffn_up.weight", n_ff, n_embd, std)
         weights.matrix(block + "ffn_down.weight", n_embd, n_ff, n_ff**-0.5)
-    weights.matrix("output.weight", n_vocab, n_embd, 3 * std, zero_rows=silent_tokens)
+    weights.matrix("output.weight", n_vocab, n_embd, 3 * std, zero_rows=silent_tokens, loud_row=eager)

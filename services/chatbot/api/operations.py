@@ -56,6 +56,7 @@ class ModelView(BaseModel):
     revision: str
     sha256: str
     context_tokens: int
+    tool_dialect: str
     is_demo: bool
 
 
@@ -160,6 +161,7 @@ async def info(request: Request) -> Response:
             revision=model.revision,
             sha256=model.sha256,
             context_tokens=model.context_tokens,
+            tool_dialect=model.tool_dialect,
             is_demo=model.is_demo,
         ),
         backends=[str(backend) for backend in parts.generators],

@@ -31,16 +31,18 @@ class Start:
         text: What the answer begins with: a part of the prompt, not generated.
         most_tokens: After so many it is cut, whatever room the prompt was made for. None: that room.
         decision: What is decided before the answer, None where nothing is.
+        mark: Stands around the names of tokens in the dialogue's texts and in `text`; "" where there are none.
     """
 
     text: str = ""
     most_tokens: int | None = None
     decision: DecisionFrame | None = None
+    mark: str = ""
 
 
-def dialogue_frame(dialogue: Dialogue, answer_start: str = "") -> DialogueFrame:
+def dialogue_frame(dialogue: Dialogue, answer_start: str = "", mark: str = "") -> DialogueFrame:
     """A dialogue of plain messages as the wire has it; `answer_start` is set before what is generated."""
-    return {
+    frame: DialogueFrame = {
         "system": dialogue.system,
         "opening": [(message.role, message.content) for message in dialogue.opening],
         "history": [(message.role, message.content) for message in dialogue.history],
@@ -49,6 +51,7 @@ def dialogue_frame(dialogue: Dialogue, answer_start: str = "") -> DialogueFrame:
         "rounds": [(message.role, message.content) for message in dialogue.rounds],
         "answer": answer_start,
     }
+    return frame | {"mark": mark} if mark else frame
 
 
 def generate_frame(request: GenerationRequest, start: Start = Start()) -> bytes:
@@ -63,7 +66,7 @@ def generate_frame(request: GenerationRequest, start: Start = Start()) -> bytes:
         return {
             "type": "generate",
             "id": request.request_id,
-            "dialogue": dialogue_frame(dialogue, start.text),
+            "dialogue": dialogue_frame(dialogue, start.text, start.mark),
             "sampling": sampling,
             "timeout_seconds": max(0.0, request.deadline - time.monotonic()),
             "decision": start.decision,
@@ -84,7 +87,7 @@ def measure_frame(request: GenerationRequest, measure_id: str, start: Start = St
     sampling = _sampling_frame(request.sampling, start)
 
     def frame(dialogue: Dialogue) -> MeasureFrame:
-        asked = dialogue_frame(dialogue, start.text)
+        asked = dialogue_frame(dialogue, start.text, start.mark)
         return {
             "type": "measure",
             "id": measure_id,
@@ -108,7 +111,7 @@ def surely_fits(request: GenerationRequest, context_tokens: int, start: Start = 
     n_bytes = len(dialogue.system.encode()) + sum(len(message.content.encode()) for message in messages)
     answer_tokens = request.sampling.max_tokens or context_tokens // 2
     begun = start.decision["text"] if start.decision else start.text
-    if begun:
+    if begun or start.decision:
         answer_tokens += len(begun.encode()) + _SCAFFOLD_TOKENS
     return n_bytes + _SCAFFOLD_TOKENS * (len(messages) + 2) + answer_tokens <= context_tokens
 

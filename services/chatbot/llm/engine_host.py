@@ -46,6 +46,7 @@ class EngineOptions:
         without: Parts of the engine to leave out (`batching.tuning`).
         gpu_layers: -1 is all.
         chat_format: "" detects it from the file.
+        tool_dialect: "" detects it from the file; generic takes that.
         load_timeout_seconds: Longest load, smoke answer included.
         name: Name for clients; "" takes the file's.
         ready_during_swap: Whether a planned swap keeps the process ready.
@@ -67,6 +68,7 @@ class EngineOptions:
     threads: int = 0
     gpu_layers: int = -1
     chat_format: str = ""
+    tool_dialect: str = ""
     load_timeout_seconds: float = 300.0
     name: str = ""
     ready_during_swap: bool = False
@@ -172,6 +174,7 @@ class EngineHost:
             sha256=served.sha256,
             context_tokens=ready["context_tokens"],
             chat_format=ready["chat_format"],
+            tool_dialect=ready.get("tool_dialect", ""),
             is_demo=ready["name"] == DEMO_MODEL_NAME,
         )
 
@@ -218,6 +221,7 @@ class EngineHost:
             "threads": options.threads,
             "gpu_layers": options.gpu_layers,
             "chat_format": options.chat_format,
+            "tool_dialect": options.tool_dialect,
             "smoke": dialogue_frame(options.smoke),
             "pooling": options.pooling,
             "family": options.family,

@@ -23,8 +23,7 @@ from chatbot.domain.generation import (
 )
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.tools import ToolUse
-from chatbot.llm.dialects.decision import CallReader, answering, calling, start_of
-from chatbot.llm.dialects.generic import definitions
+from chatbot.llm.dialects.decision import CallReader, answering, calling, mark_of, start_of
 from chatbot.llm.dialogue_frames import Start, generate_frame, measure_frame, surely_fits
 from chatbot.llm.engine.frames import StepEvent
 from chatbot.llm.engine_host import EngineHost
@@ -74,7 +73,7 @@ class LlamaCppGenerator:
         except (TimeoutError, EngineLost):
             return
         if measured["too_long"] is not None:
-            field = _field(str(measured["too_long"]), request)
+            field = _field(str(measured["too_long"]), request, asked)
             raise PromptTooLong(field, int(measured["prompt_tokens"]), model.context_tokens)
 
     async def prompt_tokens(self, dialogue: Dialogue) -> int | None:
@@ -94,6 +93,7 @@ class LlamaCppGenerator:
 
         With tools the model decides first, in the sequence that its answer goes on in.
         """
+        await self._host.serving_child(request.deadline)  # whose dialect is spoken
         asked, start = self._asked(request)
         reader = CallReader()
         async with aclosing(self._run(asked, start)) as events:
@@ -141,14 +141,15 @@ class LlamaCppGenerator:
         Raises:
             InvalidInput: As `check`.
         """
-        tools = request.tools
+        model, tools = self._host.model(), request.tools
+        mark = mark_of(request, model.tool_dialect if model else "")
         if tools is None or not tools.may_call:
-            return self._answering(request), Start()
-        grammar = self._calls_grammar(tools)
-        start = start_of(request, tools, grammar)
-        return calling(request, grammar) if tools.must_call else self._answering(request), start
+            return self._answering(request, mark), Start(mark=mark)
+        grammar = self._calls_grammar(tools, is_tagged=bool(mark))
+        start = start_of(request, tools, grammar, mark)
+        return calling(request, grammar, mark) if tools.must_call else self._answering(request, mark), start
 
-    def _answering(self, request: GenerationRequest) -> GenerationRequest:
+    def _answering(self, request: GenerationRequest, mark: str) -> GenerationRequest:
         """The request for an answer in text, with its format as a grammar."""
         wanted, grammar = request.sampling.format, request.sampling.grammar
         if wanted is not None:
@@ -156,11 +157,11 @@ class LlamaCppGenerator:
                 grammar = self._grammars.document(wanted.schema)
             except SchemaRefused as exc:
                 raise InvalidInput("response_format", "schema_refused", **_shown(exc)) from None
-        return replace(answering(request), sampling=replace(request.sampling, grammar=grammar))
+        return replace(answering(request, mark), sampling=replace(request.sampling, grammar=grammar))
 
-    def _calls_grammar(self, tools: ToolUse) -> str:
+    def _calls_grammar(self, tools: ToolUse, *, is_tagged: bool) -> str:
         try:
-            return self._grammars.decision(tools)
+            return self._grammars.decision(tools, is_tagged=is_tagged)
         except SchemaRefused as exc:
             raise InvalidInput("tools", "tool_refused", tool=exc.tool, **_shown(exc)) from None
 
@@ -181,12 +182,10 @@ class LlamaCppGenerator:
         return Unavailable("the reader stalled" if finish == "slow" else "the generation failed")
 
 
-def _field(name: str, request: GenerationRequest) -> str:
+def _field(name: str, request: GenerationRequest, asked: GenerationRequest) -> str:
     """The part of a request that does not fit: the tools stand in the system prompt, behind the caller's own."""
-    tools = request.tools
-    if name != "system" or tools is None or len(definitions(tools.definitions)) < len(request.dialogue.system):
-        return name
-    return "tools"
+    own = len(request.dialogue.system)
+    return "tools" if name == "system" and request.tools and len(asked.dialogue.system) - own >= own else name
 
 
 def _shown(refused: SchemaRefused) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""How tools, calls and results are told to a model that was made for none of them (ADR 0013)."""
+"""How tools, calls and results are told to a model: in its own words, or in plain text to any other (ADR 0013)."""

@@ -1,4 +1,7 @@
-"""Decisions about tools: what a generation with tools begins with, and calls read from what comes, whole ones only."""
+"""Decisions about tools: what a generation with tools begins with, and calls read from what comes, whole ones only.
+
+In every function `mark` is what `mark_of` drew: "" speaks the generic dialect.
+"""
 
 import json
 import secrets
@@ -8,8 +11,10 @@ from typing import Final
 
 from chatbot.domain.generation import GenerationRequest
 from chatbot.domain.tools import ToolCall, ToolUse
+from chatbot.llm.dialects import hermes
 from chatbot.llm.dialects.generic import ANSWER_START, NOTHING, plain
 from chatbot.llm.dialogue_frames import Start
+from chatbot.llm.engine.frames import DecisionFrame
 
 LEAST_TOKENS: Final = 16
 """Room for a decision even where the answer may have fewer tokens: one call takes some."""
@@ -17,12 +22,23 @@ _DECODER: Final = json.JSONDecoder()
 _ARGUMENTS: Final = '"arguments":'
 
 
-def answering(request: GenerationRequest) -> GenerationRequest:
+def mark_of(request: GenerationRequest, dialect: str) -> str:
+    """A mark for the tokens of a model's own dialect; "" where it has none, or nothing is said of tools."""
+    if dialect != hermes.NAME:
+        return ""
+    messages = (*request.dialogue.history, *request.dialogue.rounds)
+    says = request.tools is not None or any(message.calls or message.role == "tool" for message in messages)
+    return f"[{secrets.token_hex(16)}]" if says else ""
+
+
+def answering(request: GenerationRequest, mark: str = "") -> GenerationRequest:
     """The request for the answer in text: tools are told, calls are not asked for."""
+    if mark:
+        return replace(request, dialogue=hermes.told(request.dialogue, request.tools, mark))
     return replace(request, dialogue=plain(request.dialogue, request.tools))
 
 
-def calling(request: GenerationRequest, grammar: str) -> GenerationRequest:
+def calling(request: GenerationRequest, grammar: str, mark: str = "") -> GenerationRequest:
     """The request of a model that must call: the likeliest tokens, nothing but calls."""
     sampling = replace(
         request.sampling,
@@ -34,20 +50,23 @@ def calling(request: GenerationRequest, grammar: str) -> GenerationRequest:
         format=None,
         grammar=grammar,
     )
-    return replace(answering(request), sampling=sampling)
+    return replace(answering(request, mark), sampling=sampling)
 
 
-def start_of(request: GenerationRequest, tools: ToolUse, grammar: str) -> Start:
+def start_of(request: GenerationRequest, tools: ToolUse, grammar: str, mark: str = "") -> Start:
     """What stands before the answer: calls, where the model must call; else a decision whether to."""
     limits = [limit for limit in (tools.most_tokens, request.sampling.max_tokens) if limit is not None]
     most = max(LEAST_TOKENS, min(limits)) if limits else None
     if tools.must_call:
-        return Start(ANSWER_START, most)
+        return Start(hermes.tokens(hermes.TRIGGER, mark) if mark else ANSWER_START, most, mark=mark)
+    if mark:
+        decision: DecisionFrame = {"text": "", "grammar": grammar, "nothing": "", "most_tokens": most}
+        return Start(decision=decision | {"trigger": hermes.TRIGGER}, mark=mark)
     return Start(decision={"text": ANSWER_START, "grammar": grammar, "nothing": NOTHING, "most_tokens": most})
 
 
 class CallReader:
-    """Takes the text behind `{"calls":` as it comes; a call is given out once it is whole.
+    """Takes the text behind the beginning of calls as it comes; a call is given out once it is whole.
 
     Attributes:
         count: Calls given out.

@@ -20,7 +20,8 @@ class FrameError(Exception):
 class DialogueFrame(TypedDict):
     """`domain.chat.Dialogue` in the roles system, user and assistant; messages as [role, content].
 
-    `answer` is what the answer begins with: it is part of the prompt, and not told again.
+    `answer` is what the answer begins with: it is part of the prompt, and not told again. Between two `mark`s stands
+    the name of a token of the tools' dialect; whoever makes the frame draws it anew, so that no text in it can hold it.
     """
 
     system: str
@@ -30,6 +31,7 @@ class DialogueFrame(TypedDict):
     may_shorten: bool
     rounds: NotRequired[list[tuple[str, str]]]
     answer: NotRequired[str]
+    mark: NotRequired[str]
 
 
 class SamplingFrame(TypedDict):
@@ -58,12 +60,15 @@ class DecisionFrame(TypedDict):
 
     `text` is set behind the prompt; what follows is held to `grammar`, greedily, and cut after `most_tokens`. Calls are
     the answer; `nothing` is what is written to call none, and then the answer follows as if nothing had been asked.
+    With `trigger`, the name of a token of the tools' dialect, that token in front of what the grammar holds tells calls
+    from an answer.
     """
 
     text: str
     grammar: str
     nothing: str
     most_tokens: int | None
+    trigger: NotRequired[str]
 
 
 # ---- API process -> engine process
@@ -75,6 +80,7 @@ class LoadFrame(TypedDict):
     `kv_tokens` 0, `slots` 0 and `threads` 0 ask for the defaults of this machine, as `idle_tokens` -1 and
     `host_cache_mib` -1 do. `gpu_layers` -1 is all. `without` names what is left out, to compare with. The last two
     are of embedding models: how rows become a vector ("" asks the file, then the family), and whose family it is.
+    `tool_dialect` generic takes that; "" asks the vocabulary.
     """
 
     type: Literal["load"]
@@ -91,6 +97,7 @@ class LoadFrame(TypedDict):
     host_cache_mib: NotRequired[int]
     step_seconds: NotRequired[float]
     without: NotRequired[list[str]]
+    tool_dialect: NotRequired[str]
     pooling: NotRequired[str]
     family: NotRequired[str]
 
@@ -152,6 +159,7 @@ class ReadyFrame(TypedDict):
     kv_tokens: int
     slots: int
     chat_format: str
+    tool_dialect: NotRequired[str]
     tokens_per_second: float
     memory: str
     dimensions: NotRequired[int]

@@ -31,6 +31,7 @@ from chatbot.llm.engine.sampling.chain import SamplerChain
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
 from chatbot.llm.engine.text.chat_format import UnknownChatFormat, find_chat_format
 from chatbot.llm.engine.text.prompt_ids import DialogueTooLong, PromptBuilder
+from chatbot.llm.engine.text.tool_tokens import ToolTokens, find_tool_tokens
 from chatbot.llm.engine.text.vocabulary import Vocabulary
 
 SMOKE_TOKENS = 9
@@ -68,6 +69,7 @@ class Engine:
         scheduler: Runs generations; belongs to one thread.
         prompts: Builds prompts, in any thread.
         vocabulary: Its tokens.
+        tool_tokens: Those of its dialect of tools.
         sizes: As they are used.
         ready: The frame that says so.
     """
@@ -75,6 +77,7 @@ class Engine:
     scheduler: Scheduler
     prompts: PromptBuilder
     vocabulary: Vocabulary
+    tool_tokens: ToolTokens
     sizes: Sizes
     ready: ReadyFrame
 
@@ -112,10 +115,11 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
         raise LoadFailed(ModelReason.MODEL_INVALID, str(exc)) from exc
     except NativeError as exc:
         raise LoadFailed(ModelReason.LOAD_FAILED, f"{exc}: {library.last_words()}") from exc
+    tool_tokens = find_tool_tokens(vocabulary, chat_format.name, frame.get("tool_dialect", ""))
     memory = AnswerMemory()
     tuning = Tuning.of(frame, can_share=model.can_share_prefixes, measure=partial(_graph_costs, context, sizes))
     scheduler = Scheduler(context, sizes, vocabulary, tuning=tuning, memory=memory)
-    prompts = PromptBuilder(vocabulary, chat_format, sizes.context_tokens, memory)
+    prompts = PromptBuilder(vocabulary, chat_format, sizes.context_tokens, memory, tool_tokens)
     speed = smoke(scheduler, prompts, vocabulary, frame["smoke"])
     ready: ReadyFrame = {
         "type": "ready",
@@ -124,10 +128,11 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
         "kv_tokens": context.n_cells,
         "slots": sizes.slots,
         "chat_format": chat_format.name,
+        "tool_dialect": tool_tokens.dialect,
         "tokens_per_second": speed,
         "memory": str(plan),
     }
-    return Engine(scheduler, prompts, vocabulary, sizes, ready)
+    return Engine(scheduler, prompts, vocabulary, tool_tokens, sizes, ready)
 
 
 def smoke(scheduler: Scheduler, prompts: PromptBuilder, vocabulary: Vocabulary, dialogue: DialogueFrame) -> float:

@@ -14,7 +14,7 @@ from collections import deque
 from threading import Condition
 from typing import Any, cast
 
-from chatbot.llm.engine.batching.decision import Decision
+from chatbot.llm.engine.batching.decision import Decision, Trigger
 from chatbot.llm.engine.batching.generation import Order
 from chatbot.llm.engine.desk import (
     EXIT_BROKEN,
@@ -28,13 +28,14 @@ from chatbot.llm.engine.desk import (
     start_thread,
     tell_progress,
 )
-from chatbot.llm.engine.frames import FrameError, GenerateFrame, LoadFrame, MeasureFrame, StepEvent
+from chatbot.llm.engine.frames import FrameError, GenerateFrame, LoadFrame, MeasureFrame, SamplingFrame, StepEvent
 from chatbot.llm.engine.loading import Engine, LoadFailed, load_engine
 from chatbot.llm.engine.native.library import Library
 from chatbot.llm.engine.outbox import Outbox
 from chatbot.llm.engine.sampling.chain import SamplerChain
 from chatbot.llm.engine.sampling.grammar import Grammar, InvalidGrammar
 from chatbot.llm.engine.text.prompt_ids import DialogueTooLong, Prompt
+from chatbot.llm.engine.text.tool_tokens import ToolTokens
 
 HEARTBEAT_SECONDS = 1.0
 _LIKELIEST: Any = {"temperature": 0.0, "repeat_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
@@ -109,18 +110,29 @@ class Dispatcher:
         asked = frame.get("decision")
         if asked is None:
             return None
-        vocabulary = self._engine.vocabulary
-        grammar = Grammar(vocabulary, asked["grammar"])
-        chain = SamplerChain({**frame["sampling"], **_LIKELIEST}, vocabulary.n_tokens, grammar=grammar)
-        return Decision(prompt.asked, chain, prompt.decision_tokens, asked["nothing"])
+        n_tokens, sampling = self._engine.vocabulary.n_tokens, cast(SamplingFrame, {**frame["sampling"], **_LIKELIEST})
+        tools, trigger = self._spoken(frame), None
+        if "trigger" in asked:
+            if asked["trigger"] not in tools.by_name:
+                raise InvalidGrammar("no token begins a call")
+            trigger = Trigger(tools.by_name[asked["trigger"]], SamplerChain(sampling, n_tokens))
+        grammar = Grammar(self._engine.vocabulary, asked["grammar"], tools.writable)
+        chain = SamplerChain(sampling, n_tokens, grammar=grammar)
+        return Decision(prompt.asked, chain, prompt.decision_tokens, asked["nothing"], trigger)
 
     def _chain(self, frame: GenerateFrame, prompt: Prompt) -> SamplerChain:
         vocabulary = self._engine.vocabulary
         # A penalty on the scaffold would punish the end of the turn and make answers long.
         seen = [token for token in prompt.ids.tolist() if token not in vocabulary.control]
-        text = frame["sampling"].get("grammar")
-        grammar = Grammar(vocabulary, text) if text else None
-        return SamplerChain(frame["sampling"], vocabulary.n_tokens, seen, grammar=grammar)
+        text, tools = frame["sampling"].get("grammar"), self._spoken(frame)
+        is_call = bool(frame["dialogue"].get("answer"))  # what begins a call is set
+        grammar = Grammar(vocabulary, text, tools.writable if is_call else ()) if text else None
+        never = () if is_call else self._engine.tool_tokens.ids  # no answer holds a call, told of tools or not
+        return SamplerChain(frame["sampling"], vocabulary.n_tokens, seen, never, grammar)
+
+    def _spoken(self, frame: GenerateFrame) -> ToolTokens:
+        """The tokens that this dialogue speaks of tools in; none where it does so in plain text, or not at all."""
+        return self._engine.tool_tokens if frame["dialogue"].get("mark") else ToolTokens()
 
     def _measure(self, frame: MeasureFrame) -> None:
         too_long: str | None = None

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from chatbot.llm.grammar.refusal import SchemaRefused
-from chatbot.llm.grammar.rules import MAX_GRAMMAR_BYTES, SPACE, RuleBook, choice, json_literal, repeated
+from chatbot.llm.grammar.rules import MAX_GRAMMAR_BYTES, SPACE, RuleBook, choice, json_literal, literal, repeated
 from chatbot.llm.grammar.schema import SchemaCompiler
 from chatbot.llm.grammar.tools import Tool, check_tools
 
 MAX_CALLS: Final = 4
+_LINE: Final = r'"\n"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,24 @@ def call_grammar(tools: Sequence[Tool], arguments_key: str = "arguments") -> str
     """
     rules = RuleBook()
     return rules.text(_any_call(tools, arguments_key, rules))
+
+
+def tagged_grammar(tools: Sequence[Tool], calls: Calls = Calls()) -> str:
+    """The grammar of calls, each between `<tool_call>` and `</tool_call>`, behind the first of these.
+
+    A single call is not ended: it is whole without, and its end takes tokens.
+
+    Raises:
+        SchemaRefused: As `call_grammar`.
+        ValueError: There is no tool.
+    """
+    rules = RuleBook()
+    call = _any_call(tools, "arguments", rules)
+    if calls.most == 1:
+        return rules.text(f"{_LINE} {call}")
+    ended = f"{_LINE} {call} {_LINE} {literal('</tool_call>')}"
+    more = f"{_LINE} {literal('<tool_call>')} {ended}"
+    return rules.text(f"{ended} ({more}){{0,{calls.most - 1}}}")
 
 
 def json_start(key: str) -> str:

@@ -39,6 +39,7 @@ def open_engine(settings: Settings, service: str, meters: Meters) -> Engine:
         name=settings.model.name,
         context_tokens=settings.model.context_tokens,
         chat_format=settings.model.chat_format,
+        tool_dialect=settings.model.tool_dialect,
         ready_during_swap=settings.model.ready_during_swap,
         slots=settings.engine.slots,
         kv_tokens=settings.engine.kv_tokens,

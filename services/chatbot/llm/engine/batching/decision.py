@@ -3,10 +3,28 @@
 The question's last row and the decision's last row are rows of one step: the first chooses the answer's first token,
 the second decides. Where nothing is called, the decision is cut away and the answer goes on behind that token: deciding
 costs no step, and no cell of it stays in front of the answer.
+
+Of models that begin a call with a token of its own nothing has to be asked: the question's last row tells whether that
+token is the likeliest one.
 """
+
+from dataclasses import dataclass
 
 from chatbot.llm.engine.batching.tokens import Tokens
 from chatbot.llm.engine.sampling.chain import SamplerChain
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """The token that calls begin with.
+
+    Attributes:
+        token: Its id.
+        chain: Chooses whether it comes; held to nothing.
+    """
+
+    token: int
+    chain: SamplerChain
 
 
 class Decision:
@@ -14,19 +32,37 @@ class Decision:
 
     Attributes:
         ids: Its beginning, behind the prompt.
-        chain: Chooses what follows; held to a grammar.
         most_tokens: After so many it is cut.
         first: Token that the answer begins with where nothing is called; None until it is known.
+        waits: Whether its next token tells by its id what it comes to.
     """
 
-    def __init__(self, ids: Tokens, chain: SamplerChain, most_tokens: int, nothing: str) -> None:
-        """Args: `nothing` is what is written to call nothing; what calls never begins with its first character."""
+    def __init__(
+        self, ids: Tokens, chain: SamplerChain, most_tokens: int, nothing: str, trigger: Trigger | None = None
+    ) -> None:
+        """Begin one.
+
+        Args:
+            ids: Its beginning, behind the prompt.
+            chain: Chooses what follows; held to a grammar.
+            most_tokens: After so many it is cut.
+            nothing: What is written to call nothing; what calls never begins with its first character.
+            trigger: Tells instead what calls: every other token calls nothing.
+        """
         self.ids = ids
-        self.chain = chain
         self.most_tokens = most_tokens
         self.first: int | None = None
+        self.waits = trigger is not None
+        self._chain = chain
+        self._trigger = trigger
         self._nothing = nothing[:1].encode()
         self._begun = b""
+        self._is_declined = False
+
+    @property
+    def chain(self) -> SamplerChain:
+        """Chooses the next token."""
+        return self._trigger.chain if self.waits and self._trigger is not None else self._chain
 
     @property
     def is_made(self) -> bool:
@@ -35,10 +71,22 @@ class Decision:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether nothing is called: known with the first character that is no space."""
-        return self._begun == self._nothing
+        """Whether nothing is called: known with the trigger, or the first character that is no space."""
+        return self._is_declined or (self._trigger is None and self._begun == self._nothing)
+
+    def tell(self, token: int) -> bool:
+        """Take the token that tells; whether it calls, and is a part of the call."""
+        self.waits = False
+        self._is_declined = self._trigger is None or token != self._trigger.token
+        return not self._is_declined
 
     def write(self, piece: bytes) -> None:
         """Take a token's bytes."""
         if not self._begun:
             self._begun = piece.lstrip()[:1]
+
+    def free(self) -> None:
+        """Free the chains; a second call does nothing."""
+        self._chain.free()
+        if self._trigger is not None:
+            self._trigger.chain.free()

@@ -138,7 +138,7 @@ class Generation:
         first = None
         if decision is not None:
             first = decision.first
-            decision.chain.free()
+            decision.free()
         self._n_decided = self._n_tokens - self._n_read
         self._n_read = self._n_tokens = self._n_prompt
         self._unsent_tokens = 0
@@ -147,18 +147,21 @@ class Generation:
 
     def free(self) -> None:
         """Free the chains; a second call does nothing."""
-        self.chain.free()
+        if self.decision is not None:
+            self.decision.free()
         self.answer_chain.free()
 
     def accept(self, token: int, now: float) -> tuple[StepEvent | None, str | None]:
         """Take a chosen token; the event with new text, where there is any, and why the answer ends, if it does."""
         if self._first_token_at is None:
             self._first_token_at = now
+        if self.decision is not None and self.decision.waits:
+            if self.decision.tell(token):
+                self._append(token)
+            return None, "length" if self._is_full else None
         if token in self._vocabulary.ends:
             return None, "stop"
-        self._tokens[self._n_tokens] = token
-        self._n_tokens += 1
-        self._unsent_tokens += 1
+        self._append(token)
         piece = self._piece(token)
         text = self._text.push(piece)
         if self.decision is not None:
@@ -170,6 +173,11 @@ class Generation:
         if self._text.stopped or self.chain.is_over:
             return self._event(text), "stop"
         return self._event(text), "length" if self._is_full else None
+
+    def _append(self, token: int) -> None:
+        self._tokens[self._n_tokens] = token
+        self._n_tokens += 1
+        self._unsent_tokens += 1
 
     @property
     def _is_full(self) -> bool:

@@ -246,10 +246,10 @@ class Scheduler:
 
     def _go_on(self, generation: Generation) -> int | None:
         """The answer's first token; what decided before it is cut away, or all is read anew where nothing can be."""
-        token = generation.go_on()
+        token, sequence, kept = generation.go_on(), _sequence_of(generation), len(generation.prompt.ids)
         if self.residents.can_share:
-            self.residents.shorten(_sequence_of(generation), len(generation.prompt.ids))
-        else:
+            self.residents.shorten(sequence, kept)
+        elif sequence.length > kept:
             self._seating.put_back(generation)
         return token
 

@@ -55,7 +55,7 @@ class Batch:
             start: Position of the first one.
             sequence: Sequence id.
             output: Whether the last row's logits are wanted.
-            also: Another row whose logits are wanted; the last one only where `output` is False.
+            also: Another row whose logits are wanted; or the last one, too.
 
         Returns:
             Index of the run's last row, by which its logits are read.
@@ -74,7 +74,7 @@ class Batch:
         if also is not None:
             self._output[first + also] = 1
         self._starts.append((sequence, start))
-        self.n_outputs += output + (also is not None)
+        self.n_outputs += int(np.count_nonzero(self._output[first:end]))
         self._length = end
         return end - 1
 

@@ -7,6 +7,7 @@ Source: grammars/README.md of github.com/ggml-org/llama.cpp; the order of the tw
 """
 
 import codecs
+from collections.abc import Collection
 from typing import Any
 
 import llama_cpp
@@ -32,12 +33,13 @@ class Grammar:
         handle: llama.cpp's sampler, None once freed.
     """
 
-    def __init__(self, vocabulary: Vocabulary, text: str) -> None:
+    def __init__(self, vocabulary: Vocabulary, text: str, writable: Collection[int] = ()) -> None:
         """Read a grammar; in any thread.
 
         Args:
             vocabulary: Of the model.
             text: GBNF with a rule `root`.
+            writable: Tokens of a scaffold that may stand where the grammar has their text.
 
         Raises:
             InvalidGrammar: It cannot be read.
@@ -50,7 +52,7 @@ class Grammar:
         # llama.cpp compares the text of control tokens like any other's: a grammar that holds that text would let the
         # token itself through. Ends are no text to it.
         self._may_be = np.ones(vocabulary.n_tokens, np.bool_)
-        self._may_be[list(vocabulary.control - vocabulary.ends)] = False
+        self._may_be[list(vocabulary.control - vocabulary.ends - frozenset(writable))] = False
         self._pieces = vocabulary.pieces
         self._bytes = np.array(vocabulary.byte_tokens, np.int32)
         self._probe = Candidates(len(self._bytes))

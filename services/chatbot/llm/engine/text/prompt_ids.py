@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from chatbot.llm.engine.frames import DecisionFrame, DialogueFrame, SamplingFrame
 from chatbot.llm.engine.text.answer_memory import AnswerMemory
 from chatbot.llm.engine.text.chat_format import ChatFormat
+from chatbot.llm.engine.text.tool_tokens import ToolTokens
 from chatbot.llm.engine.text.vocabulary import Vocabulary
 
 DEFAULT_MAX_TOKENS = 1024
 LEAST_DECISION_TOKENS = 16
 """Room for a decision even where the answer may have fewer tokens: one call takes some."""
 _NO_TOKENS = np.empty(0, np.int32)
+_NO_TOOL_TOKENS = ToolTokens()
 _DROP_SHARE = 0.35  # of the budget, at once: down to about 65 %
 
 
@@ -59,12 +61,18 @@ class PromptBuilder:
     """Builds prompts for one model. May be called from any thread."""
 
     def __init__(
-        self, vocabulary: Vocabulary, chat_format: ChatFormat, context_tokens: int, memory: AnswerMemory
+        self,
+        vocabulary: Vocabulary,
+        chat_format: ChatFormat,
+        context_tokens: int,
+        memory: AnswerMemory,
+        tool_tokens: ToolTokens = _NO_TOOL_TOKENS,
     ) -> None:
         self._vocabulary = vocabulary
         self._format = chat_format
         self._context_tokens = context_tokens
         self._memory = memory
+        self._tool_tokens = tool_tokens
 
     def build(self, dialogue: DialogueFrame, sampling: SamplingFrame, decision: DecisionFrame | None = None) -> Prompt:
         """Token ids of a dialogue and room for its answer, and for a decision in its place.
@@ -73,10 +81,11 @@ class PromptBuilder:
             DialogueTooLong: It does not fit.
         """
         head, is_open = self._head(dialogue)
-        groups = [self._render(group) for group in _pairs(dialogue["history"])]
+        mark = dialogue.get("mark", "")
+        groups = [self._render(group, mark) for group in _pairs(dialogue["history"])]
         tail = self._tail(dialogue)
-        asked = self._vocabulary.encode(decision["text"]) if decision else []
-        spare = len(asked) + LEAST_DECISION_TOKENS if asked else 0
+        asked = self._begun(decision["text"], mark) if decision else []
+        spare = len(asked) + LEAST_DECISION_TOKENS if decision else 0
         wanted = sampling["max_tokens"]
         self._check_fixed(head, tail, wanted, spare)
         reserve = wanted if wanted is not None else min(DEFAULT_MAX_TOKENS, self._context_tokens // 2)
@@ -105,22 +114,41 @@ class PromptBuilder:
         oldest pairs were dropped.
         """
         head = list(self._format.begin)
-        system = dialogue["system"].strip()
+        system, mark = dialogue["system"].strip(), dialogue.get("mark", "")
         is_open = bool(system) and not self._format.has_system
         if is_open:
             head += [*self._format.before["user"], *self._vocabulary.encode(system + "\n\n")]
         elif system:
-            head += self._render([("system", system)])
+            head += self._render([("system", system)], mark)
         if is_open and dialogue["opening"]:
-            opening = self._continued(self._render(dialogue["opening"]))
+            opening = self._continued(self._render(dialogue["opening"], mark))
             return [*head, *opening], False
-        return [*head, *self._render(dialogue["opening"])], is_open
+        return [*head, *self._render(dialogue["opening"], mark)], is_open
 
     def _tail(self, dialogue: DialogueFrame) -> list[int]:
         """The question, what came of it so far, and the beginning of the answer."""
-        asked = self._render(self._asked([dialogue["question"], *dialogue.get("rounds", ())]))
-        begun = dialogue.get("answer", "")
-        return [*asked, *self._format.before["assistant"], *(self._vocabulary.encode(begun) if begun else ())]
+        mark, begun = dialogue.get("mark", ""), dialogue.get("answer", "")
+        asked = self._render(self._asked([dialogue["question"], *dialogue.get("rounds", ())]), mark)
+        return [*asked, *self._format.before["assistant"], *(self._begun(begun, mark) if begun else ())]
+
+    def _begun(self, text: str, mark: str) -> list[int]:
+        """What calls begin with, or the decision about them."""
+        return [*(self._tool_tokens.before_call if mark else ()), *self._encoded(text, mark)]
+
+    def _encoded(self, text: str, mark: str) -> list[int]:
+        """Tokens of a text, with those that are named between two marks. What a vocabulary lacks of them is text."""
+        if not mark:
+            return self._vocabulary.encode(text)
+        ids: list[int] = []
+        plain = ""
+        for number, part in enumerate(text.split(mark)):
+            token = self._tool_tokens.by_name.get(part) if number % 2 else None
+            if token is None:
+                plain += part
+                continue
+            ids += [*self._vocabulary.encode(plain), token]
+            plain = ""
+        return [*ids, *self._vocabulary.encode(plain)]
 
     def _asked(self, messages: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
         """The messages as the format can have them: without a system role its text goes on in the user's message."""
@@ -141,13 +169,13 @@ class PromptBuilder:
             return rendered[len(before) :]
         return [*self._format.after["user"], *rendered]
 
-    def _render(self, messages: Sequence[tuple[str, str]]) -> list[int]:
+    def _render(self, messages: Sequence[tuple[str, str]], mark: str) -> list[int]:
         ids: list[int] = []
         for role, content in messages:
             known = self._memory.recall(content) if role == "assistant" else None
             side = role if role == "assistant" or self._format.has_system else "user"
             ids += self._format.before[side]
-            ids += known if known is not None else self._vocabulary.encode(content.strip())
+            ids += known if known is not None else self._encoded(content.strip(), mark)
             ids += self._format.after[side]
         return ids
 
