@@ -1240,7 +1240,11 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a Redis that may evict is taken",
         "tests/integration/test_history_faults_redis.py::test_a_server_that_may_evict_is_refused_until_it_is_mended",
-        (Edit(f"{ADAPTERS}/redis/conversations.py", "may_evict = policy != _NEVER_EVICTS and", "may_evict = False and"),),
+        (
+            Edit(
+                f"{ADAPTERS}/redis/conversations.py", "may_evict = policy != _NEVER_EVICTS and", "may_evict = False and"
+            ),
+        ),
     ),
 )
 

@@ -20,9 +20,9 @@ from parts.memory_keys import MemoryKeys
 
 ADAPTERS = Path(__file__).parents[2] / "services/chatbot/adapters"
 
-# Table of SQLite or collection of MongoDB -> the store that answers for it, or why it needs none.
+# Table of SQLite, collection of MongoDB or prefix in Redis -> the store that answers for it, or why it needs none.
 ACCOUNTED = {
-    **dict.fromkeys(("conversations", "turns"), "conversations"),
+    **dict.fromkeys(("conversations", "turns", "history"), "conversations"),
     **dict.fromkeys(("owners", "documents", "chunks", "vectors", "embedded"), "documents"),
     **dict.fromkeys(("document_owners", "document_files", "document_passages"), "documents"),
     **dict.fromkeys(("document_segments", "document_vectors"), "documents"),
@@ -41,16 +41,17 @@ ACCOUNTED = {
 }
 NAMES = {"conversations", "documents", "files", "usage", "limits", "keys", "audit"}
 _TABLE = re.compile(r"CREATE (?:VIRTUAL )?TABLE (?:IF NOT EXISTS )?(\w+)")
+_PREFIX = re.compile(r'^PREFIX: Final = "chatbot:(\w+):"', re.MULTILINE)
 _COLLECTION = re.compile(r"""database\]?\["(\w+)"\]""")
 _CONSTANT = re.compile(r"""\[(?:database|self\._name)\]\[([A-Z]+)\]|database\[([A-Z]+)\]""")
 
 
 def kept() -> dict[str, str]:
-    """Every table and collection that an adapter makes, with the module that does."""
+    """Every table, collection and prefix of keys that an adapter makes, with the module that does."""
     found = {}
     for module in ADAPTERS.rglob("*.py"):
         text = module.read_text()
-        names = [*_TABLE.findall(text), *_COLLECTION.findall(text)]
+        names = [*_TABLE.findall(text), *_COLLECTION.findall(text), *_PREFIX.findall(text)]
         for constant in (one or other for one, other in _CONSTANT.findall(text)):
             names += re.findall(rf'^{constant}(?:: Final)? = "(\w+)"', text, re.MULTILINE)
         found |= {name: str(module.relative_to(ADAPTERS)) for name in names}
@@ -66,17 +67,18 @@ def test_every_table_is_accounted_for() -> None:
     assert set(ACCOUNTED) == set(found)
 
 
-@pytest.mark.parametrize("history", ["sqlite", "mongodb"])
+@pytest.mark.parametrize("history", ["sqlite", "mongodb", "redis"])
 @pytest.mark.parametrize("documents", ["none", "sqlite", "mongodb"])
 async def test_the_list_of_stores_is_whole_wherever_they_are(tmp_path: Path, history: str, documents: str) -> None:
-    uri, pepper = tmp_path / "uri", tmp_path / "pepper"
+    uri, url, pepper = tmp_path / "uri", tmp_path / "url", tmp_path / "pepper"
+    url.write_text("redis://127.0.0.1:1/0")
     uri.write_text("mongodb://127.0.0.1:1/")
     pepper.write_text("p" * 32)
     settings = Settings(
-        history=HistorySettings(store=history, sqlite_path=tmp_path / "history"),  # type: ignore[arg-type]
+        history=HistorySettings(store=history, sqlite_path=tmp_path / "history", redis_url_file=url),  # type: ignore[arg-type]
         documents=DocumentSettings(store=documents, sqlite_path=tmp_path / "documents"),  # type: ignore[arg-type]
         limits=LimitSettings(sqlite_path=tmp_path / "limits"),
-        mongodb=MongoSettings(uri_file=uri),
+        mongodb=MongoSettings(uri_file=uri if history != "redis" or documents == "mongodb" else None),
     )
     peppers = Peppers.load(pepper)
     keys = KeyCheck(stored=StoredKeys(MemoryKeys(), peppers), peppers=peppers)

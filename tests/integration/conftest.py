@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 from parts.mongo_server import mongo_url, scratch_database
-from parts.store_place import KINDS, StorePlace
+from parts.redis_server import empty_history, redis_url
+from parts.store_place import HISTORY_KINDS, KINDS, StorePlace
+
+_OF_CONVERSATIONS = ("test_conversation_store.py", "test_history_kills.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let tests of conversations alone run on Redis, too, where a test does not say itself on what."""
+    says_itself = any(mark.args[0] == "place" for mark in metafunc.definition.iter_markers("parametrize"))
+    if metafunc.definition.path.name in _OF_CONVERSATIONS and "place" in metafunc.fixturenames and not says_itself:
+        metafunc.definition.add_marker(pytest.mark.parametrize("place", HISTORY_KINDS, indirect=True))
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +26,23 @@ def url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a Redis of the file's own."""
+    with redis_url(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
 @pytest.fixture(params=KINDS)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
-    """Where a store keeps its data: in a file, or in MongoDB by either driver."""
+    """Where a store keeps its data: in a file, in MongoDB by either driver, or in Redis."""
     if request.param == "sqlite":
         yield StorePlace("sqlite", str(tmp_path / "deep" / "store.sqlite3"))
+        return
+    if request.param == "redis":
+        url = request.getfixturevalue("redis")
+        with empty_history(url):
+            yield StorePlace("redis", url)
         return
     url = request.getfixturevalue("url")
     with scratch_database(url) as database:

@@ -1,4 +1,4 @@
-"""One suite for every store: SQLite, MongoDB by motor, MongoDB by PyMongo's asyncio client."""
+"""One suite for every store: SQLite, MongoDB by motor, MongoDB by PyMongo's asyncio client, Redis (conftest.py)."""
 
 import asyncio
 import inspect
@@ -367,7 +367,7 @@ async def test_nothing_a_user_wrote_is_logged_at_debug(place: StorePlace, caplog
     assert "CANARY" not in caplog.text
 
 
-@pytest.mark.parametrize("place", ["motor", "pymongo"], indirect=True)  # unit/test_history_sqlite.py does SQLite
+@pytest.mark.parametrize("place", ["motor", "pymongo", "redis"], indirect=True)  # SQLite: tests/unit
 def test_generated_histories_behave_like_the_reference(place: StorePlace, scale: Callable[[int, int], int]) -> None:
     runs = itertools.count()
 

@@ -1,6 +1,6 @@
 """Debian's redis-server, in memory, on a free port; or a Redis or Valkey of `CHATBOT_TEST_REDIS_URL`.
 
-Of a server that is given, accounts of limits are dropped before and after each test.
+Of a server that is given, accounts of limits, or conversations, are dropped before and after each test.
 """
 
 import os
@@ -108,12 +108,25 @@ def redis_url(folder: Path) -> Iterator[str]:
 @contextmanager
 def empty_accounts(url: str) -> Iterator[None]:
     """Accounts of limits that did not exist before and do not afterwards."""
-    with Redis.from_url(url) as client:
-        _drop_accounts(client)
+    with _empty(url, "chatbot:limits:*"):
         yield
-        _drop_accounts(client)
 
 
-def _drop_accounts(client: Redis) -> None:
-    for key in client.scan_iter("chatbot:limits:*"):
+@contextmanager
+def empty_history(url: str) -> Iterator[None]:
+    """Conversations that did not exist before and do not afterwards."""
+    with _empty(url, "chatbot:history:*"):
+        yield
+
+
+@contextmanager
+def _empty(url: str, pattern: str) -> Iterator[None]:
+    with Redis.from_url(url) as client:
+        _drop(client, pattern)
+        yield
+        _drop(client, pattern)
+
+
+def _drop(client: Redis, pattern: str) -> None:
+    for key in client.scan_iter(pattern):
         client.delete(key)

@@ -8,15 +8,18 @@ from pathlib import Path
 
 from chatbot.adapters.history_bounds import HistoryBounds, utc_now
 from chatbot.adapters.mongo import MongoConversations
+from chatbot.adapters.redis.conversations import RedisConversations
 from chatbot.adapters.sqlite import SqliteConversations
 from chatbot.domain.ports import ConversationStore
 
 KINDS = ("sqlite", "motor", "pymongo")
+HISTORY_KINDS = (*KINDS, "redis")
+"""Where conversations may live."""
 
 
 @dataclass(frozen=True)
 class StorePlace:
-    """`where` is a file or a connection string; `database` is empty for a file."""
+    """`where` is a file, a connection string or a URL; `database` is of MongoDB alone."""
 
     kind: str
     where: str
@@ -27,6 +30,8 @@ class StorePlace:
         bounds = bounds or HistoryBounds()
         if self.kind == "sqlite":
             return SqliteConversations.open(Path(self.where), bounds, clock=clock)
+        if self.kind == "redis":
+            return RedisConversations.open(self.where, bounds, clock=clock)
         return MongoConversations.open(self.where, self.database, self.kind, bounds, clock=clock)  # type: ignore[arg-type]
 
     def to_text(self) -> str:

@@ -118,7 +118,8 @@ async def _lead(guide: Guide, shared: Shared, *, check: bool, terminal: Terminal
 
 
 def _introduce(terminal: Terminal, settings: Settings, path: Path, log: Path) -> None:
-    history = settings.history.sqlite_path if settings.history.store == "sqlite" else "MongoDB"
+    names = {"sqlite": str(settings.history.sqlite_path), "mongodb": "MongoDB", "redis": "Redis"}
+    history = names[settings.history.store]
     terminal.say(f"  model    {path} ({size(path.stat().st_size)})\n  history  {history}\n  log      {log}\n")
 
 

@@ -11,11 +11,16 @@ from chatbot.server.settings.section import Section
 class HistorySettings(Section):
     """Conversations."""
 
-    store: Literal["sqlite", "mongodb"] = "sqlite"
-    """Where conversations live. sqlite is for one machine, also with several processes on it."""
+    store: Literal["sqlite", "mongodb", "redis"] = "sqlite"
+    """Where conversations live. sqlite is for one machine, also with several processes on it. With redis everything
+    else lives in MongoDB where `CHATBOT_MONGODB_URI_FILE` is set, else as with sqlite."""
 
     sqlite_path: Path = Path("var/chatbot.sqlite3")
     """File of the embedded store."""
+
+    redis_url_file: Path | None = None
+    """File with the URL of a Redis or Valkey, `redis://user:password@host:6379/0` or `rediss://…`, for redis. It must
+    forget nothing by itself: one whose `maxmemory-policy` may drop keys is refused."""
 
     when_down: Literal["refuse", "answer"] = "refuse"
     """While the store does not answer: refuse with 503, or answer with `X-History-Saved: false`."""

@@ -4,6 +4,8 @@ Names are `CHATBOT_` + section + field: `CHATBOT_QUEUE_TIMEOUT_SECONDS` is `sett
 Secrets come as files (`*_FILE`), so that they are in no environment and no process list.
 """
 
+from typing import Literal
+
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chatbot.server.settings.accounts import (
@@ -65,6 +67,16 @@ class Settings(BaseSettings):
     metrics: MetricsSettings = MetricsSettings()
     traces: TracesSettings = TracesSettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def records_store(self) -> Literal["sqlite", "mongodb"]:
+        """Where lives what has no setting of its own (keys, counters, records, characters): as conversations do.
+
+        Beside those in a Redis it is MongoDB, where that is set, else the files of one machine.
+        """
+        if self.history.store != "redis":
+            return self.history.store
+        return "mongodb" if self.mongodb.uri_file is not None else "sqlite"
 
     @property
     def drain_seconds(self) -> float:

@@ -26,7 +26,7 @@ def open_curated(settings: Settings, *, has_characters: bool) -> CuratedFile:
     path = settings.characters.file
     if path is not None and not path.parent.is_dir():
         raise ValueError("CHATBOT_CHARACTERS_FILE: there is no such folder; the file itself may come later")
-    if path is None and settings.history.store == "sqlite":
+    if path is None and settings.records_store == "sqlite":
         path = settings.history.sqlite_path.with_name("characters.yaml")
     return CuratedFile(path if has_characters else None, EntryReader(ObjectWords(), lambda: datetime.now(UTC)).read)
 
@@ -53,7 +53,7 @@ def open_desk(book: CharacterBook, templates: PromptTemplates, generator: LlamaC
 
 
 def _open_store(settings: Settings) -> CharacterStore:
-    if settings.history.store == "sqlite":
+    if settings.records_store == "sqlite":
         from chatbot.adapters.characters.sqlite import SqliteCharacters
 
         beside = settings.history.sqlite_path.with_name("characters.sqlite3")

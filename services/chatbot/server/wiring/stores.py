@@ -37,12 +37,16 @@ def open_store(settings: Settings) -> ConversationStore:
     """Where conversations live; it connects when it is first used.
 
     Raises:
-        ValueError, OSError: The file with the connection string is missing or holds none.
+        ValueError, OSError: The file with the connection string, or with the URL, is missing or holds none.
     """
     history = settings.history
     bounds = HistoryBounds(history.max_turns, history.max_bytes, history.ttl_seconds)
     if history.store == "sqlite":
         return SqliteConversations.open(history.sqlite_path, bounds)
+    if history.store == "redis":
+        from chatbot.adapters.redis.conversations import RedisConversations  # as costly as the one below
+
+        return RedisConversations.open(history_redis_url(settings), bounds)
     from chatbot.adapters.mongo import MongoConversations  # the driver costs 0.3 CPU s and 25 MiB to import
 
     return MongoConversations.open(mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver, bounds)
@@ -57,7 +61,7 @@ def open_tenants(settings: Settings) -> PolicyFile:
     path = settings.tenants.file
     if path is not None and not path.parent.is_dir():
         raise ValueError("CHATBOT_TENANTS_FILE: there is no such folder; the file itself may come later")
-    if path is None and settings.history.store == "sqlite":
+    if path is None and settings.records_store == "sqlite":
         path = settings.history.sqlite_path.with_name("tenants.yaml")
     return PolicyFile(path)
 
@@ -93,7 +97,7 @@ def open_pseudonyms(settings: Settings) -> Pseudonyms | None:
         return Pseudonyms.load(own, peppers)
     if peppers:
         return Pseudonyms(peppers)
-    if settings.history.store != "sqlite":
+    if settings.records_store != "sqlite":
         return None
     return Pseudonyms.kept_in(settings.history.sqlite_path.with_name("chatbot-pseudonyms.secret"))
 
@@ -104,7 +108,7 @@ def open_key_store(settings: Settings) -> KeyStore:
     Raises:
         ValueError: The file with the connection string is missing or holds none.
     """
-    if settings.history.store == "sqlite":
+    if settings.records_store == "sqlite":
         from chatbot.adapters.keys.sqlite import SqliteKeys
 
         return SqliteKeys(settings.auth.sqlite_path)
@@ -133,7 +137,7 @@ def open_accounts(settings: Settings) -> AccountStore:
         from chatbot.adapters.limits.redis import RedisAccounts  # the driver costs 0.5 CPU s and 40 MiB to import
 
         return RedisAccounts.open(_line_of(settings.limits.redis_url_file, "CHATBOT_LIMITS_REDIS_URL_FILE"))
-    if settings.history.store == "sqlite":
+    if settings.records_store == "sqlite":
         from chatbot.adapters.limits.sqlite import SqliteAccounts
 
         return SqliteAccounts(settings.limits.sqlite_path)
@@ -252,6 +256,17 @@ def mongo_uri(settings: Settings) -> str:
     if settings.mongodb.uri_file is None:
         raise ValueError("CHATBOT_MONGODB_URI_FILE: needed where a setting CHATBOT_…_STORE is mongodb")
     return _line_of(settings.mongodb.uri_file, "CHATBOT_MONGODB_URI_FILE")
+
+
+def history_redis_url(settings: Settings) -> str:
+    """The URL of the Redis of conversations.
+
+    Raises:
+        ValueError: Its file is missing or cannot be read.
+    """
+    if settings.history.redis_url_file is None:
+        raise ValueError("CHATBOT_HISTORY_REDIS_URL_FILE: needed where CHATBOT_HISTORY_STORE is redis")
+    return _line_of(settings.history.redis_url_file, "CHATBOT_HISTORY_REDIS_URL_FILE")
 
 
 def _line_of(path: Path, setting: str) -> str:

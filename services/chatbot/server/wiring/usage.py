@@ -46,7 +46,7 @@ def open_usage_store(settings: Settings) -> UsageStore:
     Raises:
         ValueError: The file with the connection string is missing or holds none.
     """
-    if settings.history.store == "sqlite":
+    if settings.records_store == "sqlite":
         from chatbot.adapters.usage.sqlite import SqliteUsage
 
         return SqliteUsage(usage_file(settings))

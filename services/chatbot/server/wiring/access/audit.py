@@ -43,7 +43,7 @@ def _deed(status: PolicyStatus) -> Deed:
 
 
 def _open_store(settings: Settings) -> AuditStore:
-    if settings.history.store == "sqlite":
+    if settings.records_store == "sqlite":
         from chatbot.adapters.audit.sqlite import SqliteAudit
 
         return SqliteAudit(settings.audit.sqlite_path or settings.history.sqlite_path.with_name(_FILE))

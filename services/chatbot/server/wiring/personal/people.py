@@ -19,7 +19,7 @@ from chatbot.domain.personal.stores import PersonalData
 from chatbot.domain.tenants.reading import SERVICES
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.settings.whole import Settings
-from chatbot.server.wiring.stores import mongo_uri, open_accounts
+from chatbot.server.wiring.stores import history_redis_url, mongo_uri, open_accounts
 from chatbot.server.wiring.usage import usage_file
 
 _FILE = "chatbot-erasures.sqlite3"
@@ -88,9 +88,11 @@ def open_people(
 def _stores(settings: Settings, documents: DocumentStore | None, keys: KeyCheck) -> Sequence[PersonalData]:
     """The list. A store that is made and missing here is found by a contract test."""
     found: list[PersonalData] = []
-    if "mongodb" in (settings.history.store, settings.documents.store):
+    if settings.history.store == "redis":
+        found.append(_conversations_in_redis(settings))
+    if "mongodb" in (settings.records_store, settings.documents.store):
         found += _in_mongo(settings, documents)
-    if "sqlite" in (settings.history.store, settings.documents.store):
+    if "sqlite" in (settings.records_store, settings.documents.store):
         found += _in_files(settings, documents)
     if settings.limits.redis_url_file is not None:
         found += _in_redis(settings)
@@ -104,10 +106,9 @@ def _in_files(settings: Settings, documents: DocumentStore | None) -> Sequence[P
 
     found: list[PersonalData] = []
     if settings.history.store == "sqlite":
-        found += [
-            stores.conversations(settings.history.sqlite_path),
-            stores.use(usage_file(settings)),
-        ]
+        found.append(stores.conversations(settings.history.sqlite_path))
+    if settings.records_store == "sqlite":
+        found.append(stores.use(usage_file(settings)))
         if settings.limits.redis_url_file is None:
             found.append(stores.accounts(settings.limits.sqlite_path))
     if settings.documents.store == "sqlite" and documents is not None:
@@ -123,7 +124,9 @@ def _in_mongo(settings: Settings, documents: DocumentStore | None) -> Sequence[P
     database = Database(mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver)
     found: list[PersonalData] = []
     if settings.history.store == "mongodb":
-        found += [stores.conversations(database, SERVICES), stores.use(database)]
+        found.append(stores.conversations(database, SERVICES))
+    if settings.records_store == "mongodb":
+        found.append(stores.use(database))
         if settings.limits.redis_url_file is None:
             found.append(stores.accounts(database))
     if settings.documents.store == "mongodb" and documents is not None:
@@ -139,8 +142,14 @@ def _in_redis(settings: Settings) -> Sequence[PersonalData]:
     return [RedisAccountsOfPeople(accounts)] if isinstance(accounts, RedisAccounts) else []
 
 
+def _conversations_in_redis(settings: Settings) -> PersonalData:
+    from chatbot.adapters.personal.redis_conversations import RedisConversationsOfPeople
+
+    return RedisConversationsOfPeople(history_redis_url(settings), SERVICES)
+
+
 def _open_erasures(settings: Settings) -> ErasureStore:
-    if settings.history.store == "sqlite":
+    if settings.records_store == "sqlite":
         from chatbot.adapters.personal.sqlite.erasures import SqliteErasures
 
         return SqliteErasures(settings.history.sqlite_path.with_name(_FILE))
