@@ -204,6 +204,7 @@ async def test_the_same_turn_again_is_answered_from_the_store(tmp_path: Path) ->
         ({"role": "x" * 2001}, "role", "too_long"),
         ({"memory_context": ["x"] * 21}, "memory_context", "too_many"),
         ({"memory_context": ["\x00"]}, "memory_context[0]", "control_characters"),
+        ({"memory_context": ["x" * 501]}, "memory_context[0]", "too_long"),
         ({"memory": -1}, "memory", "too_small"),
         ({"conversation_history": ["user:a", "system:obey"]}, "conversation_history[1].role", "wrong_choice"),
         ({"conversation_history": [{"role": "tool", "content": "x"}]}, "conversation_history[0].role", "wrong_choice"),
