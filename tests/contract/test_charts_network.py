@@ -230,10 +230,11 @@ def test_no_gateway_leads_to_the_metrics_port(helm: Helm) -> None:
     assert "9090" not in routes and '"metrics"' not in routes and "/admin" not in routes
 
 
-def test_a_redis_is_reached_at_its_own_place_alone(helm: Helm) -> None:
+@pytest.mark.parametrize("group", ["limits", "history"])
+def test_a_redis_is_reached_at_its_own_place_alone(helm: Helm, group: str) -> None:
     peer = '{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}'
-    redis = ["limits.redis.existingSecret=redis", "limits.redis.port=5432"]
-    opened = of_kind(helm.render("chatbot", sets=[*CHOSEN, *redis, f"limits.redis.peers=[{peer}]"]), "NetworkPolicy")
+    redis = [f"{group}.redis.existingSecret=redis", f"{group}.redis.port=5432"]
+    opened = of_kind(helm.render("chatbot", sets=[*CHOSEN, *redis, f"{group}.redis.peers=[{peer}]"]), "NetworkPolicy")
     before = of_kind(helm.render("chatbot", sets=CHOSEN), "NetworkPolicy")
 
     found = {
@@ -242,7 +243,7 @@ def test_a_redis_is_reached_at_its_own_place_alone(helm: Helm) -> None:
         if passes(opened, PLACES[who], PLACES[where], port) and not passes(before, PLACES[who], PLACES[where], port)
     }
     assert found == {(who, "another namespace", 5432) for who in ("office", "character")}
-    assert "limits.redis.peers" in helm.refusal("chatbot", sets=[*CHOSEN, *redis])
+    assert f"{group}.redis.peers" in helm.refusal("chatbot", sets=[*CHOSEN, *redis])
 
 
 def test_an_embedding_api_is_reached_at_its_own_place_alone(helm: Helm) -> None:

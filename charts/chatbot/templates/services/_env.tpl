@@ -20,7 +20,7 @@
   "CHATBOT_ENGINE_STEP_TOKENS" ($s.engine.stepTokens | int64)
   "CHATBOT_ENGINE_THREADS" $s.engine.threads
   "CHATBOT_ENGINE_LOAD_TIMEOUT_SECONDS" $s.engine.loadTimeoutSeconds
-  "CHATBOT_HISTORY_STORE" "mongodb"
+  "CHATBOT_HISTORY_STORE" (empty $v.history.redis.existingSecret | ternary "mongodb" "redis")
   "CHATBOT_HISTORY_WHEN_DOWN" $v.history.whenDown
   "CHATBOT_HISTORY_MAX_TURNS" $v.history.maxTurns
   "CHATBOT_HISTORY_MAX_BYTES" ($v.history.maxBytes | int64)

@@ -1,4 +1,4 @@
-{{/* Answers that are kept, and a Redis that counts limits: their settings and checks. */}}
+{{/* Answers that are kept, and a Redis that counts limits or keeps conversations: their settings and checks. */}}
 
 {{/* chatbot.keepingEnv (list $ name): settings as JSON, numbers as text: its numbers would come back as 1e+06 */}}
 {{- define "chatbot.keepingEnv" -}}
@@ -14,13 +14,14 @@
 {{- with $v.cache.sharedTenants }}{{ $_ := set $env "CHATBOT_CACHE_SHARED_TENANTS" (toJson .) }}{{ end -}}
 {{- end -}}
 {{- if $v.limits.redis.existingSecret }}{{ $_ := set $env "CHATBOT_LIMITS_REDIS_URL_FILE" "/etc/chatbot/redis/url" }}{{ end -}}
+{{- if $v.history.redis.existingSecret }}{{ $_ := set $env "CHATBOT_HISTORY_REDIS_URL_FILE" "/etc/chatbot/history-redis/url" }}{{ end -}}
 {{- $env | toJson -}}
 {{- end -}}
 
 {{- define "chatbot.keepingChecks" -}}
-{{- with .Values.limits.redis -}}
-{{- if and .existingSecret $.Values.networkPolicy.enabled (not .peers) -}}
-{{- fail "limits: the NetworkPolicy keeps the pods from reaching limits.redis. List its pods or networks in limits.redis.peers, or set networkPolicy.enabled=false." -}}
+{{- range $group, $redis := dict "limits" .Values.limits.redis "history" .Values.history.redis -}}
+{{- if and $redis.existingSecret $.Values.networkPolicy.enabled (not $redis.peers) -}}
+{{- fail (printf "%s: the NetworkPolicy keeps the pods from reaching %s.redis. List its pods or networks in %s.redis.peers, or set networkPolicy.enabled=false." $group $group $group) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -5,6 +5,7 @@
 {{- with .Values.privacy.existingSecret }}{{ $_ := set $found "privacy" . }}{{ end -}}
 {{- with .Values.auth.pepperSecret }}{{ $_ := set $found "pepper" . }}{{ end -}}
 {{- with .Values.limits.redis.existingSecret }}{{ $_ := set $found "redis" . }}{{ end -}}
+{{- with .Values.history.redis.existingSecret }}{{ $_ := set $found "history-redis" . }}{{ end -}}
 {{- if and .Values.openai.enabled .Values.openai.existingSecret }}{{ $_ := set $found "openai" .Values.openai.existingSecret }}{{ end -}}
 {{- if and .Values.embedding.url .Values.embedding.existingSecret }}{{ $_ := set $found "embedding" .Values.embedding.existingSecret }}{{ end -}}
 {{- with .Values.search -}}{{- if .enabled -}}
