@@ -243,6 +243,17 @@ async def test_choices_are_obeyed_and_calls_are_valid_of_random_weights(
     figures(**{name: sum(map(len, names)) for name, names in seen.items()})
 
 
+async def test_a_file_that_marks_the_tokens_as_control_gets_whole_calls_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parts.toy_gguf._USER_DEFINED", frozenset())
+    toy = make_toy(tmp_path / "qwen.gguf", specials=QWEN25_SPECIALS, eager="<tool_call>")
+    async with real_v1(tmp_path, toy, context_tokens=2048, kv_tokens=8192) as service:
+        for choice in ("auto", "required", NAMED):
+            answer = await service.client.chat.completions.create(**asking(1, tools=TOOLS, tool_choice=choice))
+            assert names_of(answer) or answer.choices[0].finish_reason == "length"
+
+
 async def test_streamed_and_plain_are_the_same_and_a_conversation_goes_on(tmp_path: Path) -> None:
     only = {"const": {"인사": ["안녕 🙂", 'quote " back \\ line \n', None], "</tool_call>": "<|im_end|>"}}
     schema = {"type": "object", "properties": {"x": only}, "required": ["x"]}

@@ -120,7 +120,7 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
     tuning = Tuning.of(frame, can_share=model.can_share_prefixes, measure=partial(_graph_costs, context, sizes))
     scheduler = Scheduler(context, sizes, vocabulary, tuning=tuning, memory=memory)
     prompts = PromptBuilder(vocabulary, chat_format, sizes.context_tokens, memory, tool_tokens)
-    speed = smoke(scheduler, prompts, vocabulary, frame["smoke"])
+    speed = smoke(scheduler, prompts, vocabulary, frame["smoke"], tool_tokens.ids)
     ready: ReadyFrame = {
         "type": "ready",
         "name": model_name(header, path),
@@ -135,8 +135,16 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
     return Engine(scheduler, prompts, vocabulary, tool_tokens, sizes, ready)
 
 
-def smoke(scheduler: Scheduler, prompts: PromptBuilder, vocabulary: Vocabulary, dialogue: DialogueFrame) -> float:
-    """Answer once, greedily, with the ends suppressed; the speed in tokens per second, the first token not counted.
+def smoke(
+    scheduler: Scheduler,
+    prompts: PromptBuilder,
+    vocabulary: Vocabulary,
+    dialogue: DialogueFrame,
+    never: frozenset[int] = frozenset(),
+) -> float:
+    """Answer once, greedily; the speed in tokens per second, the first token not counted.
+
+    Ends are suppressed, and so are the tokens of `never`, as in every answer.
 
     Raises:
         LoadFailed: No numbers, nothing printable, no first token in time, or the prompt does not fit.
@@ -148,7 +156,7 @@ def smoke(scheduler: Scheduler, prompts: PromptBuilder, vocabulary: Vocabulary, 
             ModelReason.LOAD_FAILED,
             f"the service's own prompt of {exc.prompt_tokens} tokens does not fit the model's context",
         ) from exc
-    chain = SamplerChain(_SMOKE_SAMPLING, vocabulary.n_tokens, suppressed=vocabulary.ends)
+    chain = SamplerChain(_SMOKE_SAMPLING, vocabulary.n_tokens, suppressed=vocabulary.ends | never)
     started = time.monotonic()
     scheduler.submit(Order(_SMOKE_ID, prompt, chain, (), started, started + FIRST_TOKEN_SECONDS))
     events: list[StepEvent] = []
