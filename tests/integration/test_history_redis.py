@@ -12,9 +12,12 @@ from chatbot.adapters.redis.connection import RedisConnection
 from chatbot.adapters.redis.conversations import PURPOSE, RedisConversations
 from chatbot.adapters.redis.names import Place
 from chatbot.adapters.redis.removal import Removal
-from chatbot.domain.chat import ConversationKey, Turn
+from chatbot.core.history import History
+from chatbot.domain.chat import Caller, ConversationKey, Turn
 from chatbot.domain.errors import StoreUnavailable
+from chatbot.domain.personal.erasure import UserErased
 from chatbot.domain.personal.stores import Overdue
+from chatbot.server.observe.telemetry import Meters
 from chatbot.server.settings.history import HistorySettings
 from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.stores import open_store
@@ -150,8 +153,8 @@ async def test_a_turn_that_is_taken_back_leaves_nothing(
     await store.retract(KEY, "2")
     await store.retract(KEY, "2")
     assert [one.turn_id for one in (await store.load(KEY)).turns] == ["1", "3"]
-    for number in range(4, 8):  # a gap among its places keeps no bound from holding
-        await shorter.append(KEY, turn(str(number)), epoch=0)
+    for later in range(4, 8):  # a gap among its places keeps no bound from holding
+        await shorter.append(KEY, turn(str(later)), epoch=0)
     assert [one.turn_id for one in (await store.load(KEY)).turns] == ["6", "7"]
 
     await store.retract(KEY, "6")
@@ -223,3 +226,31 @@ def test_what_is_missing_or_no_url_is_told_by_the_name_of_the_setting(tmp_path: 
         with pytest.raises(ValueError, match="CHATBOT_HISTORY_REDIS_URL_FILE") as told:
             open_store(Settings(history=HistorySettings(store="redis", redis_url_file=given)))
         assert "CANARY" not in str(told.value)
+
+
+class ErasedMeanwhile:
+    """A guard that learns of an erasure while a turn is written."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def epoch(self, tenant: str, user: str) -> int | None:
+        return 0
+
+    def erased_since(self, tenant: str, user: str, began: float) -> bool:
+        return False
+
+    async def check(self, caller: Caller) -> None:
+        self.asked += 1
+        if self.asked > 1:
+            raise UserErased
+
+
+async def test_a_turn_of_a_user_who_is_erased_meanwhile_leaves_nothing(store: RedisConversations, raw: Redis) -> None:
+    meters = Meters(["office"]).of("office")
+    history = History("office", store, meters, refuses_when_down=True, guard=ErasedMeanwhile())
+
+    with pytest.raises(UserErased):
+        await history.append(await store.load(KEY), turn(), local_only=False)
+
+    assert kept(raw) == ""
