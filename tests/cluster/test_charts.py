@@ -101,7 +101,7 @@ def test_the_operator_is_installed_with_its_rights_and_leaves_nothing(kube: Kube
     person.install("upgrade", "chatbot-operator", *without_crd, "--set", "log.level=debug")
     person.say(person.helm.path, "uninstall", "chatbot-operator")
 
-    assert f"looks after Models and Tenants in {person.namespace}" in notes
+    assert f"looks after Models, Tenants and Characters in {person.namespace}" in notes
     assert "models.chatbot.ai/status" in allowed and "secrets" not in allowed
     wait_for(lambda: not _components(kube, person.namespace))
     assert person.objects("chatbot-operator") == []
