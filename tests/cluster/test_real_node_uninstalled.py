@@ -43,6 +43,8 @@ def uninstall(site: Site, commands: Sequence[str]) -> None:
             assert kube_load.ask(site.office, "meanwhile") == "ok", "what is served goes on"
     # what NOTES say: Helm does not take away what `helm test` made
     site.node.say("kubectl delete pod,configmap -n chatbot -l app.kubernetes.io/component=test")
+    # what the manual says: what is compiled stays, for whoever still serves by it
+    site.node.say("kubectl delete configmap -n chatbot chatbot-tenants chatbot-characters --ignore-not-found")
 
 
 @pytest.mark.parametrize(
