@@ -110,8 +110,8 @@ async def test_accounts_that_nobody_used_for_two_months_are_removed(place: Store
         lives = []
         for _ in range(2):  # a change begins its life anew
             await kept.update("a", plus(1))
-            lives.append(await kept._client.ttl("chatbot:limits:a"))
-            await kept._client.expire("chatbot:limits:a", 5)
+            lives.append(await kept._server.client.ttl("chatbot:limits:a"))
+            await kept._server.client.expire("chatbot:limits:a", 5)
         await kept.close()
         assert all(IDLE_SECONDS - 300 < seconds <= IDLE_SECONDS for seconds in lives)
         return
