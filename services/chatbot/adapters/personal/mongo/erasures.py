@@ -17,8 +17,9 @@ from bson import Binary
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from chatbot.adapters.personal.erasure_row import to_erasure
 from chatbot.adapters.personal.mongo.rows import Database
-from chatbot.domain.personal.erasure import Erasure, ErasureGone, ErasureState, Receipt, Tombstone
+from chatbot.domain.personal.erasure import Erasure, ErasureGone, ErasureState, Tombstone
 
 _ERASING: Final = ErasureState.ERASING.value
 _DONE: Final = ErasureState.DONE.value
@@ -206,20 +207,4 @@ def _plain(erasure: Erasure) -> dict[str, Any]:
 
 
 def _to_erasure(found: Mapping[str, Any]) -> Erasure:
-    receipt = found["receipt"] or {"erased": {}, "kept": {}}
-    kept = {name: (count, why) for name, (count, why) in receipt["kept"].items()}
-    return Erasure(
-        mark=found["_id"],
-        epoch=found["epoch"],
-        state=ErasureState(found["state"]),
-        begun_at=found["begun_at"],
-        done_at=found["done_at"],
-        tenant=found["tenant"],
-        user=found["user"],
-        is_self=found["is_self"],
-        failures=found["failures"],
-        failing=found["failing"],
-        found=dict(found["found"]),
-        receipt=Receipt(receipt["erased"], kept),
-        lease=found["lease"],
-    )
+    return to_erasure(found["_id"], found, found["found"], found["receipt"] or {})

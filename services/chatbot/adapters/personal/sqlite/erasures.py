@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from chatbot.adapters.history_bounds import CALL_SECONDS
+from chatbot.adapters.personal.erasure_row import to_erasure
 from chatbot.adapters.sqlite_file import Layout, SqliteFile, connect, flush, transaction
-from chatbot.domain.personal.erasure import Erasure, ErasureGone, ErasureState, Receipt, Tombstone
+from chatbot.domain.personal.erasure import Erasure, ErasureGone, Tombstone
 
 LAYOUT: Final = Layout(
     application_id=0x43685065,
@@ -174,20 +175,4 @@ def _find(connection: sqlite3.Connection, mark: str) -> Any:
 
 
 def _to_erasure(row: Any) -> Erasure:
-    receipt = json.loads(row["receipt"])
-    kept = {name: (count, why) for name, (count, why) in receipt.get("kept", {}).items()}
-    return Erasure(
-        mark=row["mark"],
-        epoch=row["epoch"],
-        state=ErasureState(row["state"]),
-        begun_at=row["begun_at"],
-        done_at=row["done_at"],
-        tenant=row["tenant"],
-        user=row["user"],
-        is_self=bool(row["is_self"]),
-        failures=row["failures"],
-        failing=row["failing"],
-        found=json.loads(row["found"]),
-        receipt=Receipt(receipt.get("erased", {}), kept),
-        lease=row["lease"],
-    )
+    return to_erasure(row["mark"], row, json.loads(row["found"]), json.loads(row["receipt"]))
