@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from chatbot.core.personal.tombstones import Tombstones
+from chatbot.core.waking import woken
 from chatbot.domain.errors import StoreUnavailable
 from chatbot.domain.personal.erasure import REMEMBERED, Erasure, ErasureGone, Receipt, Tombstone
 from chatbot.domain.personal.stores import Person, PersonalData
@@ -110,11 +111,7 @@ class Eraser:
                 _LOG.warning("erasures wait: %s", exc)
             except Exception as exc:  # whatever it is, the next round comes
                 _LOG.error("erasures wait: an unexpected failure", extra={"error": type(exc).__name__})
-            try:
-                async with asyncio.timeout(self._policy.poll_seconds):
-                    await self._woken.wait()
-            except TimeoutError:
-                pass
+            await woken(self._woken, self._policy.poll_seconds)
 
     async def work(self) -> bool:
         """Do the next erasure. False where there is none.

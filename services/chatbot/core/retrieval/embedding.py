@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from chatbot.core.retrieval.leases import while_held
+from chatbot.core.waking import woken
 from chatbot.domain.document_store import DocumentStore
 from chatbot.domain.documents import Chunk, FailureReason, LeaseLost, VectorJob, VectorSpace
 from chatbot.domain.embedding.source import EmbeddingModel, EmbeddingSource, Purpose
@@ -97,7 +98,7 @@ class Embedder:
             except Exception as exc:
                 # Only the kind: the message may hold text of a user. The document is claimed again after its lease.
                 _log.error("making vectors ended unexpectedly (%s)", type(exc).__name__)
-            await self._wait(pause)
+            await woken(self._woken, pause)
 
     async def work(self) -> bool:
         """Give the next document its vectors. False where none waits.
@@ -162,13 +163,6 @@ class Embedder:
         pauses = self._policy.pauses_seconds
         self._failures += 1
         return pauses[min(self._failures, len(pauses)) - 1]
-
-    async def _wait(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
 
 
 class _Made:

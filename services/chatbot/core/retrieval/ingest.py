@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from chatbot.core.retrieval.leases import while_held
+from chatbot.core.waking import woken
 from chatbot.domain.document_store import DocumentStore, ReaderLost, Reading
 from chatbot.domain.documents import FailureReason, Job, LeaseLost, Unreadable
 from chatbot.domain.errors import StoreUnavailable
@@ -76,11 +77,7 @@ class Ingestor:
             except Exception as exc:
                 # Only the kind: the message may hold text of a user. The job is begun again after its lease.
                 _log.error("a document's job ended unexpectedly (%s)", type(exc).__name__)
-            try:
-                async with asyncio.timeout(self._policy.idle_seconds):
-                    await self._woken.wait()
-            except TimeoutError:
-                pass
+            await woken(self._woken, self._policy.idle_seconds)
 
     async def work(self) -> bool:
         """Do the next job. False where there is none.
