@@ -7,11 +7,21 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 V = TypeVar("V")
 
+CACHES: Final = ("search", "page", "weather", "news", "answer")
+CACHE_OUTCOMES: Final = ("hit", "failure_hit", "joined", "miss")
+"""How a value was got; labels of metrics. `failure_hit`: it failed shortly before; `joined`: it was being asked."""
 MOST_ENTRIES: Final = 1_000_000
+
+
+class CacheTelemetry(Protocol):
+    """Who counts. Never a key."""
+
+    def cache_asked(self, service: str, cache: str, outcome: str) -> None:
+        """A value was wanted; `cache` is one of `CACHES`, `outcome` one of `CACHE_OUTCOMES`."""
 
 
 @dataclass(slots=True)

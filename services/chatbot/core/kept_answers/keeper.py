@@ -8,11 +8,11 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from secrets import token_bytes
-from typing import Final, Protocol
+from typing import Final
 
 from chatbot.core.answering.pump import Answer, Reuse
 from chatbot.core.answering.ready import repeated
-from chatbot.core.keeping import Room
+from chatbot.core.keeping import CacheTelemetry, Room
 from chatbot.core.kept_answers.equal import Shaped, is_whole
 from chatbot.core.kept_answers.flights import Fate, Flight, Kept, Landing
 from chatbot.core.limits.hold import NO_HOLD, Hold
@@ -23,18 +23,8 @@ from chatbot.domain.errors import Draining, EngineLost
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.personal.erasure import UserErased
 
-CACHE: Final = "answer"
-"""Its name in metrics."""
-
 _ENTRY_BYTES: Final = 850
 """What an entry takes besides its text, measured with 100,000 of them."""
-
-
-class KeptTelemetry(Protocol):
-    """Who counts."""
-
-    def cache_asked(self, service: str, cache: str, outcome: str) -> None:
-        """An answer was wanted that may be kept: hit, joined or miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +87,7 @@ class KeptAnswers:
         self,
         service: str,
         policy: KeepingPolicy,
-        telemetry: KeptTelemetry,
+        telemetry: CacheTelemetry,
         *,
         clock: Callable[[], float] = time.monotonic,
         erasures: Callable[[str, str], int | None] = lambda _tenant, _user: None,
@@ -241,4 +231,4 @@ class KeptAnswers:
         return self._erasures(kept.caller.tenant, kept.caller.user) == kept.caller.erasures
 
     def _tell(self, outcome: str) -> None:
-        self._telemetry.cache_asked(self._service, CACHE, outcome)
+        self._telemetry.cache_asked(self._service, "answer", outcome)

@@ -8,23 +8,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
-from chatbot.core.keeping import Room
+from chatbot.core.keeping import CacheTelemetry, Room
 
 V = TypeVar("V")
 
-CACHES: Final = ("search", "page", "weather", "news", "answer")
-CACHE_OUTCOMES: Final = ("hit", "failure_hit", "joined", "miss")
-"""How a value was got; labels of metrics. `failure_hit`: it failed shortly before; `joined`: it was being asked."""
 FAILURE_SECONDS: Final = 30.0
-
-
-class CacheTelemetry(Protocol):
-    """Who counts. Never a key."""
-
-    def cache_asked(self, service: str, cache: str, outcome: str) -> None:
-        """A value was wanted; `cache` is one of `CACHES`, `outcome` one of `CACHE_OUTCOMES`."""
 
 
 @dataclass(frozen=True, slots=True)

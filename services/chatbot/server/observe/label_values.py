@@ -9,13 +9,13 @@ from chatbot.core.agent.calls import STOP_REASONS
 from chatbot.core.agent.opening import TOOL_NAMES
 from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
 from chatbot.core.embedding.counted import EMBEDDING_OUTCOMES
+from chatbot.core.keeping import CACHE_OUTCOMES, CACHES
 from chatbot.core.personal.eraser import ERASURE_OUTCOMES
 from chatbot.core.retrieval.search import Mode, WordsAlone
 from chatbot.core.style.checks import CHECKS
 from chatbot.core.tools.outside.news import News
 from chatbot.core.tools.outside.weather import Weather
 from chatbot.core.toolservers.tool import METRIC_LABEL
-from chatbot.core.web.kept import CACHE_OUTCOMES, CACHES
 from chatbot.core.web.read_result import ReadResult
 from chatbot.core.web.search_tool import WebSearchTool
 from chatbot.domain.embedding.source import Purpose
