@@ -14,7 +14,7 @@ from chatbot.core.prompt import PromptTemplates
 from chatbot.domain.characters import CharacterStore
 from chatbot.llm.llama_cpp import LlamaCppGenerator
 from chatbot.server.settings.whole import Settings
-from chatbot.server.wiring.stores import mongo_uri
+from chatbot.server.wiring.stores import followed_path, mongo_uri
 
 
 def open_curated(settings: Settings, *, has_characters: bool) -> CuratedFile:
@@ -23,11 +23,7 @@ def open_curated(settings: Settings, *, has_characters: bool) -> CuratedFile:
     Raises:
         ValueError: The file cannot be used, or is named in a folder that is not there.
     """
-    path = settings.characters.file
-    if path is not None and not path.parent.is_dir():
-        raise ValueError("CHATBOT_CHARACTERS_FILE: there is no such folder; the file itself may come later")
-    if path is None and settings.records_store == "sqlite":
-        path = settings.history.sqlite_path.with_name("characters.yaml")
+    path = followed_path(settings, settings.characters.file, "CHATBOT_CHARACTERS_FILE", "characters.yaml")
     return CuratedFile(path if has_characters else None, EntryReader(ObjectWords(), lambda: datetime.now(UTC)).read)
 
 

@@ -58,12 +58,20 @@ def open_tenants(settings: Settings) -> PolicyFile:
     Raises:
         ValueError: The file cannot be used, or is named in a folder that is not there.
     """
-    path = settings.tenants.file
-    if path is not None and not path.parent.is_dir():
-        raise ValueError("CHATBOT_TENANTS_FILE: there is no such folder; the file itself may come later")
-    if path is None and settings.records_store == "sqlite":
-        path = settings.history.sqlite_path.with_name("tenants.yaml")
-    return PolicyFile(path)
+    return PolicyFile(followed_path(settings, settings.tenants.file, "CHATBOT_TENANTS_FILE", "tenants.yaml"))
+
+
+def followed_path(settings: Settings, named: Path | None, setting: str, usual: str) -> Path | None:
+    """Where a file is that may come later: where a setting names it, else beside the SQLite file, else nowhere.
+
+    Raises:
+        ValueError: It is named in a folder that is not there.
+    """
+    if named is not None and not named.parent.is_dir():
+        raise ValueError(f"{setting}: there is no such folder; the file itself may come later")
+    if named is None and settings.records_store == "sqlite":
+        return settings.history.sqlite_path.with_name(usual)
+    return named
 
 
 def open_keys(settings: Settings, tenants: Tenants) -> KeyCheck:
