@@ -21,7 +21,6 @@ from pathlib import Path
 
 import httpx
 import uvloop
-from chatbot.api.operations import internal_app
 from chatbot.api.profiles import CHARACTER, OFFICE
 from chatbot.domain.model import Capacity
 from chatbot.llm.engine_host import EngineHost
@@ -29,6 +28,7 @@ from chatbot.server.environment import load_settings
 from chatbot.server.observe.logs import set_up_logs
 from chatbot.server.serving.gate import Gate
 from chatbot.server.serving.serve import DrainPolicy, Listener, bind, serve
+from chatbot.server.wiring.access.internal import open_internal
 from chatbot.server.wiring.service import open_service
 from chatbot.server.wiring.shared import idle, open_shared, running
 
@@ -148,16 +148,9 @@ async def main(stub: Stub) -> None:
     shared = replace(shared, engine=replace(shared.engine, generator=generator), gate=gate)
     shared.engine.admission.set_capacity(Capacity(stub.slots, open=True))
     app, answerer = open_service(profile, shared, settings.http.root_path)
-    internal = internal_app(
-        shared.meters.render,
-        shared.engine.host.status,
-        lambda: shared.tenants.status,
-        shared.embedding.status if shared.embedding else None,
-        lambda: shared.curated.status,
-    )
     listeners = [
         Listener(app, bind(settings.http.host, settings.http.port or 0)),
-        Listener(internal, bind(settings.metrics.host, settings.metrics.port)),
+        Listener(open_internal(settings, shared), bind(settings.metrics.host, settings.metrics.port)),
     ]
     async with running(shared, NoModel()):  # type: ignore[arg-type]
         await serve(listeners, shared.gate, lambda: idle(shared, [answerer]), DrainPolicy(60.0))

@@ -10,9 +10,7 @@ from typing import Final
 import uvloop
 
 from chatbot import __version__
-from chatbot.api.admin.beside import with_admin
 from chatbot.api.not_found import NotFoundApp
-from chatbot.api.operations import internal_app
 from chatbot.character import CHARACTER
 from chatbot.core.prompt import PromptFileError
 from chatbot.llm.model_source import FixedModel
@@ -27,7 +25,7 @@ from chatbot.server.gateway import Gateway
 from chatbot.server.observe.logs import set_up_logs
 from chatbot.server.serving.serve import DrainPolicy, Listener, serve
 from chatbot.server.settings.whole import Settings
-from chatbot.server.wiring.access.admin import open_admin
+from chatbot.server.wiring.access.internal import open_internal
 from chatbot.server.wiring.service import open_service
 from chatbot.server.wiring.shared import Shared, idle, open_shared, running
 
@@ -68,15 +66,7 @@ async def _serve(settings: Settings, path: Path, taken: ports.Ports, *, check: b
     services = {profile.name: open_service(profile, shared, root_path="") for profile in _PROFILES}
     answerers = [answerer for _, answerer in services.values()]
     gateway = Gateway({name: app for name, (app, _) in services.items()}, NotFoundApp())
-    internal = internal_app(
-        shared.meters.render,
-        shared.engine.host.status,
-        lambda: shared.tenants.status,
-        shared.embedding.status if shared.embedding else None,
-        lambda: shared.curated.status,
-    )
-    internal_port = with_admin(internal, open_admin(settings, shared.keys, shared.tenants, shared.audit))
-    listeners = [Listener(gateway, taken.gateway), Listener(internal_port, taken.internal)]
+    listeners = [Listener(gateway, taken.gateway), Listener(open_internal(settings, shared), taken.internal)]
     drain = DrainPolicy(settings.drain_seconds)
     guide = Guide(
         shared.engine.host,

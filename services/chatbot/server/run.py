@@ -9,15 +9,13 @@ from collections.abc import Sequence
 import uvloop
 
 from chatbot import __version__
-from chatbot.api.admin.beside import with_admin
-from chatbot.api.operations import internal_app
 from chatbot.api.profiles import Profile
 from chatbot.core.prompt import PromptFileError
 from chatbot.server.environment import WrongEnvironment, load_settings, shown
 from chatbot.server.observe.logs import set_up_logs
 from chatbot.server.serving.serve import DrainPolicy, Listener, bind, serve
 from chatbot.server.settings.whole import Settings
-from chatbot.server.wiring.access.admin import open_admin
+from chatbot.server.wiring.access.internal import open_internal
 from chatbot.server.wiring.engine import model_source
 from chatbot.server.wiring.service import open_service
 from chatbot.server.wiring.shared import idle, open_shared, running
@@ -62,19 +60,7 @@ async def serve_one(profile: Profile, settings: Settings) -> None:
     app, answerer = open_service(profile, shared, settings.http.root_path)
     listeners = [
         Listener(app, bind(settings.http.host, settings.http.port or profile.default_port)),
-        Listener(
-            with_admin(
-                internal_app(
-                    shared.meters.render,
-                    shared.engine.host.status,
-                    lambda: shared.tenants.status,
-                    shared.embedding.status if shared.embedding else None,
-                    lambda: shared.curated.status,
-                ),
-                open_admin(settings, shared.keys, shared.tenants, shared.audit),
-            ),
-            bind(settings.metrics.host, settings.metrics.port),
-        ),
+        Listener(open_internal(settings, shared), bind(settings.metrics.host, settings.metrics.port)),
     ]
     drain = DrainPolicy(settings.drain_seconds)
     async with running(shared, model_source(settings)):
