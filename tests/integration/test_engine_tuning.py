@@ -104,6 +104,23 @@ def test_what_graphs_cost_is_measured_and_leaves_nothing_behind(engine: Callable
     assert [each.context.last_position(number) for number in range(4)] == [-1] * 4
 
 
+@pytest.mark.parametrize(("row_seconds", "passes"), [(0.001, 4), (0.049, 3)])
+def test_measuring_a_slow_model_takes_a_start_no_more_passes_than_needed(
+    engine: Callable[..., ToyEngine], row_seconds: float, passes: int
+) -> None:
+    each, looks = engine(has_streams=True), 0
+
+    def clock() -> float:
+        nonlocal looks
+        step, is_end = divmod(looks, 2)
+        looks += 1
+        return step + is_end * (1 + step % 4) * row_seconds
+
+    measured(each.context, each.sizes, clock)
+
+    assert looks == passes * 4 * 2
+
+
 def test_without_the_short_list_every_choice_is_llama_cpps_own(engine: Callable[..., ToyEngine]) -> None:
     short, whole = engine(), engine("shortlist")
     asked: dict[str, int] = {}

@@ -18,12 +18,14 @@ from chatbot.llm.engine.native.sizing import Sizes
 
 _MOST_STREAMS: Final = 8
 _PASSES: Final = 3
+_MOST_SECONDS: Final = 1.0
+"""Of all passes, beside the first two: one to allocate, and one that counts."""
 _LONGEST_SECONDS: Final = 0.05
 """Of a graph of one row; measuring a slower model would keep it from its work, a second and more."""
 
 
 def measured(context: Context, sizes: Sizes, clock: Callable[[], float] = time.perf_counter) -> GraphCosts:
-    """Compute graphs of one row to eight, and forget them; the best of three passes counts, neighbours only add time.
+    """Compute graphs of one row to eight, and forget them; the best pass counts, neighbours only add time.
 
     Args:
         context: Empty, and empty again afterwards.
@@ -31,12 +33,16 @@ def measured(context: Context, sizes: Sizes, clock: Callable[[], float] = time.p
         clock: Seconds.
     """
     times: dict[int, float] = {}
-    for _ in range(_PASSES + 1):  # the first one allocates
+    spent = 0.0
+    for number in range(_PASSES + 1):  # the first one allocates
         for streams in range(1, min(_MOST_STREAMS, sizes.sequences) + 1):
             seconds = _seconds(context, streams, clock)
             if seconds is None or seconds > _LONGEST_SECONDS * streams:
                 return GraphCosts(sizes.graph_cells)
             times[streams] = min(seconds, times.get(streams, seconds))
+            spent += seconds
+        if number and spent > _MOST_SECONDS:
+            break
     return GraphCosts(sizes.graph_cells, [seconds / times[1] for seconds in times.values()])
 
 
