@@ -77,6 +77,13 @@ product() { # product IMAGE FOLDER SOURCES...
   archives+=("$out/$image.tar")
 }
 
+prune() { # of layers: each build leaves some 30, which nobody else takes away; the next build without them takes a minute
+  "${store[@]}" rm --all >/dev/null # containers of builds that were killed
+  if (( $("${store[@]}" images -aq | wc -l) > 400 )); then
+    "${store[@]}" rmi --prune >/dev/null
+  fi
+}
+
 mongo() { # mongo: what answers in the place of the chart's trial MongoDB, on a Java cut to what it needs
   local key out scratch tag
   tag=$(sed -n '/^mongodb:/,/^[a-z]/s/^ *tag: *//p' "$root/charts/chatbot/values.yaml" | head -1)
@@ -123,6 +130,7 @@ archives=()
     if [[ -n ${MONGO_SERVER:-} ]]; then
       mongo
     fi
+    prune
   fi
 } >&2
 out=${1:-$cache/images-now}
