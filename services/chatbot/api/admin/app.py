@@ -16,7 +16,9 @@ from chatbot.api.admin.routes import AdminParts, decide, router
 from chatbot.api.texts import choose_language
 from chatbot.api.wire.context import RequestContext, context_of, put_context
 from chatbot.api.wire.departure import ClientGone
-from chatbot.domain.errors import ChatError, NotFound
+from chatbot.api.wire.unknown_error import log_unknown
+from chatbot.core.accounts.issue import LifeTooLong, NoSuchKey
+from chatbot.domain.errors import ChatError, InvalidInput, KeyNotFound, NotFound
 
 _LOG = logging.getLogger("chatbot.admin")
 
@@ -53,7 +55,7 @@ class AdminApp:
         except ClientGone:
             status = 499
         except Exception as exc:
-            _LOG.error("unknown error", extra={"error": type(exc).__name__, "request_id": context.request_id})
+            log_unknown(exc, context)
             if not status:
                 await _response(exc, context)(scope, receive, told)
         finally:
@@ -75,12 +77,24 @@ def build_admin() -> FastAPI:
     )
     app.include_router(router)
     app.add_exception_handler(ChatError, _tell)
+    app.add_exception_handler(NoSuchKey, _tell_key)
+    app.add_exception_handler(LifeTooLong, _tell_life)
     app.add_exception_handler(HTTPException, _tell_framework)
     return app
 
 
 async def _tell(request: Request, error: Exception) -> Response:
     return _response(error, context_of(request.scope))
+
+
+async def _tell_key(request: Request, _error: Exception) -> Response:
+    return await _tell(request, KeyNotFound())
+
+
+async def _tell_life(request: Request, error: Exception) -> Response:
+    if isinstance(error, LifeTooLong):
+        error = InvalidInput("lifetime_seconds", "too_large", maximum=int(error.longest_seconds))
+    return await _tell(request, error)
 
 
 async def _tell_framework(request: Request, error: Exception) -> Response:

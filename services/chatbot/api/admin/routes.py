@@ -27,13 +27,12 @@ from chatbot.api.schemas import validated
 from chatbot.api.wire.context import context_of
 from chatbot.api.wire.guard import read_object
 from chatbot.core.accounts.desk import KeyDesk
-from chatbot.core.accounts.issue import LifeTooLong, NoSuchKey
 from chatbot.core.accounts.key_check import KeyCheck
 from chatbot.core.accounts.key_text import is_key_id
 from chatbot.core.audit.audit import Audit, Deed
 from chatbot.domain.access import Scope
 from chatbot.domain.audit.records import AuditAction
-from chatbot.domain.errors import AddressNotAllowed, InvalidInput, KeyNotFound, ScopeMissing
+from chatbot.domain.errors import AddressNotAllowed, KeyNotFound, ScopeMissing
 
 router = APIRouter(prefix="/admin/keys", tags=["keys"])
 BODY_BYTES: Final = 64 * 1024
@@ -80,10 +79,7 @@ async def decide(request: Request) -> None:
 async def listing(request: Request) -> Response:
     """One page. Query: `tenant`, `limit` 1-100 (default 20), `after` the last id of the page before."""
     limit, after = limit_of(request), request.query_params.get("after", "")
-    try:
-        found = await _parts(request).desk.page(request.query_params.get("tenant"), after=after, limit=limit + 1)
-    except NoSuchKey:
-        raise KeyNotFound from None
+    found = await _parts(request).desk.page(request.query_params.get("tenant"), after=after, limit=limit + 1)
     now = _parts(request).now()
     lines = [line_of(record, now) for record in found[:limit]]
     return _json(KeyPage(keys=lines, next_after=lines[-1].id if len(found) > limit else None))
@@ -94,12 +90,9 @@ async def create(request: Request) -> Response:
     """The key is shown this once; replicas know it with its first request."""
     parts = _parts(request)
     wish = new_key(await _body(request, NewKeyFields), parts.read_signer)
-    try:
-        async with _recorded(request, AuditAction.KEY_CREATE, "", wish.tenant) as deed:
-            record, key = await parts.desk.create(wish)
-            deed.object = record.id
-    except LifeTooLong as exc:
-        raise _too_long(exc) from None
+    async with _recorded(request, AuditAction.KEY_CREATE, "", wish.tenant) as deed:
+        record, key = await parts.desk.create(wish)
+        deed.object = record.id
     return _json(MintedKey(key=key.text, record=line_of(record, parts.now())), 201)
 
 
@@ -107,10 +100,7 @@ async def create(request: Request) -> Response:
 async def read(request: Request, key_id: str) -> Response:
     """A key as it is kept."""
     parts = _parts(request)
-    try:
-        return _json(line_of(await parts.desk.read(_known(key_id)), parts.now()))
-    except NoSuchKey:
-        raise KeyNotFound from None
+    return _json(line_of(await parts.desk.read(_known(key_id)), parts.now()))
 
 
 @router.post(
@@ -119,16 +109,11 @@ async def read(request: Request, key_id: str) -> Response:
 async def rotate(request: Request, key_id: str) -> Response:
     """A sibling with the same rights and counters; the old key ends after the overlap."""
     parts, asked = _parts(request), await _body(request, RotateFields)
-    try:
-        async with _recorded(request, AuditAction.KEY_ROTATE, _known(key_id)) as deed:
-            record, key = await parts.desk.rotate(
-                key_id, overlap_seconds=asked.overlap_seconds, life_seconds=asked.lifetime_seconds
-            )
-            deed.tenant = record.tenant
-    except NoSuchKey:
-        raise KeyNotFound from None
-    except LifeTooLong as exc:
-        raise _too_long(exc) from None
+    async with _recorded(request, AuditAction.KEY_ROTATE, _known(key_id)) as deed:
+        record, key = await parts.desk.rotate(
+            key_id, overlap_seconds=asked.overlap_seconds, life_seconds=asked.lifetime_seconds
+        )
+        deed.tenant = record.tenant
     return _json(MintedKey(key=key.text, record=line_of(record, parts.now())), 201)
 
 
@@ -137,12 +122,9 @@ async def limit(request: Request, key_id: str) -> Response:
     """Put other limits in the place of a key's, on all replicas within 10 s; what was used stays used."""
     parts = _parts(request)
     limits = limits_of(await _body(request, LimitFields))
-    try:
-        async with _recorded(request, AuditAction.KEY_LIMIT, _known(key_id)) as deed:
-            record = await parts.desk.limit(key_id, limits)
-            deed.tenant = record.tenant
-    except NoSuchKey:
-        raise KeyNotFound from None
+    async with _recorded(request, AuditAction.KEY_LIMIT, _known(key_id)) as deed:
+        record = await parts.desk.limit(key_id, limits)
+        deed.tenant = record.tenant
     return _json(line_of(record, parts.now()))
 
 
@@ -150,12 +132,9 @@ async def limit(request: Request, key_id: str) -> Response:
 async def revoke(request: Request, key_id: str) -> Response:
     """End a key for good, on all replicas within 10 s. No body; idempotent."""
     parts = _parts(request)
-    try:
-        async with _recorded(request, AuditAction.KEY_REVOKE, _known(key_id)) as deed:
-            record = await parts.desk.revoke(key_id)
-            deed.tenant = record.tenant
-    except NoSuchKey:
-        raise KeyNotFound from None
+    async with _recorded(request, AuditAction.KEY_REVOKE, _known(key_id)) as deed:
+        record = await parts.desk.revoke(key_id)
+        deed.tenant = record.tenant
     return _json(line_of(record, parts.now()))
 
 
@@ -180,10 +159,6 @@ def _known(key_id: str) -> str:
     if not is_key_id(key_id):
         raise KeyNotFound
     return key_id
-
-
-def _too_long(error: LifeTooLong) -> InvalidInput:
-    return InvalidInput("lifetime_seconds", "too_large", maximum=int(error.longest_seconds))
 
 
 def _json(view: BaseModel, status: int = 200) -> Response:

@@ -8,7 +8,6 @@ unknown exception into a 500 that says nothing internal, and writes one line and
 import logging
 import re
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from secrets import token_hex
@@ -23,10 +22,10 @@ from chatbot.api.wire.context import RequestContext, put_context
 from chatbot.api.wire.departure import ClientGone
 from chatbot.api.wire.rate_headers import rate_headers
 from chatbot.api.wire.tracing import Traces
+from chatbot.api.wire.unknown_error import log_unknown
 from chatbot.domain.errors import Draining
 
 _ACCESS = logging.getLogger("chatbot.access")
-_LOG = logging.getLogger(__name__)
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _PROBES = ("/healthz", "/readyz")
@@ -119,7 +118,7 @@ class _Exchange:
         except ClientGone:
             self._context.outcome = "client_gone"
         except Exception as exc:
-            _log_unknown(exc, self._context)
+            log_unknown(exc, self._context)
             if not self._status:
                 await self._refuse(exc)
         finally:
@@ -208,10 +207,3 @@ def _request_id(headers: Headers) -> str:
 def _traceparent(headers: Headers) -> str:
     given = headers.get("traceparent", "")
     return given if _TRACEPARENT.fullmatch(given) else ""
-
-
-def _log_unknown(exc: Exception, context: RequestContext) -> None:
-    """Where it happened, without the message: messages may carry what a user wrote."""
-    frames = traceback.extract_tb(exc.__traceback__)[-6:]
-    where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
-    _LOG.error("unknown error", extra={"error": type(exc).__name__, "where": where, "request_id": context.request_id})
