@@ -30,7 +30,7 @@ ARGUMENTS ?=
 # Arguments of `make images`
 export TOOL REGISTRY VARIANT BUILD_IMAGE BASE_IMAGE BUILD_OPTIONS IMAGES
 
-.PHONY: help run test check fix generate deps stress mutants clean test-cluster images bench bench-full bench-settings eval loadtest
+.PHONY: help run test check fix generate deps stress mutants clean test-cluster images bench bench-full bench-settings bench-graphs eval loadtest
 
 help:  ## what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ bench-full: .venv/.dev  ## the same with a larger model, all workloads and conte
 
 bench-settings: .venv/.dev  ## the engine with and without each setting that is said to matter
 	@$(BENCH) run --settings --programs $(PROGRAMS) $(ARGUMENTS)
+
+bench-graphs: .venv/.dev  ## what a step of 1-8 answers costs as one graph and as several: MODELS=a.gguf, else two made here
+	@$(BENCH) graphs $(foreach model,$(MODELS),--model '$(model)') $(ARGUMENTS)
 
 eval: .venv/.dev  ## how well questions find their passages, by language and kind, on a corpus of our own
 	@PYTHONPATH=tests $(BIN)/python -m parts.retrieval_evaluation

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +19,12 @@ from engine_bench.rounds import Bench, run_all, stop_on_interrupt
 from engine_bench.servers.ceilings import ceilings
 from engine_bench.servers.contestants import OURS, Place
 from engine_bench.sizes import SETTINGS, SIZES, Size
+from engine_bench.steps.graph_table import measure_graphs, write_graphs
+from engine_bench.steps.ways import Plan
 from engine_bench.token_time import profile
 
 ROOT: Final = Path(__file__).parents[2]
+_GRAPH_SHAPES: Final = ("small", "small-q8")
 DONE, UNUSABLE, INTERRUPTED = 0, 2, 130
 
 
@@ -44,12 +48,26 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     profiled.add_argument("--programs", type=Path, required=True, help="folder that .ci/llama_server.py printed")
     profiled.add_argument("--shape", choices=SHAPES, default="small", help="of the model; default %(default)s")
     profiled.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default %(default)s")
+    _add_graphs(commands.add_parser("graphs", help="what a step costs as one graph and as several; without HTTP"))
     report = commands.add_parser("report", help="write the report of a folder again")
     report.add_argument("folder", type=Path)
     report.add_argument(
         "--into", type=Path, nargs="*", default=[], metavar="PAGE", help="put it between a page's marks"
     )
     return parser.parse_args(arguments)
+
+
+def _add_graphs(graphs: argparse.ArgumentParser) -> None:
+    text = "may be given again; default: 52M parameters as F16 and as Q8_0, made on the spot"
+    graphs.add_argument("--model", type=Path, action="append", default=[], metavar="GGUF", help=text)
+    graphs.add_argument("--threads", type=_numbers, default=(1, 2), metavar="1,2", help="default 1,2")
+    graphs.add_argument("--cells", type=int, default=200, help="tokens that each answer has; default %(default)s")
+    graphs.add_argument("--rounds", type=int, default=5, help="default %(default)s")
+    graphs.add_argument("--passes", type=int, default=9, help="of each way in a round; default %(default)s")
+    graphs.add_argument("--out", type=Path, help="default var/bench/graphs-<commit>")
+    graphs.add_argument(
+        "--into", type=Path, nargs="*", default=[], metavar="PAGE", help="put it between a page's marks"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,6 +121,20 @@ def _profile(chosen: argparse.Namespace) -> str:
     return profile(Place(model.resolve(), chosen.programs.resolve(), chosen.threads))
 
 
+def _graphs(chosen: argparse.Namespace) -> str:
+    plan = Plan(chosen.cells, chosen.rounds, chosen.passes)
+    made = () if chosen.model else _GRAPH_SHAPES
+    models = {path.stem: path for path in chosen.model}
+    models |= {SHAPES[name].short: make_model(Path("var/bench") / f"{name}.gguf", SHAPES[name]) for name in made}
+    machine = describe(ROOT)
+    inputs = {"machine": machine, **asdict(plan), "measured": measure_graphs(models, chosen.threads, plan)}
+    return write_graphs(chosen.out or Path("var/bench") / f"graphs-{machine['commit']}", inputs, chosen.into)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in text.split(","))
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(","))
 
@@ -138,5 +170,6 @@ def _report(chosen: argparse.Namespace) -> str:
 _ACTIONS: Final[Mapping[str, Callable[[argparse.Namespace], str]]] = {
     "run": _run,
     "profile": _profile,
+    "graphs": _graphs,
     "report": _report,
 }

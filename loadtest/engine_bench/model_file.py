@@ -11,9 +11,10 @@ the output row of a token that must not come has a large negative weight there.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import gguf
 import numpy as np
@@ -38,26 +39,34 @@ class Shape:
 
     Attributes:
         context: Longest request in the header, tokens.
+        weights: Format of the matrices.
     """
 
     layers: int
     width: int
     vocabulary: int = 32_000
     context: int = 16_384
+    weights: Literal["F16", "Q8_0"] = "F16"
 
     @property
     def parameters(self) -> int:
         """Weights, embedding and output included."""
         return 2 * self.vocabulary * self.width + self.layers * 9 * self.width**2
 
+    @property
+    def short(self) -> str:
+        """Size and format."""
+        return f"{self.parameters / 1e6:.0f}M {self.weights}"
+
     def __str__(self) -> str:
-        millions = self.parameters / 1e6
-        return f"{millions:.0f}M parameters, F16, {self.layers} layers x {self.width}, vocabulary {self.vocabulary}"
+        size = f"{self.parameters / 1e6:.0f}M parameters, {self.weights}"
+        return f"{size}, {self.layers} layers x {self.width}, vocabulary {self.vocabulary}"
 
 
 SHAPES = {
     "tiny": Shape(layers=2, width=128, vocabulary=2048),
     "small": Shape(layers=8, width=512),
+    "small-q8": Shape(layers=8, width=512, weights="Q8_0"),
     "large": Shape(layers=14, width=1024),
 }
 
@@ -138,24 +147,37 @@ def _write_weights(writer: gguf.GGUFWriter, shape: Shape, rng: np.random.Generat
         values[0, :] = 0  # the constant stays
         return values
 
-    ones = np.ones(width, np.float32)
+    put, ones = _matrices(writer, shape), np.ones(width, np.float32)
     embedding = matrix(shape.vocabulary, width, 1.0)
     embedding[:, 0] = _CONSTANT
-    writer.add_tensor("token_embd.weight", embedding)
+    put("token_embd.weight", embedding)
     for layer in range(shape.layers):
         block = f"blk.{layer}."
         writer.add_tensor(block + "attn_norm.weight", ones)
         writer.add_tensor(block + "ffn_norm.weight", ones)
-        writer.add_tensor(block + "attn_q.weight", matrix(width, width, 2 * std))
-        writer.add_tensor(block + "attn_k.weight", matrix(kv_width, width, 2 * std))
-        writer.add_tensor(block + "attn_v.weight", matrix(kv_width, width, std))
-        writer.add_tensor(block + "attn_output.weight", into_stream(width, width, std))
-        writer.add_tensor(block + "ffn_gate.weight", matrix(hidden, width, std))
-        writer.add_tensor(block + "ffn_up.weight", matrix(hidden, width, std))
-        writer.add_tensor(block + "ffn_down.weight", into_stream(width, hidden, hidden**-0.5))
+        put(block + "attn_q.weight", matrix(width, width, 2 * std))
+        put(block + "attn_k.weight", matrix(kv_width, width, 2 * std))
+        put(block + "attn_v.weight", matrix(kv_width, width, std))
+        put(block + "attn_output.weight", into_stream(width, width, std))
+        put(block + "ffn_gate.weight", matrix(hidden, width, std))
+        put(block + "ffn_up.weight", matrix(hidden, width, std))
+        put(block + "ffn_down.weight", into_stream(width, hidden, hidden**-0.5))
     writer.add_tensor("output_norm.weight", ones)
     output = matrix(shape.vocabulary, width, 3 * std)
     output[:, 0] = _NEVER
     first = _N_BYTES + _N_PAIRS
     output[first : first + _N_GROUPS, 0] = 0
-    writer.add_tensor("output.weight", output)
+    put("output.weight", output)
+
+
+def _matrices(writer: gguf.GGUFWriter, shape: Shape) -> Callable[[str, NDArray[np.float16]], None]:
+    """How a matrix is written, in the shape's format."""
+
+    def put(name: str, values: NDArray[np.float16]) -> None:
+        if shape.weights == "F16":
+            writer.add_tensor(name, values)
+        else:
+            kind = gguf.GGMLQuantizationType[shape.weights]
+            writer.add_tensor(name, gguf.quants.quantize(values.astype(np.float32), kind), raw_dtype=kind)
+
+    return put

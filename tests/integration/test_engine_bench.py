@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from engine_bench.command_line import DONE, INTERRUPTED, UNUSABLE, main
 from engine_bench.load.chat import Apart
+from engine_bench.model_file import SHAPES, make_model
 from engine_bench.results.journal import Journal, read_journal
 from engine_bench.results.rows import rows
 from engine_bench.rounds import MOST_VOID, Bench, run_all
@@ -179,3 +180,20 @@ async def test_no_server_is_left_behind_however_the_bench_ends(tmp_path: Path, e
         if bench.returncode is None:
             bench.kill()
             await bench.wait()
+
+
+def test_a_steps_graphs_are_measured_on_a_file_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "loadtest"))
+    model = make_model(tmp_path / "own.gguf", SHAPES["tiny"])
+    chosen = ["--model", str(model), "--threads", "1", "--cells", "40", "--rounds", "2", "--passes", "2"]
+
+    code = main(["graphs", *chosen, "--out", str(tmp_path / "out")])
+
+    report = json.loads((tmp_path / "out" / "graphs.json").read_text())
+    assert code == DONE
+    assert [row["rows"] for row in report["rows"]] == list(range(1, 9))
+    assert all(sum(row["parts"]) == row["rows"] for row in report["rows"])
+    assert all(row["ratio"] and row["noise"] for row in report["rows"][1:])
+    assert "| own, 1 | 8 |" in capsys.readouterr().out

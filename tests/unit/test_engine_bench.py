@@ -15,12 +15,13 @@ from engine_bench.model_file import SHAPES, make_model
 from engine_bench.results.figures import percentile
 from engine_bench.results.journal import Journal, OtherBench, Run, read_journal
 from engine_bench.results.ratios import NO_DIFFERENCE, Ratio, best, compare, ratio_of, verdict
-from engine_bench.results.report import BEGIN, END, write_into, write_report
+from engine_bench.results.report import write_into, write_report
 from engine_bench.results.rows import goal_rows, rows, setting_rows
 from engine_bench.rounds import Bench
 from engine_bench.servers.contestants import TUNED, Place, command_of
 from engine_bench.sizes import SETTINGS, SIZES
 
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 PLACE = Place(Path("/model.gguf"), Path("/programs"), 2)
 ANSWER = (
     b'data: {"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'

@@ -9,11 +9,12 @@ from typing import Any
 
 from engine_bench.results.goals import PRIMARY, Figure
 from engine_bench.results.journal import Run, read_journal, runs_of
+from engine_bench.results.pages import put_between
 from engine_bench.results.ratios import best, median
 from engine_bench.results.rows import contestants_of, goal_rows, rows, scaled, setting_rows, workloads_of
 from engine_bench.servers.contestants import LLAMA_SERVERS, OURS, TUNED
 
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+MARK = "bench"
 _DETAILS = (
     Figure("tokens_per_second", "tokens/s", True),
     Figure("ttft_p50", "TTFT p50 s", False),
@@ -54,13 +55,7 @@ def write_into(folder: Path, pages: Sequence[Path]) -> None:
     """
     inputs, runs = read_journal(folder)
     for page in pages:
-        text = page.read_text()
-        before, begun, rest = text.partition(BEGIN)
-        _, ended, after = rest.partition(END)
-        if not (begun and ended):
-            raise ValueError(f"{page} has no {BEGIN} … {END}")
-        lines = _short(inputs, runs) if page.name == "README.md" else _page(inputs, runs)
-        page.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}")
+        put_between(page, MARK, _short(inputs, runs) if page.name == "README.md" else _page(inputs, runs))
 
 
 def _short(inputs: Mapping[str, Any], runs: Sequence[Run]) -> Iterable[str]:
