@@ -14,6 +14,7 @@ from chatbot.core.waiting.lengths import AdmissionPolicy, Line
 from chatbot.core.waiting.line import WaitingLine
 from chatbot.core.waiting.promises import Promise, Promises, retry_after
 from chatbot.core.waiting.slots import Slots
+from chatbot.core.waiting.spare import Spare
 from chatbot.core.waiting.ticket import Phase, Place, Ticket
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import Busy, Draining, ModelUnavailable
@@ -28,7 +29,11 @@ __all__ = ["Admission", "AdmissionPolicy", "Line", "Place", "Ticket"]
 
 
 class Admission:
-    """The line before one engine. Belongs to one event loop; nothing here blocks."""
+    """The line before one engine. Belongs to one event loop; nothing here blocks.
+
+    Attributes:
+        spare: For work that gives way to everybody in the line.
+    """
 
     def __init__(
         self,
@@ -45,6 +50,7 @@ class Admission:
         self._rng = rng or Random()  # noqa: S311 - jitter, not a secret
         self._waiting: WaitingLine[Ticket] = WaitingLine()
         self._slots = Slots()
+        self.spare = Spare()
         self._times = ServiceTimes()
         self._promises = Promises()
         self._draining = False
@@ -54,6 +60,7 @@ class Admission:
         self._capacity_at = clock()
         self._places: dict[Ticket, Place] | None = None
         self._places_at = 0.0
+        self._set_spare()
 
     @property
     def is_open(self) -> bool:
@@ -109,6 +116,7 @@ class Admission:
     def drain(self) -> None:
         """Refuse newcomers from now on; all that were admitted go on."""
         self._draining = True
+        self._set_spare()
 
     async def idle(self) -> None:
         """Return when nobody waits or runs."""
@@ -167,6 +175,12 @@ class Admission:
             self._telemetry.queue_left(ticket.service, "dispatched", ticket.waited_seconds)
         if not self._waiting and not self._slots:
             self._nobody.set()
+        self._set_spare()
+
+    def _set_spare(self) -> None:
+        """Half of the slots is what an engine's memory surely holds at once; whoever is aside comes back for his."""
+        is_quiet = self._capacity.open and not self._draining and not self._waiting
+        self.spare.set_room(max(1, self._capacity.slots // 2) - len(self._slots) if is_quiet else 0)
 
     @property
     def _has_room(self) -> bool:
