@@ -8,7 +8,7 @@ from parts.mongo_server import mongo_url, scratch_database
 from parts.redis_server import empty_history, redis_url
 from parts.store_place import HISTORY_KINDS, KINDS, StorePlace
 
-_OF_CONVERSATIONS = ("test_conversation_store.py", "test_history_kills.py")
+_OF_CONVERSATIONS = ("test_conversation_store.py", "test_history_kills.py", "test_proposals_store.py")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -16,6 +16,7 @@ from chatbot.adapters.history_bounds import TOMBSTONE, HistoryBounds
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.errors import ConversationErased
 from chatbot.domain.memory.standing import NOTHING, Note, Standing
+from chatbot.domain.memory.summary import Summary
 from chatbot.domain.ports import ConversationStore
 from hypothesis import given, settings
 from parts.history_model import START, HandClock, HistoryModel
@@ -106,6 +107,90 @@ async def test_note_and_pins_go_with_a_conversation_that_expires(store: Conversa
     assert not await store.remember(KEY, note=Note("late"))  # and it lived no longer for what was set
     await store.append(KEY, turn(2), epoch=0)
     assert (await store.load(KEY)).standing == NOTHING
+
+
+def summary_up_to(covered: Turn, text: str = "요약") -> Summary:
+    return Summary(text, "t1", covered.turn_id, covered.at, 1, "toy@0", START)
+
+
+async def test_a_summary_is_kept_once_and_goes_with_an_erasure(store: ConversationStore) -> None:
+    hostile = summary_up_to(turn(1), '<|eot_id|> \'; DROP TABLE turns; --\n{"$gt": ""} 👩‍👩‍👧 a\x00b')
+    assert not await store.summarise(Conversation(KEY), hostile)  # nothing comes to be by it
+    assert await store.load(KEY) == Conversation(KEY)
+    for number in (1, 2):
+        await store.append(KEY, turn(number), epoch=0)
+    read = await store.load(KEY)
+
+    assert await store.summarise(read, hostile)
+    assert not await store.summarise(read, summary_up_to(turn(2)))  # another process, at the same time
+    assert not await store.summarise(replace(read, key=replace(KEY, caller=Caller("team", "user"))), hostile)
+    again = await store.load(KEY)
+    assert again == replace(read, summary=hostile)
+    assert await store.summarise(again, summary_up_to(turn(2)))
+    before = await store.load(KEY)
+    await store.erase(KEY)
+
+    assert not await store.summarise(before, summary_up_to(turn(2), "afterwards"))
+    for number in (1, 2):
+        await store.append(KEY, turn(number), epoch=1)
+    assert (await store.load(KEY)).summary is None
+
+
+@pytest.mark.parametrize("change", [{"last": "t9"}, {"last_at": START}], ids=["another turn", "another time"])
+async def test_a_summary_of_a_turn_that_is_not_there_is_not_kept(
+    store: ConversationStore, change: dict[str, Any]
+) -> None:
+    await store.append(KEY, turn(1), epoch=0)
+    read = await store.load(KEY)
+
+    assert not await store.summarise(read, replace(summary_up_to(turn(1)), **change))
+    assert await store.load(KEY) == read
+
+
+async def test_a_summary_outlives_the_turns_that_the_bounds_drop(store: ConversationStore) -> None:
+    await store.append(KEY, turn(1), epoch=0)
+    summary = summary_up_to(turn(1))
+    assert await store.summarise(await store.load(KEY), summary)
+    for number in range(2, 9):
+        await store.append(KEY, turn(number), epoch=0)
+
+    read = await store.load(KEY)
+    assert "t1" not in [one.turn_id for one in read.turns]
+    assert read.summary == summary
+
+
+async def test_a_summary_goes_with_a_turn_that_is_taken_back(store: ConversationStore) -> None:
+    for number in (1, 2):
+        await store.append(KEY, turn(number), epoch=0)
+    assert await store.summarise(await store.load(KEY), summary_up_to(turn(1)))
+    await store.retract(KEY, "t1")
+
+    assert ((await store.load(KEY)).summary, await numbers(store)) == (None, ["t2"])
+
+
+async def test_a_summary_goes_with_a_conversation_that_expires(store: ConversationStore, clock: HandClock) -> None:
+    await store.append(KEY, turn(1), epoch=0)
+    clock.pass_by(999)
+    assert await store.summarise(await store.load(KEY), summary_up_to(turn(1)))
+    read = await store.load(KEY)
+    clock.pass_by(1)
+
+    assert not await store.summarise(read, summary_up_to(turn(1)))  # and it lived no longer for it
+    await store.append(KEY, turn(1), epoch=0)
+    assert (await store.load(KEY)).summary is None
+
+
+async def test_of_summaries_made_at_once_one_is_kept(place: StorePlace) -> None:
+    stores = [place.open() for _ in range(2)]
+    await stores[0].append(KEY, turn(1), epoch=0)
+    read = await stores[0].load(KEY)
+
+    made = [summary_up_to(turn(1), str(number)) for number in range(8)]
+    kept = await asyncio.gather(*(stores[number % 2].summarise(read, one) for number, one in enumerate(made)))
+
+    assert kept.count(True) == 1
+    assert (await stores[1].load(KEY)).summary == made[kept.index(True)]
+    await asyncio.gather(*(store.close() for store in stores))
 
 
 async def test_microseconds_are_cut_alike(store: ConversationStore) -> None:
@@ -385,7 +470,8 @@ async def replay(place: StorePlace, steps: list[Step], run: str) -> None:
     keys = [replace(key, db_id=run) for key in KEYS]
     for step in steps:
         key = keys[step.key]
-        epoch = step.epoch((await store.load(key)).epoch)
+        read = await store.load(key)
+        epoch = step.epoch(read.epoch)
         clock.pass_by(step.seconds)
         if step.verb == "erase":
             await store.erase(key)
@@ -394,6 +480,10 @@ async def replay(place: StorePlace, steps: list[Step], run: str) -> None:
             assert await store.remember(key, note=step.note, pins=step.pins) == model.remember(
                 key, step.note, step.pins
             )
+        elif step.verb == "summarise":
+            if (summary := step.summary(read)) is not None:
+                asked_of = replace(read, epoch=epoch)
+                assert await store.summarise(asked_of, summary) == model.summarise(asked_of, summary)
         else:
             asked = {"turn": step.turn(clock.now), "epoch": epoch, "local_only": step.local_only}
             assert await outcome(store.append, key, asked) == await outcome(model.append, key, asked)

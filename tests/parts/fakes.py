@@ -17,6 +17,7 @@ from chatbot.domain.generation import (
     Usage,
 )
 from chatbot.domain.memory.standing import Note, Standing
+from chatbot.domain.memory.summary import Summary
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.tools import ToolCall
 
@@ -160,10 +161,29 @@ class MemoryStore:
         self.conversations[key] = replace(now, standing=standing) if now.turns else now
         return bool(now.turns)
 
+    async def summarise(self, read: Conversation, summary: Summary) -> bool:
+        await self._call("summarise")
+        now = self.conversations.get(read.key, Conversation(read.key))
+        is_there = any((turn.turn_id, turn.at) == (summary.last, summary.last_at) for turn in now.turns)
+        if now.epoch != read.epoch or now.summary != read.summary or not is_there:
+            return False
+        self.conversations[read.key] = replace(now, summary=summary)
+        return True
+
+    async def swap(self, key: ConversationKey, turn: Turn, proposals: str) -> bool:
+        await self._call("swap")
+        now = self.conversations.get(key, Conversation(key))
+        if turn not in now.turns:
+            return False
+        swapped = tuple(replace(one, proposals=proposals) if one == turn else one for one in now.turns)
+        self.conversations[key] = replace(now, turns=swapped)
+        return True
+
     async def retract(self, key: ConversationKey, turn_id: str) -> None:
         await self._call("retract")
         now = self.conversations.get(key, Conversation(key))
-        self.conversations[key] = replace(now, turns=tuple(turn for turn in now.turns if turn.turn_id != turn_id))
+        kept = tuple(turn for turn in now.turns if turn.turn_id != turn_id)
+        self.conversations[key] = replace(now, turns=kept, summary=None)
 
     async def ping(self) -> None:
         await self._call("ping")

@@ -7,6 +7,7 @@ from chatbot.adapters.history_bounds import TOMBSTONE, HistoryBounds, turn_bytes
 from chatbot.domain.chat import Conversation, ConversationKey, Turn
 from chatbot.domain.errors import ConversationErased
 from chatbot.domain.memory.standing import NOTHING, Note, Standing
+from chatbot.domain.memory.summary import Summary
 
 START = datetime(2126, 3, 1, 12, 0, 0, tzinfo=UTC)  # far from now: a real MongoDB sweeps what expired
 
@@ -32,6 +33,7 @@ class _Kept:
     turns: list[Turn] = field(default_factory=list)
     local_only: bool = False
     standing: Standing = NOTHING
+    summary: Summary | None = None
 
 
 class HistoryModel:
@@ -47,7 +49,7 @@ class HistoryModel:
         kept = self._kept.get(key)
         if kept is None or kept.expires_at <= self._clock.now:
             return Conversation(key)
-        return Conversation(key, kept.epoch, tuple(kept.turns), kept.local_only, kept.standing)
+        return Conversation(key, kept.epoch, tuple(kept.turns), kept.local_only, kept.standing, kept.summary)
 
     def remember(self, key: ConversationKey, note: Note | None, pins: tuple[str, ...] | None) -> bool:
         """As the port says."""
@@ -56,6 +58,18 @@ class HistoryModel:
             return False
         before = kept.standing
         kept.standing = Standing(before.note if note is None else note, before.pins if pins is None else pins)
+        return True
+
+    def summarise(self, read: Conversation, summary: Summary) -> bool:
+        """As the port says."""
+        kept = self._kept.get(read.key)
+        if kept is None or kept.expires_at <= self._clock.now or kept.epoch != read.epoch:
+            return False
+        if kept.summary != read.summary or (summary.last, summary.last_at) not in [
+            (t.turn_id, t.at) for t in kept.turns
+        ]:
+            return False
+        kept.summary = summary
         return True
 
     def append(self, key: ConversationKey, turn: Turn, *, epoch: int, local_only: bool = False) -> Turn:
@@ -84,5 +98,5 @@ class HistoryModel:
         kept = self._kept.setdefault(key, _Kept(0, self._clock.now))
         kept.epoch += 1
         kept.turns.clear()
-        kept.standing = NOTHING
+        kept.standing, kept.summary = NOTHING, None
         kept.expires_at = self._clock.now + TOMBSTONE

@@ -54,7 +54,8 @@ def test_generated_history_behaves_like_the_reference(steps: list[Step]) -> None
 
     for step in steps:
         key = KEYS[step.key]
-        asked = Conversation(key, step.epoch(model.load(key).epoch), local_only=step.local_only)
+        read = model.load(key)
+        asked = Conversation(key, step.epoch(read.epoch), local_only=step.local_only)
         clock.pass_by(step.seconds)
         now, turn = clock.now, step.turn(clock.now)
         if step.verb == "erase":
@@ -63,6 +64,10 @@ def test_generated_history_behaves_like_the_reference(steps: list[Step]) -> None
         elif step.verb == "remember":
             done = tables.remember(connection, key, step.note, step.pins, now)
             assert done == model.remember(key, step.note, step.pins)
+        elif step.verb == "summarise":
+            if (summary := step.summary(read)) is not None:
+                asked = replace(read, epoch=asked.epoch)
+                assert tables.summarise(connection, asked, summary, now) == model.summarise(asked, summary)
         else:
             stored = outcome(partial(tables.append, connection, asked, turn, BOUNDS, now))
             assert stored == outcome(partial(model.append, key, turn, epoch=asked.epoch, local_only=asked.local_only))
@@ -114,7 +119,7 @@ def test_another_ones_switch_to_the_write_ahead_log_is_waited_for(
 def test_a_file_of_an_older_version_is_completed_and_both_versions_go_on(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite3"
     older = tuple(one.replace(" character TEXT NOT NULL DEFAULT '',", "") for one in tables.LAYOUT.statements)
-    older = tuple(re.sub(r"\n +note TEXT.*", "", one) for one in older)
+    older = tuple(re.sub(r"\n +(note|summary|proposals) TEXT.*", "", one) for one in older)
     assert "".join(older).count("DEFAULT") == 0
     turn = "INSERT INTO turns (conversation, turn_id, question, answer, at, bytes) VALUES (1, ?, 'q', 'a', 0, 2)"
     with closing(sqlite_file.connect(path, replace(tables.LAYOUT, statements=older))) as connection:

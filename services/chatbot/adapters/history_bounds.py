@@ -26,7 +26,7 @@ class HistoryBounds:
 
     Attributes:
         max_turns: Turns that are kept, >= 1.
-        max_bytes: UTF-8 bytes of questions and answers that are kept. The newest turn stays in any case: it
+        max_bytes: UTF-8 bytes of questions, answers and proposals that are kept. The newest turn stays in any case: it
             was just acknowledged.
         ttl_seconds: A conversation without a new turn for so long is gone, seconds.
     """
@@ -75,4 +75,4 @@ def stored_turn(turn: Turn) -> Turn:
 
 def turn_bytes(turn: Turn) -> int:
     """Size of a turn's text in UTF-8, bytes."""
-    return len(turn.question.encode()) + len(turn.answer.encode())
+    return sum(len(text.encode()) for text in (turn.question, turn.answer, turn.proposals))

@@ -1,14 +1,15 @@
 """History in MongoDB: one document a conversation, one atomic update a turn, any number of processes.
 
     {_id: {tenant, service, user, db_id}, epoch, local_only, updated_at, expires_at,
-     turns: [{turn_id, question, answer, at, bytes}], note: {text, depth}, pins: [text]}
+     turns: [{turn_id, question, answer, at, bytes, character, proposals}], note: {text, depth}, pins: [text], summary}
 
 A document whose `expires_at` has passed is not seen; MongoDB deletes it some hours later (see `GRACE`).
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from pymongo import ASCENDING, ReturnDocument
@@ -19,18 +20,18 @@ from chatbot.adapters.history_bounds import (
     TOMBSTONE,
     HistoryBounds,
     stored_turn,
-    turn_bytes,
     utc_now,
 )
 from chatbot.adapters.memory import mongo as standing
 from chatbot.adapters.mongo_client import Client, Driver, close_client, in_time, open_client
+from chatbot.adapters.mongo_documents import Document, is_expired, to_document, to_id, to_time, to_turn
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.errors import ConversationErased, StoreUnavailable
 from chatbot.domain.memory.standing import Note
+from chatbot.domain.memory.summary import Summary
 
 COLLECTION = "conversations"
 ATTEMPTS = 4
-Document = Mapping[str, Any]
 T = TypeVar("T")
 
 
@@ -82,11 +83,12 @@ class MongoConversations:
 
     async def load(self, key: ConversationKey) -> Conversation:
         """Read a conversation. See `ConversationStore`."""
-        document = await self._call(lambda: self._conversations.find_one({"_id": _to_id(key)}))
-        if document is None or _is_expired(document, self._clock()):
+        document = await self._call(lambda: self._conversations.find_one({"_id": to_id(key)}))
+        if document is None or is_expired(document, self._clock()):
             return Conversation(key)
-        turns = tuple(map(_to_turn, document["turns"]))
-        return Conversation(key, document["epoch"], turns, document["local_only"], standing.of_document(document))
+        turns, beside = tuple(map(to_turn, document["turns"])), standing.of_document(document)
+        summary = standing.summary_of(document)
+        return Conversation(key, document["epoch"], turns, document["local_only"], beside, summary)
 
     async def append(self, key: ConversationKey, turn: Turn, *, epoch: int, local_only: bool = False) -> Turn:
         """Store a turn. See `ConversationStore`."""
@@ -97,10 +99,24 @@ class MongoConversations:
         self, key: ConversationKey, *, note: Note | None = None, pins: Sequence[str] | None = None
     ) -> bool:
         """Set what stands beside the turns. See `ConversationStore`."""
-        there = {"_id": _to_id(key), "expires_at": {"$gt": self._clock()}, "turns.0": {"$exists": True}}
+        there = {"_id": to_id(key), "expires_at": {"$gt": self._clock()}, "turns.0": {"$exists": True}}
         change = {"$set": standing.values(note, pins)}
         done = await self._call(lambda: self._conversations.update_one(there, change))
         return bool(done.matched_count)
+
+    async def summarise(self, read: Conversation, summary: Summary) -> bool:
+        """Keep a summary. See `ConversationStore`."""
+        there = {"_id": to_id(read.key), **standing.unchanged(read, summary, self._clock())}
+        change = {"$set": standing.summary_values(summary)}
+        return bool((await self._call(lambda: self._conversations.update_one(there, change))).matched_count)
+
+    async def swap(self, key: ConversationKey, turn: Turn, proposals: str) -> bool:
+        """Put other proposals in the place of a turn's. See `ConversationStore`."""
+        read = {"turn_id": turn.turn_id, "proposals": turn.proposals}
+        there, change = {"_id": to_id(key), "turns": {"$elemMatch": read}}, {"turns.$[read].proposals": proposals}
+        which = [{f"read.{name}": value for name, value in read.items()}]
+        update = partial(self._conversations.update_one, there, {"$set": change}, array_filters=which)
+        return bool((await self._call(update)).matched_count)
 
     async def listing(
         self, service: str, caller: Caller, *, limit: int, after: str = ""
@@ -124,7 +140,7 @@ class MongoConversations:
         command = {"aggregate": COLLECTION, "pipeline": list(stages), "cursor": {"batchSize": limit}}
         answer = await self._call(lambda: self._database.command(command))
         return tuple(
-            ConversationSummary(line["_id"]["db_id"], line["turns"], _to_time(line["updated_at"]))
+            ConversationSummary(line["_id"]["db_id"], line["turns"], to_time(line["updated_at"]))
             for line in answer["cursor"]["firstBatch"]
         )
 
@@ -139,16 +155,16 @@ class MongoConversations:
 
         async def upsert() -> None:
             try:
-                await self._conversations.update_one({"_id": _to_id(key)}, change, upsert=True)
+                await self._conversations.update_one({"_id": to_id(key)}, change, upsert=True)
             except DuplicateKeyError:  # somebody else inserted first
-                await self._conversations.update_one({"_id": _to_id(key)}, change, upsert=True)
+                await self._conversations.update_one({"_id": to_id(key)}, change, upsert=True)
 
         await self._call(upsert)
 
     async def retract(self, key: ConversationKey, turn_id: str) -> None:
         """Take one turn back. See `ConversationStore`."""
-        name = {"_id": _to_id(key)}
-        turn = {"$pull": {"turns": {"turn_id": turn_id}}}
+        name = {"_id": to_id(key)}
+        turn = {"$pull": {"turns": {"turn_id": turn_id}}, "$set": {"summary": None}}
         await self._call(lambda: self._conversations.update_one(name, turn))
         await self._call(lambda: self._conversations.delete_one({**name, "turns": {"$size": 0}}))
 
@@ -199,13 +215,13 @@ class MongoConversations:
 
     async def _update(self, asked: _Append, *, is_upsert: bool) -> Document | None:
         expected = {
-            "_id": _to_id(asked.key),
+            "_id": to_id(asked.key),
             "epoch": asked.epoch,
             "turns.turn_id": {"$ne": asked.turn.turn_id},
             "expires_at": {"$gt": asked.now},
         }
         change: dict[str, Any] = {
-            "$push": {"turns": {"$each": [_to_document(asked.turn)], "$slice": -self._bounds.max_turns}},
+            "$push": {"turns": {"$each": [to_document(asked.turn)], "$slice": -self._bounds.max_turns}},
             "$set": {"updated_at": asked.now, "expires_at": self._bounds.expiry(asked.now)},
         }
         # Sticky: set, or left as it is.
@@ -226,64 +242,34 @@ class MongoConversations:
         surplus = self._bounds.surplus([turn["bytes"] for turn in turns])
         if surplus:
             oldest = {"turn_id": {"$in": [turn["turn_id"] for turn in turns[:surplus]]}}
-            expected = {"_id": _to_id(asked.key), "epoch": asked.epoch}
+            expected = {"_id": to_id(asked.key), "epoch": asked.epoch}
             await self._conversations.update_one(expected, {"$pull": {"turns": oldest}})
 
     async def _look(self, asked: _Append) -> Turn | None:
         """Why the turn was not added: it is there, the conversation expired or was erased; None: try again."""
         wanted = {"epoch": 1, "expires_at": 1, "turns": {"$elemMatch": {"turn_id": asked.turn.turn_id}}}
-        document = await self._conversations.find_one({"_id": _to_id(asked.key)}, wanted)
+        document = await self._conversations.find_one({"_id": to_id(asked.key)}, wanted)
         if document is None:
             return None
-        is_expired = _is_expired(document, asked.now)
-        if is_expired and asked.epoch in (0, document["epoch"]):
+        is_over = is_expired(document, asked.now)
+        if is_over and asked.epoch in (0, document["epoch"]):
             return await self._begin_again(asked, document["epoch"])
-        if document.get("turns") and not is_expired:
-            return _to_turn(document["turns"][0])
+        if document.get("turns") and not is_over:
+            return to_turn(document["turns"][0])
         if document["epoch"] != asked.epoch:
             raise ConversationErased
         return None
 
     async def _begin_again(self, asked: _Append, epoch: int) -> Turn | None:
         """Put a new conversation into the document of an expired one."""
-        expected = {"_id": _to_id(asked.key), "epoch": epoch, "expires_at": {"$lte": asked.now}}
+        expected = {"_id": to_id(asked.key), "epoch": epoch, "expires_at": {"$lte": asked.now}}
         fresh = {
             "epoch": asked.epoch,
             "local_only": asked.local_only,
-            "turns": [_to_document(asked.turn)],
+            "turns": [to_document(asked.turn)],
             "updated_at": asked.now,
             "expires_at": self._bounds.expiry(asked.now),
             **standing.CLEARED,
         }
         result = await self._conversations.update_one(expected, {"$set": fresh})
         return asked.turn if result.matched_count else None
-
-
-def _to_id(key: ConversationKey) -> dict[str, str]:
-    """The only place that makes an `_id`: the order of its fields is part of its equality."""
-    return {"tenant": key.caller.tenant, "service": key.service, "user": key.caller.user, "db_id": key.db_id}
-
-
-def _to_document(turn: Turn) -> dict[str, Any]:
-    return {
-        "turn_id": turn.turn_id,
-        "question": turn.question,
-        "answer": turn.answer,
-        "at": turn.at,
-        "bytes": turn_bytes(turn),
-        "character": turn.character,
-    }
-
-
-def _to_turn(document: Document) -> Turn:
-    played = document.get("character", "")  # an older version kept none
-    return Turn(document["turn_id"], document["question"], document["answer"], _to_time(document["at"]), played)
-
-
-def _to_time(at: datetime) -> datetime:
-    """BSON dates are UTC; a bare command returns them without saying so."""
-    return at.replace(tzinfo=UTC)
-
-
-def _is_expired(document: Document, now: datetime) -> bool:
-    return _to_time(document["expires_at"]) <= now

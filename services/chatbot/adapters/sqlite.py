@@ -12,6 +12,7 @@ from chatbot.adapters.history_bounds import CALL_SECONDS, HistoryBounds, utc_now
 from chatbot.adapters.sqlite_file import SqliteFile
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.memory.standing import Note
+from chatbot.domain.memory.summary import Summary
 
 SWEEP_EVERY = timedelta(minutes=10)
 _SETTING = "CHATBOT_HISTORY_SQLITE_PATH"
@@ -57,6 +58,14 @@ class SqliteConversations:
     ) -> bool:
         """Set what stands beside the turns. See `ConversationStore`."""
         return await self._file.call(lambda connection: tables.remember(connection, key, note, pins, self._clock()))
+
+    async def summarise(self, read: Conversation, summary: Summary) -> bool:
+        """Keep a summary. See `ConversationStore`."""
+        return await self._file.call(lambda connection: tables.summarise(connection, read, summary, self._clock()))
+
+    async def swap(self, key: ConversationKey, turn: Turn, proposals: str) -> bool:
+        """Put other proposals in the place of a turn's. See `ConversationStore`."""
+        return await self._file.call(lambda connection: tables.swap(connection, key, turn, proposals))
 
     async def listing(
         self, service: str, caller: Caller, *, limit: int, after: str = ""

@@ -12,6 +12,7 @@ from chatbot.adapters.sqlite_file import Layout, flush, transaction
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.errors import ConversationErased
 from chatbot.domain.memory.standing import NOTHING, Note
+from chatbot.domain.memory.summary import Summary
 
 SWEEP_ROWS = 200
 
@@ -22,6 +23,7 @@ _SCHEMA = (
         epoch INTEGER NOT NULL, local_only INTEGER NOT NULL,
         updated_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
         note TEXT NOT NULL DEFAULT '', note_depth INTEGER NOT NULL DEFAULT 0, pins TEXT NOT NULL DEFAULT '[]',
+        summary TEXT NOT NULL DEFAULT '',
         UNIQUE (tenant, service, user, db_id))""",
     "CREATE INDEX conversations_by_expiry ON conversations (expires_at)",
     """CREATE TABLE turns (
@@ -29,6 +31,7 @@ _SCHEMA = (
         conversation INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
         turn_id TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL,
         at INTEGER NOT NULL, bytes INTEGER NOT NULL, character TEXT NOT NULL DEFAULT '',
+        proposals TEXT NOT NULL DEFAULT '',
         UNIQUE (conversation, turn_id))""",
 )
 LAYOUT = Layout(0x43684254, 1, _SCHEMA)
@@ -61,7 +64,8 @@ def _complete(connection: sqlite3.Connection) -> None:
 
 def _missing(connection: sqlite3.Connection) -> list[str]:
     """Columns that were not there in the first version, as `ALTER TABLE` adds them."""
-    added = {"turns": {"character": "TEXT NOT NULL DEFAULT ''"}, "conversations": standing.COLUMNS}
+    text = "TEXT NOT NULL DEFAULT ''"
+    added = {"turns": {"character": text, "proposals": text}, "conversations": standing.COLUMNS}
     there = {table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} for table in added}
     return [
         f"{table} ADD COLUMN {name} {kind}"
@@ -84,8 +88,8 @@ def load(connection: sqlite3.Connection, key: ConversationKey, now: datetime) ->
         if row is None or row["expires_at"] <= _to_milliseconds(now):
             return Conversation(key)
         turns = connection.execute("SELECT * FROM turns WHERE conversation = ? ORDER BY id", (row["id"],)).fetchall()
-        kept = standing.of_row(row) if turns else NOTHING
-        return Conversation(key, row["epoch"], tuple(map(_to_turn, turns)), bool(row["local_only"]), kept)
+        kept, summary = (standing.of_row(row), standing.summary_of_row(row)) if turns else (NOTHING, None)
+        return Conversation(key, row["epoch"], tuple(map(_to_turn, turns)), bool(row["local_only"]), kept, summary)
     finally:
         connection.execute("ROLLBACK")
 
@@ -146,8 +150,8 @@ def _touch(connection: sqlite3.Connection, conversation: Conversation, now: date
 
 def _insert(connection: sqlite3.Connection, conversation_id: int, turn: Turn, bounds: HistoryBounds) -> None:
     connection.execute(
-        """INSERT INTO turns (conversation, turn_id, question, answer, at, bytes, character)
-        VALUES (?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO turns (conversation, turn_id, question, answer, at, bytes, character, proposals)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             conversation_id,
             turn.turn_id,
@@ -156,6 +160,7 @@ def _insert(connection: sqlite3.Connection, conversation_id: int, turn: Turn, bo
             _to_milliseconds(turn.at),
             turn_bytes(turn),
             turn.character,
+            turn.proposals,
         ),
     )
     kept = connection.execute("SELECT id, bytes FROM turns WHERE conversation = ? ORDER BY id", (conversation_id,))
@@ -194,6 +199,22 @@ def remember(
     return standing.put(connection, key, note, pins, _to_milliseconds(now))
 
 
+def summarise(connection: sqlite3.Connection, read: Conversation, summary: Summary, now: datetime) -> bool:
+    """Keep a summary of a conversation as it was read; whether it is kept."""
+    return standing.summarise(connection, read, summary, _to_milliseconds(now))
+
+
+def swap(connection: sqlite3.Connection, key: ConversationKey, turn: Turn, proposals: str) -> bool:
+    """Put other proposals in the place of a turn's, where they are still the same; whether it was done."""
+    with transaction(connection):
+        row = _find(connection, key)
+        if row is None:
+            return False
+        statement = "UPDATE turns SET proposals = ? WHERE conversation = ? AND turn_id = ? AND proposals = ?"
+        values = (proposals, row["id"], turn.turn_id, turn.proposals)
+        return bool(connection.execute(statement, values).rowcount)
+
+
 def erase(connection: sqlite3.Connection, key: ConversationKey, now: datetime) -> None:
     """Empty a conversation, raise its epoch and leave a tombstone; its text leaves the file too."""
     with transaction(connection):
@@ -209,11 +230,12 @@ def erase(connection: sqlite3.Connection, key: ConversationKey, now: datetime) -
 
 
 def retract(connection: sqlite3.Connection, key: ConversationKey, turn_id: str) -> None:
-    """Take one turn back, and its conversation where that has no other; its text leaves the file too."""
+    """Take one turn back, and its conversation where that has no other; text and summary leave the file too."""
     with transaction(connection):
         row = _find(connection, key)
         if row is not None:
             connection.execute("DELETE FROM turns WHERE conversation = ? AND turn_id = ?", (row["id"], turn_id))
+            connection.execute("UPDATE conversations SET summary = '' WHERE id = ?", (row["id"],))
             no_turns = "NOT EXISTS (SELECT 1 FROM turns WHERE conversation = conversations.id)"
             empty = f"DELETE FROM conversations WHERE id = ? AND {no_turns}"  # noqa: S608 - a constant
             connection.execute(empty, (row["id"],))
@@ -248,7 +270,8 @@ def _to_parameters(key: ConversationKey) -> tuple[str, str, str, str]:
 
 
 def _to_turn(row: sqlite3.Row) -> Turn:
-    return Turn(row["turn_id"], row["question"], row["answer"], _to_time(row["at"]), row["character"])
+    said = (row["turn_id"], row["question"], row["answer"])
+    return Turn(*said, _to_time(row["at"]), row["character"], row["proposals"])
 
 
 def _to_milliseconds(at: datetime) -> int:

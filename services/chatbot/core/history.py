@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.errors import ConversationErased, ConversationNotFound, StoreUnavailable
 from chatbot.domain.memory.standing import Note
+from chatbot.domain.memory.summary import Summary
 from chatbot.domain.personal.erasure import NO_GUARD, Guard, UserErased
 from chatbot.domain.ports import ConversationStore, Telemetry
 
@@ -111,6 +112,26 @@ class History:
             is_there = await self._store.remember(key, note=note, pins=pins)
         if not is_there:
             raise ConversationNotFound
+
+    async def summarise(self, read: Conversation, summary: Summary) -> bool:
+        """Keep a summary of a conversation as it was read; whether it is kept. See `ConversationStore.summarise`.
+
+        Raises:
+            UserErased: The user was erased since `read.key.caller` asked.
+            StoreUnavailable: Within 3 s.
+        """
+        async with self._measured("summarise"):
+            await self._guard.check(read.key.caller)
+            return await self._store.summarise(read, summary)
+
+    async def swap(self, key: ConversationKey, turn: Turn, proposals: str) -> bool:
+        """Put other proposals in the place of a turn's, where they are still the same; whether that was done.
+
+        Raises:
+            StoreUnavailable: Within 3 s; it is not known whether it was done.
+        """
+        async with self._measured("swap"):
+            return await self._store.swap(key, turn, proposals)
 
     async def erase(self, key: ConversationKey) -> None:
         """Erase a conversation. Idempotent.

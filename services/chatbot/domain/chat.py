@@ -6,6 +6,7 @@ from typing import Literal
 
 from chatbot.domain.limits import Limited
 from chatbot.domain.memory.standing import NOTHING, Standing
+from chatbot.domain.memory.summary import Summary
 from chatbot.domain.tools import ToolCall
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -67,6 +68,7 @@ class Turn:
         turn_id: The caller's `Idempotency-Key`, or an id made here; unique in its conversation.
         at: When the answer was complete, UTC.
         character: Which stored character answered, `name@revision`; "" where none did.
+        proposals: Calls that it asked its user for, as `chatbot.domain.toolservers.proposal` writes them; "" for none.
     """
 
     turn_id: str
@@ -74,6 +76,7 @@ class Turn:
     answer: str
     at: datetime
     character: str = ""
+    proposals: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class Conversation:
         turns: Oldest first.
         local_only: Whether any turn asked to stay on the local model; never becomes False again.
         standing: What its user set beside the turns; nothing where there is no turn.
+        summary: Of its oldest turns, None where there is none. Those it covers may be gone by the store's bounds.
     """
 
     key: ConversationKey
@@ -92,6 +96,7 @@ class Conversation:
     turns: tuple[Turn, ...] = ()
     local_only: bool = False
     standing: Standing = NOTHING
+    summary: Summary | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from chatbot.domain.chat import Caller, Conversation, ConversationKey, Conversat
 from chatbot.domain.generation import Backend, FinishReason, GenerationEvent, GenerationRequest
 from chatbot.domain.limits import Limits
 from chatbot.domain.memory.standing import Note
+from chatbot.domain.memory.summary import Summary
 from chatbot.domain.model import ModelInfo
 
 
@@ -73,6 +74,26 @@ class ConversationStore(Protocol):
             Whether there is one.
         """
 
+    async def summarise(self, read: Conversation, summary: Summary) -> bool:
+        """Keep a summary of a conversation as it was read, as one atomic update.
+
+        Only where its epoch has not moved, its summary is the one that was read, and the last turn that the new one
+        covers is there: nothing of an erased conversation, or user, can come back by it, and of several that were made
+        at once the first is kept. How long the conversation is kept does not change.
+
+        Returns:
+            Whether it is kept.
+        """
+
+    async def swap(self, key: ConversationKey, turn: Turn, proposals: str) -> bool:
+        """Put other proposals in the place of a turn's, as one atomic update, where they still are as in `turn`.
+
+        Of two processes that swap the same ones, one does. How long the conversation is kept does not change.
+
+        Returns:
+            Whether it was done.
+        """
+
     async def listing(
         self, service: str, caller: Caller, *, limit: int, after: str = ""
     ) -> tuple[ConversationSummary, ...]:
@@ -82,7 +103,7 @@ class ConversationStore(Protocol):
         """Empty a conversation and raise its epoch, also where it does not exist yet. Idempotent."""
 
     async def retract(self, key: ConversationKey, turn_id: str) -> None:
-        """Take one turn back, and its conversation where that has no other. Idempotent."""
+        """Take one turn back with the summary, and its conversation where that has no other turn. Idempotent."""
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` where the store does not answer."""

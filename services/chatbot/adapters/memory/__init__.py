@@ -1,1 +1,1 @@
-"""A conversation's note and pins as the stores keep them: in its own row, so that they go with it whoever erases it."""
+"""What stands beside a conversation's turns, as the stores keep it: in its own row, so it goes whoever erases that."""

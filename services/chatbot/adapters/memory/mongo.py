@@ -1,11 +1,15 @@
-"""Note and pins as fields of a conversation's document in MongoDB."""
+"""Note, pins and summary as fields of a conversation's document in MongoDB."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from chatbot.domain.chat import Conversation
 from chatbot.domain.memory.standing import NOTHING, Note, Standing
+from chatbot.domain.memory.summary import Summary
 
-CLEARED: Final[Mapping[str, Any]] = {"note": None, "pins": []}
+CLEARED: Final[Mapping[str, Any]] = {"note": None, "pins": [], "summary": None}
 """What an erasure, and a conversation that begins anew, set."""
 
 
@@ -25,3 +29,28 @@ def of_document(document: Mapping[str, Any]) -> Standing:
         return NOTHING
     note = document.get("note") or {"text": "", "depth": 0}
     return Standing(Note(note["text"], note["depth"]), tuple(document.get("pins", ())))
+
+
+def unchanged(read: Conversation, summary: Summary, now: datetime) -> Mapping[str, Any]:
+    """What a document still is where a summary of the conversation may be kept; its `_id` besides."""
+    before = {"summary.last": read.summary.last} if read.summary is not None else {"summary": None}
+    covered = {"$elemMatch": {"turn_id": summary.last, "at": summary.last_at}}
+    return {"epoch": read.epoch, "expires_at": {"$gt": now}, "turns": covered, **before}
+
+
+def summary_values(summary: Summary) -> Mapping[str, Any]:
+    """A summary as a field."""
+    return {"summary": asdict(summary)}
+
+
+def summary_of(document: Mapping[str, Any]) -> Summary | None:
+    """The summary in a conversation's document; an older version made none."""
+    kept = document.get("summary")
+    if not kept or not document["turns"]:
+        return None
+    found = {field.name: kept[field.name] for field in fields(Summary)}
+    return Summary(**found | {name: _utc(found[name]) for name in ("last_at", "at")})
+
+
+def _utc(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -1,22 +1,25 @@
-"""Note and pins as columns of `conversations` in the embedded store."""
+"""Note, pins and summary as columns of `conversations` in the embedded store."""
 
 import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from chatbot.adapters.memory.summary_text import of_text, to_text
 from chatbot.adapters.sqlite_file import flush, transaction
-from chatbot.domain.chat import ConversationKey
+from chatbot.domain.chat import Conversation, ConversationKey
 from chatbot.domain.memory.standing import Note, Standing
+from chatbot.domain.memory.summary import Summary
 
 COLUMNS: Final = {
     "note": "TEXT NOT NULL DEFAULT ''",
     "note_depth": "INTEGER NOT NULL DEFAULT 0",
     "pins": "TEXT NOT NULL DEFAULT '[]'",
+    "summary": "TEXT NOT NULL DEFAULT ''",
 }
 """Name -> what follows it in a definition."""
 
-CLEARED: Final = "note = '', note_depth = 0, pins = '[]'"
+CLEARED: Final = "note = '', note_depth = 0, pins = '[]', summary = ''"
 """What an erasure sets."""
 
 
@@ -45,6 +48,39 @@ def put(
         done = connection.execute(statement, (*values.values(), *name, now)).rowcount
     flush(connection)
     return bool(done)
+
+
+def summarise(connection: sqlite3.Connection, read: Conversation, summary: Summary, now: int) -> bool:
+    """Keep a summary where the conversation is as it was read, as far as that matters; the text before leaves the file.
+
+    Args:
+        connection: The file.
+        read: The conversation.
+        summary: Of its oldest turns.
+        now: Unix milliseconds.
+    """
+    key, kept = read.key, to_text(summary)
+    values = {
+        **{"tenant": key.caller.tenant, "service": key.service, "user": key.caller.user, "db_id": key.db_id},
+        **{"epoch": read.epoch, "now": now, "kept": kept, "last": summary.last},
+        "before": read.summary.last if read.summary is not None else "",
+    }
+    with transaction(connection):
+        done = connection.execute(
+            """UPDATE conversations SET summary = :kept WHERE tenant = :tenant AND service = :service AND user = :user
+            AND db_id = :db_id AND epoch = :epoch AND expires_at > :now
+            AND coalesce(json_extract(nullif(summary, ''), '$.last'), '') = :before
+            AND EXISTS (SELECT 1 FROM turns WHERE conversation = conversations.id AND turn_id = :last
+                AND at = json_extract(:kept, '$.last_at'))""",
+            values,
+        ).rowcount
+    flush(connection)
+    return bool(done)
+
+
+def summary_of_row(row: sqlite3.Row) -> Summary | None:
+    """The summary in a row of `conversations`."""
+    return of_text(row["summary"])
 
 
 def of_row(row: sqlite3.Row) -> Standing:

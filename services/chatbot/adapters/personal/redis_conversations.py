@@ -4,11 +4,12 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+from chatbot.adapters.memory.summary_text import shown_summary
 from chatbot.adapters.redis.connection import RedisConnection
 from chatbot.adapters.redis.conversations import PURPOSE
 from chatbot.adapters.redis.names import AGES, Place, named, owned_by, read_conversation, time_of
 from chatbot.adapters.redis.removal import Removal
-from chatbot.adapters.redis.standing import of_row
+from chatbot.adapters.redis.standing import of_row, summary_of_row
 from chatbot.domain.chat import ConversationKey
 from chatbot.domain.personal.stores import Overdue, Person, Row
 
@@ -121,12 +122,13 @@ def _show(key: ConversationKey, row: dict[str, str]) -> list[Row]:
         "updated_at": updated_at,
         "note": {"text": standing.note.text, "depth": standing.note.depth},
         "pins": list(standing.pins),
+        "summary": shown_summary(summary_of_row(row)),
     }
     turns = [
         {
             "kind": "turn",
             **name,
-            **{field: getattr(turn, field) for field in ("turn_id", "question", "answer", "character")},
+            **{field: getattr(turn, field) for field in ("turn_id", "question", "answer", "character", "proposals")},
             "at": turn.at.isoformat(),
         }
         for turn in conversation.turns

@@ -25,13 +25,15 @@ from chatbot.adapters.redis.names import (
     read_turn,
     time_of,
     turn_arguments,
+    turn_row,
 )
 from chatbot.adapters.redis.removal import Removal
-from chatbot.adapters.redis.scripts import APPEND, ERASE, REMEMBER, RETRACT
-from chatbot.adapters.redis.standing import of_row, values
+from chatbot.adapters.redis.scripts import APPEND, ERASE, REMEMBER, RETRACT, SUMMARISE, SWAP
+from chatbot.adapters.redis.standing import of_row, summary_arguments, summary_of_row, values
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, ConversationSummary, Turn
 from chatbot.domain.errors import ConversationErased, StoreUnavailable
 from chatbot.domain.memory.standing import Note
+from chatbot.domain.memory.summary import Summary
 
 T = TypeVar("T")
 PURPOSE: Final = Purpose("CHATBOT_HISTORY_REDIS_URL_FILE", f"let it do what docs/operations.md says on {PREFIX}*")
@@ -50,7 +52,7 @@ class RedisConversations:
         self._clock = clock
         script = server.client.register_script
         self._append, self._erase, self._retract = script(APPEND), script(ERASE), script(RETRACT)
-        self._remember = script(REMEMBER)
+        self._remember, self._summarise, self._swap = map(script, (REMEMBER, SUMMARISE, SWAP))
         self._removal = Removal(server)
         self._is_examined = False
         self._refused = ""
@@ -75,7 +77,7 @@ class RedisConversations:
         row = await self._call(lambda: self._client.hgetall(Place.of(key).key))
         if not row or _is_over(row.get("expires_at"), self._clock()):
             return Conversation(key)
-        return replace(read_conversation(key, row), standing=of_row(row))
+        return replace(read_conversation(key, row), standing=of_row(row), summary=summary_of_row(row))
 
     async def append(self, key: ConversationKey, turn: Turn, *, epoch: int, local_only: bool = False) -> Turn:
         """Store a turn. See `ConversationStore`."""
@@ -99,6 +101,16 @@ class RedisConversations:
         """Set what stands beside the turns. See `ConversationStore`."""
         arguments = [str(milliseconds(self._clock())), *values(note, pins)]
         return bool(await self._call(lambda: self._remember(keys=Place.of(key).keys, args=arguments)))
+
+    async def summarise(self, read: Conversation, summary: Summary) -> bool:
+        """Keep a summary. See `ConversationStore`."""
+        arguments = [str(milliseconds(self._clock())), *summary_arguments(read, summary)]
+        return bool(await self._call(lambda: self._summarise(keys=Place.of(read.key).keys, args=arguments)))
+
+    async def swap(self, key: ConversationKey, turn: Turn, proposals: str) -> bool:
+        """Put other proposals in the place of a turn's. See `ConversationStore`."""
+        arguments = [turn.turn_id, turn_row(turn), turn_row(replace(turn, proposals=proposals))]
+        return bool(await self._call(lambda: self._swap(keys=Place.of(key).keys, args=arguments)))
 
     async def listing(
         self, service: str, caller: Caller, *, limit: int, after: str = ""

@@ -70,7 +70,8 @@ def foreign() -> StoreUnavailable:
 
 def turn_row(turn: Turn) -> str:
     """A turn as it is kept."""
-    return _text([turn.turn_id, turn.question, turn.answer, milliseconds(turn.at), turn.character])
+    asked = [turn.proposals] if turn.proposals else []  # behind the rest: an older version reads what has none
+    return _text([turn.turn_id, turn.question, turn.answer, milliseconds(turn.at), turn.character, *asked])
 
 
 def read_turn(row: str) -> Turn:
@@ -80,8 +81,8 @@ def read_turn(row: str) -> Turn:
         StoreUnavailable: It is none of ours.
     """
     try:
-        turn_id, question, answer, at, character = json.loads(row)
-        return Turn(turn_id, question, answer, time_of(at), character)
+        turn_id, question, answer, at, character, *asked = json.loads(row)
+        return Turn(turn_id, question, answer, time_of(at), character, *asked)
     except (ValueError, TypeError):
         raise foreign() from None
 

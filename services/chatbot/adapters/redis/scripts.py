@@ -90,6 +90,29 @@ return 1
 """
 """`now`, then fields and values: what stands beside the turns of a conversation that has some. Whether it has."""
 
+SUMMARISE: Final = """
+local now, epoch, before, summary, last, last_at = unpack(ARGV)
+local head = redis.call('HMGET', KEYS[1], 'turns', 'expires_at', 'epoch', 'summary_of')
+if tonumber(head[1] or 0) == 0 or tonumber(head[2]) <= tonumber(now) then return 0 end
+if head[3] ~= epoch or (head[4] or '') ~= before then return 0 end
+local place = redis.call('HGET', KEYS[1], 'i:' .. last)
+if not place or not string.find(redis.call('HGET', KEYS[1], 't:' .. place), ',' .. last_at .. ',', 1, true) then
+    return 0
+end
+redis.call('HMSET', KEYS[1], 'summary', summary, 'summary_of', last)
+return 1
+"""
+"""`now epoch before summary last last_at`: a summary up to the turn `last`, of a conversation that still has the epoch,
+that turn with its time, and the summary up to `before`. Whether it is kept."""
+
+SWAP: Final = """
+local place = redis.call('HGET', KEYS[1], 'i:' .. ARGV[1])
+if not place or redis.call('HGET', KEYS[1], 't:' .. place) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 't:' .. place, ARGV[3])
+return 1
+"""
+"""`id before after`: a turn as it was read, and what takes its place. Whether it did; its size stays that of before."""
+
 RETRACT: Final = (
     _NAME
     + """
@@ -97,7 +120,7 @@ local member, name, id = unpack(ARGV)
 local place = redis.call('HGET', KEYS[1], 'i:' .. id)
 if place then
     local bytes = string.match(redis.call('HGET', KEYS[1], 'm:' .. place), '^%d+')
-    redis.call('HDEL', KEYS[1], 't:' .. place, 'm:' .. place, 'i:' .. id)
+    redis.call('HDEL', KEYS[1], 't:' .. place, 'm:' .. place, 'i:' .. id, 'summary', 'summary_of')
     redis.call('HINCRBY', KEYS[1], 'turns', -1)
     redis.call('HINCRBY', KEYS[1], 'bytes', -tonumber(bytes))
 end

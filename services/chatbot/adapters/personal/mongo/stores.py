@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from bson import ObjectId
 
+from chatbot.adapters.documents.mongo.store import MongoDocuments
 from chatbot.adapters.documents.mongo.tables import names_of, owner_key
-from chatbot.adapters.memory.mongo import of_document, values
+from chatbot.adapters.memory.mongo import of_document, summary_of, values
+from chatbot.adapters.memory.summary_text import shown_summary
 from chatbot.adapters.personal.mongo.rows import Collection, Database, MongoPersonal, of_tenants
 from chatbot.adapters.shelves.mongo import owner_mark
 from chatbot.domain.chat import Caller
-from chatbot.domain.document_store import DocumentStore
 from chatbot.domain.limits import user_accounts
 from chatbot.domain.personal.stores import Overdue, Person, Row
 
@@ -110,7 +111,7 @@ class MongoDocumentsOfPeople(MongoPersonal):
         store: Erases as it does by itself, and sweeps what a worker leaves.
     """
 
-    def __init__(self, database: Database, store: DocumentStore) -> None:
+    def __init__(self, database: Database, store: MongoDocuments) -> None:
         super().__init__(database, "documents", [Collection("document", "documents", _mine, _show_document)])
         self._store = store
 
@@ -129,8 +130,7 @@ class MongoDocumentsOfPeople(MongoPersonal):
     async def count(self, person: Person) -> int:
         """See `PersonalData`; what was made of documents counts, too."""
         total = await super().count(person)
-        for name in ("document_segments", "document_vectors"):
-            total += await self._count(Collection(name, name, _mine, _show_document), person)
+        total += await self._store.count_made(person.caller())
         owner = {"_id": owner_key(person.caller())}
         owners = await self._database.call(lambda: self._database["document_owners"].count_documents(owner))
         return total + int(owners)
@@ -208,12 +208,13 @@ def _show_conversation(document: Mapping[str, Any]) -> list[Row]:
         "local_only": document["local_only"],
         "updated_at": document["updated_at"].isoformat(),
         **values(standing.note, standing.pins),
+        "summary": shown_summary(summary_of(document)),
     }
     turns = [
         {
             "kind": "turn",
             **name,
-            **{field: turn.get(field, "") for field in ("turn_id", "question", "answer", "character")},
+            **{field: turn.get(field, "") for field in ("turn_id", "question", "answer", "character", "proposals")},
             "at": turn["at"].isoformat(),
         }
         for turn in document["turns"]

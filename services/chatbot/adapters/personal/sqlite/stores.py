@@ -10,6 +10,7 @@ from typing import Any, Final
 from chatbot.adapters import sqlite_tables
 from chatbot.adapters.documents import sqlite_documents
 from chatbot.adapters.limits import sqlite as limits
+from chatbot.adapters.memory.summary_text import of_text, shown_summary
 from chatbot.adapters.personal.sqlite.tables import SqlitePersonal, Table, Tables, of_tenants
 from chatbot.adapters.shelves import sqlite as shelves
 from chatbot.adapters.sqlite_file import connect
@@ -38,14 +39,14 @@ def conversations(path: Path) -> SqlitePersonal:
                     "conversation",
                     "conversations",
                     _MINE,
-                    "service, db_id, local_only, updated_at, expires_at, note, note_depth, pins",
-                    show=_with_pins,
+                    "service, db_id, local_only, updated_at, expires_at, note, note_depth, pins, summary",
+                    show=_with_memory,
                 ),
                 Table(
                     "turn",
                     "turns AS t JOIN conversations AS c ON c.id = t.conversation",
                     "c.tenant = :tenant AND c.user = :user",
-                    "c.service, c.db_id, t.turn_id, t.question, t.answer, t.at, t.character",
+                    "c.service, c.db_id, t.turn_id, t.question, t.answer, t.at, t.character, t.proposals",
                     place="t.id",
                     page=50,
                 ),
@@ -222,10 +223,11 @@ def _account_names(person: Person) -> list[str]:
     return user_accounts(person.tenant, person.user, person.pseudonyms)
 
 
-def _with_pins(row: dict[str, Any]) -> Row:
+def _with_memory(row: dict[str, Any]) -> Row:
     note = {"text": row["note"], "depth": row["note_depth"]}
-    shown = {name: value for name, value in row.items() if name != "note_depth"}
-    return {**shown, "note": note, "pins": json.loads(row["pins"])}
+    kept = {name: value for name, value in row.items() if name != "note_depth"}
+    summary = shown_summary(of_text(row["summary"]))
+    return {**kept, "note": note, "pins": json.loads(row["pins"]), "summary": summary}
 
 
 def _with_metadata(row: dict[str, Any]) -> Row:
