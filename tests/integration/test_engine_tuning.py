@@ -76,22 +76,37 @@ def test_without_pinning_no_sequence_of_its_own_holds_the_system_prompt(engine: 
     assert [any(sequence.pinned for sequence in each.scheduler.residents) for each in (pinned, free)] == [True, False]
 
 
+def watched_burst(each: ToyEngine) -> tuple[list[tuple[list[int], list[int]]], dict[str, str]]:
+    """Streams of each step as they were picked and as they were computed, and the answers."""
+    seen: list[tuple[list[int], list[int]]] = []
+    order = each.scheduler.residents.order
+
+    def watched(picks: Any) -> Any:
+        places = list(order(picks))
+        numbers = [sequence.number for sequence, _count in picks]
+        seen.append((numbers, [numbers[place] for place in places]))
+        return places
+
+    each.scheduler.residents.order = watched  # type: ignore[method-assign]
+    return seen, burst(each)[1]
+
+
 def test_without_graphs_answers_are_computed_together_whatever_that_costs(engine: Callable[..., ToyEngine]) -> None:
-    parted, joined = engine(has_streams=True), engine("graphs", has_streams=True)
-    orders: dict[str, list[list[int]]] = {"parted": [], "joined": []}
-    for name, each in (("parted", parted), ("joined", joined)):
-        order = each.scheduler.residents.order
+    parted, answers = watched_burst(engine(has_streams=True))
+    joined, same = watched_burst(engine("graphs", has_streams=True))
 
-        def watched(picks: Any, name: str = name, order: Any = order) -> Any:
-            numbers = [picks[place][0].number for place in order(picks)]
-            orders[name].append(numbers)
-            return order(picks)
+    assert same == answers
+    assert [3, 2, 1, 0] in [computed for _, computed in parted], "the highest first: a graph each"
+    assert [0, 1, 2, 3] in [computed for _, computed in joined]
 
-        each.scheduler.residents.order = watched  # type: ignore[method-assign]
 
-    assert burst(parted)[1] == burst(joined)[1]
-    assert [3, 2, 1, 0] in orders["parted"], "the highest first: a graph each"
-    assert [0, 1, 2, 3] in orders["joined"]
+def test_without_order_rows_are_computed_as_they_were_picked(engine: Callable[..., ToyEngine]) -> None:
+    ordered, answers = watched_burst(engine(has_streams=True))
+    plain, same = watched_burst(engine("order", has_streams=True))
+
+    assert same == answers
+    assert any(picked != computed for picked, computed in ordered)
+    assert all(picked == computed for picked, computed in plain)
 
 
 def test_what_graphs_cost_is_measured_and_leaves_nothing_behind(engine: Callable[..., ToyEngine]) -> None:

@@ -37,7 +37,7 @@ class ModelSettings(Section):
     """Whether readiness stays 200 during a planned swap; for one replica without autoscaling."""
 
 
-_PARTS = "(streams|sharing|following|pinning|shortlist|graphs)"
+_PARTS = "(streams|sharing|following|pinning|shortlist|graphs|order)"
 
 
 class EngineSettings(Section):
@@ -69,7 +69,7 @@ class EngineSettings(Section):
 
     without: str = Field("", pattern=rf"^({_PARTS}(,{_PARTS})*)?$")
     """For measurements: parts of the engine to leave out, with commas between them: streams, sharing, following,
-    pinning, shortlist, graphs."""
+    pinning, shortlist, graphs, order."""
 
     threads: int = Field(0, ge=0, le=1024)
     """CPU threads. 0: the CPUs that the cgroup and the affinity mask give."""

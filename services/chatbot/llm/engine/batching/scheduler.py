@@ -62,7 +62,7 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters = Counters()
-        self.residents = open_pool(context, sizes, can_share=tuning.can_share, costs=tuning.graph_costs)
+        self.residents = open_pool(context, sizes, tuning)
         self.step = 0
         self.step_started = self.predicted_seconds = 0.0
         self._context = context

@@ -9,9 +9,9 @@ from collections import deque
 from chatbot.llm.engine.batching.counters import Counters
 from chatbot.llm.engine.batching.generation import Generation
 from chatbot.llm.engine.batching.residents import Match, Residents
-from chatbot.llm.engine.batching.steps.graphs import GraphCosts
 from chatbot.llm.engine.batching.streams import Streams
 from chatbot.llm.engine.batching.tokens import common_prefix
+from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.native.model import Context
 from chatbot.llm.engine.native.sizing import Sizes
 
@@ -24,15 +24,15 @@ Pool = Residents | Streams
 """Who keeps the cells."""
 
 
-def open_pool(context: Context, sizes: Sizes, *, can_share: bool, costs: GraphCosts | None = None) -> Pool:
+def open_pool(context: Context, sizes: Sizes, tuning: Tuning) -> Pool:
     """The table of a context's sequences; what graphs cost matters where each has a stream."""
     if sizes.has_streams:
-        return Streams(context, sizes, can_share=can_share, costs=costs)
+        return Streams(context, sizes, can_share=tuning.can_share, costs=tuning.graph_costs, may_order=tuning.may_order)
     return Residents(
         context,
         sizes.sequences,
         sizes.idle_tokens,
-        can_share=can_share,
+        can_share=tuning.can_share,
         cheap_cells=sizes.cheap_idle_tokens,
         host_cache_bytes=sizes.host_cache_bytes,
     )

@@ -31,11 +31,18 @@ class Streams:
     """
 
     def __init__(
-        self, context: Context, sizes: Sizes, *, can_share: bool = True, costs: GraphCosts | None = None
+        self,
+        context: Context,
+        sizes: Sizes,
+        *,
+        can_share: bool = True,
+        costs: GraphCosts | None = None,
+        may_order: bool = True,
     ) -> None:
         self._context = context
         self._sequences = [Sequence(number) for number in range(sizes.sequences)]
         self._costs = costs or GraphCosts(sizes.graph_cells)
+        self._may_order = may_order
         self._clock = itertools.count(1)
         self.can_share = can_share
         self.host = HostCache(sizes.host_cache_bytes if can_share else 0)
@@ -86,6 +93,8 @@ class Streams:
 
     def order(self, picks: list[tuple[Sequence, int]]) -> Iterable[int]:
         """In which order runs of rows are computed, so that llama.cpp makes the graphs that cost least."""
+        if not self._may_order:
+            return range(len(picks))
         return in_order([Rows(sequence.number, sequence.length, count) for sequence, count in picks], self._costs)
 
     def retire(self, sequence: Sequence) -> None:

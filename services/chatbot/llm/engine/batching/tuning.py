@@ -18,6 +18,7 @@ class Tuning:
         can_share: Whether resident prefixes are used again.
         may_follow: Whether a request waits for another one that computes its prefix.
         may_pin: Whether system prompts are kept in sequences of their own.
+        may_order: Whether rows are put in the order of the graphs that cost least, instead of as they come.
         may_shorten: Whether tokens are chosen among the highest logits instead of among all.
         step_seconds: Prompts are cut so that a step beside running answers takes about this long.
         graph_costs: What graphs cost here; None: how many rows one has makes no difference.
@@ -26,6 +27,7 @@ class Tuning:
     can_share: bool = True
     may_follow: bool = True
     may_pin: bool = True
+    may_order: bool = True
     may_shorten: bool = True
     step_seconds: float = STEP_SECONDS
     graph_costs: GraphCosts | None = None
@@ -44,6 +46,7 @@ class Tuning:
             can_share=can_share and "sharing" not in without,
             may_follow="following" not in without,
             may_pin="pinning" not in without,
+            may_order="order" not in without,
             may_shorten="shortlist" not in without,
             step_seconds=frame.get("step_seconds", STEP_SECONDS),
             graph_costs=None if "graphs" in without else measure(),
