@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chatbot.adapters.documents.mongo import finding
+from chatbot.adapters.documents.mongo.own import index as finding
 from chatbot.adapters.documents.mongo.records import PART_BYTES
 from chatbot.adapters.documents.mongo.store import MongoDocuments
 from chatbot.adapters.documents.mongo.sweeping import UPLOAD_SECONDS

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import uuid4
 
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError
 
 from chatbot.adapters.documents.mongo import records
-from chatbot.adapters.documents.mongo.segments import SEGMENT_PASSAGES, to_segment
 from chatbot.adapters.documents.mongo.sweeping import note, sweep, sweep_due
 from chatbot.adapters.documents.mongo.tables import (
     NOT_CLAIMED,
@@ -19,12 +18,14 @@ from chatbot.adapters.documents.mongo.tables import (
     UNREAD,
     Row,
     Tables,
-    passage_name,
+    insert_missing,
     text_name,
 )
 from chatbot.domain.documents import DocumentState, FailureReason, IndexedChunk, Job, LeaseLost, Unreadable
+from chatbot.domain.errors import DocumentsUnavailable
 
 _ATTEMPTS = 100
+_INSERTED_AT_ONCE = 256
 _COMPARED = 8
 """Owners whose turn is equally near: of so many the one who has waited longest is first."""
 
@@ -160,7 +161,7 @@ async def _check_bounds(tables: Tables, row: Row, chunks: int, text_bytes: int) 
 
 
 async def _insert(tables: Tables, row: Row, job: Job, chunks: Sequence[IndexedChunk]) -> None:
-    """Passages and what they are found by. Those that are there already are the same: a call whose answer was lost."""
+    """The texts, then what they are found by. What is there already is the same: a call whose answer was lost."""
     passages = [
         {
             "_id": text_name(row["owner"], job.document_id, job.lease, one.chunk.number),
@@ -172,36 +173,24 @@ async def _insert(tables: Tables, row: Row, job: Job, chunks: Sequence[IndexedCh
         }
         for one in chunks
     ]
-    segments = []
-    for begin in range(0, len(chunks), SEGMENT_PASSAGES):
-        part = chunks[begin : begin + SEGMENT_PASSAGES]
-        first = part[0].chunk.number
-        name = {"_id": passage_name(job.document_id, job.lease, first), "document": job.document_id, "lease": job.lease}
-        found_by = to_segment([one.terms for one in part])
-        segments.append({**name, "owner": row["owner"], "first": first, **found_by})
-    for made, rows in ((tables.passages, passages), (tables.segments, segments)):
-        for begin in range(0, len(rows), SEGMENT_PASSAGES):
-            part_of_rows = rows[begin : begin + SEGMENT_PASSAGES]
-            await tables.call(lambda made=made, part_of_rows=part_of_rows: _insert_many(made, part_of_rows))  # type: ignore[misc]
-
-
-async def _insert_many(made: object, rows: list[Row]) -> None:
-    try:
-        await made.insert_many(rows, ordered=False)  # type: ignore[attr-defined]
-    except BulkWriteError as exc:
-        if any(error.get("code") != 11000 for error in (exc.details or {}).get("writeErrors", [{}])):
-            raise
+    for begin in range(0, len(passages), _INSERTED_AT_ONCE):
+        await insert_missing(tables, tables.passages, passages[begin : begin + _INSERTED_AT_ONCE])
+    await tables.index.add_terms(row, job.lease, chunks)
 
 
 async def complete(tables: Tables, job: Job, *, awaits_vectors: bool) -> None:
     """Show the document to searches, and let go of its bytes."""
-    row = await tables.call(lambda: tables.documents.find_one(_held(job), {"chunks_done": 1}))
+    row = await tables.call(lambda: tables.documents.find_one(_held(job)))
     if row is None:
         raise LeaseLost
+    generation = await tables.index.generation()
+    if not await tables.index.has_terms(row):
+        await _write(tables, _held(job), {"$set": NOTHING_MADE})
+        raise DocumentsUnavailable("the index of documents lost passages that it had acknowledged")
     await note(tables, job.document_id)
     state = DocumentState.EMBEDDING if awaits_vectors else DocumentState.COMPLETED
     change = {**NOT_CLAIMED, "state": state.value, "file": None, "chunks_total": row["chunks_done"]}
-    await _write(tables, _held(job), {"$set": change})
+    await _write(tables, _held(job), {"$set": {**change, "indexed_in": generation}})
     await sweep(tables, job.document_id)
 
 

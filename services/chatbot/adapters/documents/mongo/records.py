@@ -176,6 +176,7 @@ async def erase_owner(tables: Tables, owner: Caller) -> None:
     while found := await listing(tables, owner, 100, ""):
         for one in found:
             await erase(tables, owner, one.document_id)
+    await tables.index.erase_owner(owner_key(owner))
     await tables.call(lambda: tables.owners.delete_one({"_id": owner_key(owner)}))
 
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from chatbot.adapters.documents.mongo import jobs, records, sweeping, vectors
-from chatbot.adapters.documents.mongo.finding import Finder
-from chatbot.adapters.documents.mongo.tables import Tables
+from chatbot.adapters.documents.mongo.index import PassageIndex
+from chatbot.adapters.documents.mongo.own.index import OwnIndex
+from chatbot.adapters.documents.mongo.tables import Tables, owner_key
 from chatbot.adapters.mongo_client import Driver, close_client, open_client
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds, Lookup
@@ -27,9 +28,16 @@ from chatbot.domain.documents import (
 class MongoDocuments:
     """See `DocumentStore`."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, index: PassageIndex | None = None) -> None:
+        """Bring both together.
+
+        Args:
+            tables: The collections.
+            index: Where passages are found; None is MongoDB itself.
+        """
         self._tables = tables
-        self._finder = Finder(tables)
+        self._index = index or OwnIndex(tables)
+        tables.index = self._index
 
     @classmethod
     def open(
@@ -76,18 +84,22 @@ class MongoDocuments:
         try:
             return await records.erase(self._tables, owner, document_id)
         finally:
-            self._finder.forget(owner)
+            self._index.forget(owner)
 
     async def erase_owner(self, owner: Caller) -> None:
         """Remove an owner."""
         try:
             await records.erase_owner(self._tables, owner)
         finally:
-            self._finder.forget(owner)
+            self._index.forget(owner)
+
+    async def count_made(self, owner: Caller) -> int:
+        """How much the index keeps of an owner; nothing once they were erased."""
+        return await self._index.count(owner_key(owner))
 
     async def search(self, owner: Caller, lookup: Lookup) -> tuple[Found, ...]:
         """The best passages of this owner."""
-        return await self._finder.by_terms(owner, lookup)
+        return await self._index.by_terms(owner, lookup)
 
     async def claim(self, pipeline: int) -> Job | None:
         """Take the next document."""
@@ -145,7 +157,7 @@ class MongoDocuments:
         self, owner: Caller, space: VectorSpace, vector: bytes, lookup: Lookup
     ) -> tuple[Found, ...]:
         """The nearest passages of this owner."""
-        return await self._finder.by_vector(owner, space, vector, lookup)
+        return await self._index.by_vector(owner, space, vector, lookup)
 
     async def tidy(self) -> None:
         """Remove what erased, cancelled and lost jobs left."""
@@ -153,4 +165,5 @@ class MongoDocuments:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._index.close()
         await close_client(self._tables.client)

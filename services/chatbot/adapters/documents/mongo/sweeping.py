@@ -37,11 +37,11 @@ async def note(tables: Tables, document_id: str, seconds: float = AFTER_SECONDS)
 async def sweep(tables: Tables, document_id: str) -> None:
     """Remove what the document's row does not name; all of it where there is no row."""
     row = await tables.call(lambda: tables.documents.find_one({"_id": document_id}))
-    await _remove(tables, tables.files, document_id, [f"{document_id}/{row['file']}/"] if row and row["file"] else [])
-    for made in (tables.passages, tables.segments):
-        await _remove_between(tables, made, list(_gaps(document_id, row)))
-    kept = [f"{document_id}/{space}/" for space in _spaces(row)]
-    await _remove(tables, tables.vectors, document_id, kept)
+    await remove_all_but(
+        tables, tables.files, document_id, [f"{document_id}/{row['file']}/"] if row and row["file"] else []
+    )
+    await remove_between(tables, tables.passages, list(passage_gaps(document_id, row)))
+    await tables.index.keep_only(document_id, row)
 
 
 async def sweep_due(tables: Tables) -> None:
@@ -53,14 +53,7 @@ async def sweep_due(tables: Tables) -> None:
         await tables.call(lambda one=one: tables.sweeps.delete_one({"_id": one["_id"], "due": one["due"]}))  # type: ignore[misc]
 
 
-def _spaces(row: Row | None) -> list[str]:
-    if row is None:
-        return []
-    begun = [row["vectors"]["space"]] if row["vectors"] else []
-    return [*(one["key"] for one in row["spaces"]), *begun]
-
-
-def _gaps(document_id: str, row: Row | None) -> Iterator[tuple[str, str]]:
+def passage_gaps(document_id: str, row: Row | None) -> Iterator[tuple[str, str]]:
     """Ranges of names between those that the row names; the worker that holds it now may be ahead of the row."""
     names = names_of(document_id)
     ranges = []
@@ -77,7 +70,7 @@ def _gaps(document_id: str, row: Row | None) -> Iterator[tuple[str, str]]:
     yield begin, names["$lt"]
 
 
-async def _remove(tables: Tables, made: Any, document_id: str, kept: list[str]) -> None:
+async def remove_all_but(tables: Tables, made: Any, document_id: str, kept: list[str]) -> None:
     """Remove rows of a document, but not those whose names begin with one of `kept`."""
     names = names_of(document_id)
     begin, gaps = names["$gte"], []
@@ -85,10 +78,10 @@ async def _remove(tables: Tables, made: Any, document_id: str, kept: list[str]) 
         gaps.append((begin, prefix))
         begin = f"{prefix[:-1]}0"
     gaps.append((begin, names["$lt"]))
-    await _remove_between(tables, made, gaps)
+    await remove_between(tables, made, gaps)
 
 
-async def _remove_between(tables: Tables, made: Any, gaps: list[tuple[str, str]]) -> None:
+async def remove_between(tables: Tables, made: Any, gaps: list[tuple[str, str]]) -> None:
     """In steps that a server makes within the time of a call."""
     for begin, end in gaps:
         between = {"_id": {"$gte": begin, "$lt": end}}

@@ -2,6 +2,7 @@
 
     documents          {_id, owner, tenant, user, name, collection, metadata: [{k, v}], sha256, file, file_bytes, state,
                         reason, pipeline, chunks_done, chunks_total, text_bytes, tries, lease, lease_until, added,
+                        indexed_in,
                         runs: [{lease, first}], spaces: [{key, made, model, dimensions, recipe}],
                         vectors: {space, done}}
     document_owners    {_id: owner, turn}
@@ -18,16 +19,20 @@ is rubbish, and `sweeping` removes it; so one update of that row decides, and no
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymongo import ASCENDING
+from pymongo.errors import BulkWriteError
 
 from chatbot.adapters.mongo_client import Client, in_time
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds
-from chatbot.domain.documents import DocumentState
+from chatbot.domain.documents import DocumentState, VectorSpace
 from chatbot.domain.errors import DocumentsUnavailable, StoreUnavailable
+
+if TYPE_CHECKING:
+    from chatbot.adapters.documents.mongo.index import PassageIndex
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -60,6 +65,12 @@ def text_name(owner: str, document_id: str, lease: str, number: int) -> str:
     return f"{passage_name(document_id, lease, number)}/{mark}"
 
 
+def space_key(space: VectorSpace) -> str:
+    """A space as a part of a name."""
+    told = f"{space.recipe}/{space.dimensions}/{space.model}"
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
 def names_of(document_id: str) -> Row:
     """Names of everything made of a document."""
     return {"$gte": f"{document_id}/", "$lt": f"{document_id}0"}  # "0" comes after "/"
@@ -74,13 +85,14 @@ def runs_of(row: Row) -> Iterator[tuple[Row, int]]:
 
 @dataclass
 class Tables:
-    """The collections of one database."""
+    """The collections of one database, and the index beside them; the store that has both sets `index`."""
 
     client: Client
     name: str
     bounds: DocumentBounds
     clock: Callable[[], float] = time.time
     is_prepared: bool = False
+    index: "PassageIndex" = field(init=False)
 
     def __post_init__(self) -> None:
         database = self.client[self.name]
@@ -142,3 +154,16 @@ class Tables:
         await in_time(lambda: self.owners.create_index("turn", name="turn"))
         await in_time(lambda: self.segments.create_index(up, name="document"))
         await in_time(lambda: self.vectors.create_index(up, name="document"))
+
+
+async def insert_missing(tables: Tables, made: Any, rows: list[Row]) -> None:
+    """Insert rows; those that are there already stay."""
+
+    async def insert() -> None:
+        try:
+            await made.insert_many(rows, ordered=False)
+        except BulkWriteError as exc:
+            if any(error.get("code") != 11000 for error in (exc.details or {}).get("writeErrors", [{}])):
+                raise
+
+    await tables.call(insert)

@@ -1,16 +1,22 @@
 """Vectors of passages: claimed by document, stored under that claim, found once the document has all of a space."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from bson import Binary
-
 from chatbot.adapters.documents import dense
 from chatbot.adapters.documents.mongo.jobs import next_of_turn, take_turn
 from chatbot.adapters.documents.mongo.sweeping import note, sweep
-from chatbot.adapters.documents.mongo.tables import FOUND, NOT_CLAIMED, Row, Tables, owner_key, runs_of, text_name
+from chatbot.adapters.documents.mongo.tables import (
+    FOUND,
+    NOT_CLAIMED,
+    Row,
+    Tables,
+    owner_key,
+    runs_of,
+    space_key,
+    text_name,
+)
 from chatbot.domain.chat import Caller
 from chatbot.domain.documents import (
     Chunk,
@@ -21,15 +27,10 @@ from chatbot.domain.documents import (
     VectorJob,
     VectorSpace,
 )
+from chatbot.domain.errors import DocumentsUnavailable
 
 _ATTEMPTS = 100
 _MANY = 1_000_000
-
-
-def space_key(space: VectorSpace) -> str:
-    """A space as a part of a name."""
-    told = f"{space.recipe}/{space.dimensions}/{space.model}"
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 async def claim(tables: Tables, space: VectorSpace) -> VectorJob | None:
@@ -65,10 +66,8 @@ async def _take(tables: Tables, row: Row, space: VectorSpace) -> VectorJob | Non
 async def missing(tables: Tables, job: VectorJob, limit: int) -> tuple[Chunk, ...]:
     """The next passages without a vector."""
     row = await _row(tables, job)
-    key, done = space_key(job.space), row["vectors"]["done"]
-    later = {"document": row["_id"], "owner": row["owner"], "space": key, "last": {"$gte": done}}
-    rows = await tables.call(lambda: tables.vectors.find(later, {"stored": 1}).to_list(None))
-    stored = {number for one in rows for number in one["stored"]}
+    done = row["vectors"]["done"]
+    stored = await tables.index.vectors_from(row, job.space, done)
     wanted: list[int] = []
     for number in range(done, row["chunks_done"]):
         if number not in stored:
@@ -102,21 +101,10 @@ def to_chunk(number: int, row: Mapping[str, Any]) -> Chunk:
 
 
 async def store(tables: Tables, job: VectorJob, vectors: Mapping[int, bytes | None]) -> None:
-    """Store vectors and renew the claim: one row, then the document's."""
+    """Store vectors and renew the claim: in the index, then in the document's row."""
     row = await _row(tables, job)
-    key, numbers = space_key(job.space), sorted(vectors)
-    packed = {number: dense.packed(vectors[number], job.space.dimensions) for number in numbers}
-    made = {
-        "_id": f"{row['_id']}/{key}/{numbers[0]:08d}",
-        "owner": row["owner"],
-        "document": row["_id"],
-        "space": key,
-        "last": numbers[-1],
-        "stored": numbers,
-        "with_vector": [number for number in numbers if packed[number]],
-        "vectors": Binary(b"".join(packed.values())),
-    }
-    await tables.call(lambda: tables.vectors.replace_one({"_id": made["_id"]}, made, upsert=True))
+    packed = {number: dense.packed(vectors[number], job.space.dimensions) for number in sorted(vectors)}
+    await tables.index.add_vectors(row, job.space, packed)
     done = row["vectors"]["done"]
     while done in packed:
         done += 1
@@ -131,6 +119,9 @@ async def finish(tables: Tables, job: VectorJob) -> None:
     """Find the document by its vectors; the owner's old ones go where no document needs them."""
     row = await _row(tables, job)
     key, space = space_key(job.space), job.space
+    if not await tables.index.has_vectors(row, space):
+        await tables.call(lambda: tables.documents.update_one(_held(job), {"$set": {"vectors.done": 0}}))
+        raise DocumentsUnavailable("the index of documents lost vectors that it had acknowledged")
     told = {"model": space.model, "dimensions": space.dimensions, "recipe": space.recipe}
     change = {
         "$set": {**NOT_CLAIMED, "state": DocumentState.COMPLETED.value, "reason": None, "vectors": None},
@@ -180,25 +171,6 @@ async def coverage(tables: Tables, owner: Caller) -> Coverage:
             space = VectorSpace(one["model"], one["dimensions"], one["recipe"])
             by_space[space] = by_space.get(space, 0) + row["chunks_done"]
     return Coverage(sum(row["chunks_done"] for row in rows), by_space)
-
-
-async def block_of(tables: Tables, row: Row, space: VectorSpace) -> dense.Block:
-    """All vectors of a document in a space."""
-    mine = {"document": row["_id"], "owner": row["owner"], "space": space_key(space)}
-    size = 2 * space.dimensions
-    vectors: dict[int, bytes] = {}
-    after = ""
-    while True:
-        page = {**mine, "_id": {"$gt": after}}
-        found = await tables.call(
-            lambda page=page: tables.vectors.find(page).sort("_id", 1).limit(16).to_list(None)  # type: ignore[misc]
-        )
-        if not found:
-            return dense.block(sorted(vectors.items()), space.dimensions)
-        after = found[-1]["_id"]
-        for one in found:
-            for place, number in enumerate(one["with_vector"]):
-                vectors[number] = one["vectors"][place * size : (place + 1) * size]
 
 
 async def _row(tables: Tables, job: VectorJob) -> Row:

@@ -118,6 +118,7 @@ def _in_files(settings: Settings, documents: DocumentStore | None) -> Sequence[P
 
 
 def _in_mongo(settings: Settings, documents: DocumentStore | None) -> Sequence[PersonalData]:
+    from chatbot.adapters.documents.mongo.store import MongoDocuments
     from chatbot.adapters.personal.mongo import stores
     from chatbot.adapters.personal.mongo.rows import Database
 
@@ -129,7 +130,7 @@ def _in_mongo(settings: Settings, documents: DocumentStore | None) -> Sequence[P
         found.append(stores.use(database))
         if settings.limits.redis_url_file is None:
             found.append(stores.accounts(database))
-    if settings.documents.store == "mongodb" and documents is not None:
+    if isinstance(documents, MongoDocuments):
         found += [stores.MongoDocumentsOfPeople(database, documents), stores.files(database)]
     return found
 

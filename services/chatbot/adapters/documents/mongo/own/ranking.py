@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chatbot.adapters.documents.mongo.segments import Numbers, Postings, keys_of
+from chatbot.adapters.documents.mongo.own.segments import Numbers, Postings, keys_of
 
 _K1 = 1.2
 _B = 0.75

@@ -1,4 +1,4 @@
-"""Searches: which documents count, which of their passages suit, and the text of those.
+"""`PassageIndex` in MongoDB itself.
 
 The documents of an owner are asked for anew with each search, so a search sees what is complete now, whichever process
 made it so; what their passages are found by never changes once they are complete, so it is kept.
@@ -6,18 +6,18 @@ made it so; what their passages are found by never changes once they are complet
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from weakref import WeakValueDictionary
 
 from chatbot.adapters.documents import dense
-from chatbot.adapters.documents.mongo import vectors
-from chatbot.adapters.documents.mongo.ranking import best
-from chatbot.adapters.documents.mongo.records import metadata_of
-from chatbot.adapters.documents.mongo.segments import Postings, from_segments, merged
-from chatbot.adapters.documents.mongo.tables import FOUND, Row, Tables, owner_key, runs_of, text_name
+from chatbot.adapters.documents.mongo.own import written
+from chatbot.adapters.documents.mongo.own.ranking import best
+from chatbot.adapters.documents.mongo.own.segments import Postings, from_segments, merged
+from chatbot.adapters.documents.mongo.tables import FOUND, Row, Tables, owner_key, runs_of, space_key
+from chatbot.adapters.documents.mongo.visible import found_in, rows_of
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import Lookup
-from chatbot.domain.documents import DocumentState, Found, VectorSpace
+from chatbot.domain.documents import DocumentState, Found, IndexedChunk, VectorSpace
 
 KEPT_BYTES = 64 * 2**20
 """20,000 passages take about 20 MiB."""
@@ -25,11 +25,10 @@ KEPT_BYTES = 64 * 2**20
 _PAGE = 32
 _DOCUMENTS_AT_ONCE = 100
 _PARTS = 8
-_SHOWN = {name: 1 for name in ("owner", "name", "metadata", "runs", "chunks_done", "added", "spaces")}
 
 
-class Finder:
-    """Searches in one database.
+class OwnIndex:
+    """See `PassageIndex`.
 
     Args:
         tables: The collections.
@@ -43,53 +42,81 @@ class Finder:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._blocks = dense.Blocks()
 
+    async def generation(self) -> str:
+        """MongoDB's own."""
+        return ""
+
+    async def add_terms(self, row: Row, lease: str, chunks: Sequence[IndexedChunk]) -> None:
+        """Keep them as segments."""
+        await written.add_segments(self._tables, row, lease, chunks)
+
+    async def has_terms(self, row: Row) -> bool:
+        """The database that has the row acknowledged them."""
+        return True
+
+    async def add_vectors(self, row: Row, space: VectorSpace, packed: Mapping[int, bytes]) -> None:
+        """Keep them as one row."""
+        await written.add_vectors(self._tables, row, space, packed)
+
+    async def vectors_from(self, row: Row, space: VectorSpace, number: int) -> Set[int]:
+        """Those of rows that reach so far."""
+        return await written.vectors_from(self._tables, row, space, number)
+
+    async def has_vectors(self, row: Row, space: VectorSpace) -> bool:
+        """As `has_terms`."""
+        return True
+
+    async def keep_only(self, document_id: str, row: Row | None) -> None:
+        """Remove the other rows."""
+        await written.keep_only(self._tables, document_id, row)
+
+    async def count(self, owner: str) -> int:
+        """Rows of segments and of vectors."""
+        return await written.count(self._tables, owner)
+
+    async def erase_owner(self, owner: str) -> None:
+        """Nothing: every row has gone with its document."""
+
     def forget(self, owner: Caller) -> None:
-        """Let go of what is kept of an owner: something of theirs was erased."""
+        """Let go of what is kept in memory."""
         self._kept.pop(owner_key(owner), None)
         self._blocks.forget(owner)
+
+    async def close(self) -> None:
+        """Nothing: the connections are the store's."""
 
     async def by_terms(self, owner: Caller, lookup: Lookup) -> tuple[Found, ...]:
         """The best passages by their words."""
         if not lookup.terms:
             return ()
-        rows = await self._rows(owner, lookup, {"state": {"$in": FOUND}})
+        rows = await rows_of(self._tables, owner, lookup, "", {"state": {"$in": FOUND}})
         if not rows:
             return ()
         is_whole = not (lookup.collections or lookup.ids or lookup.filters)
         postings = await self._postings(owner_key(owner), rows, is_whole=is_whole)
         places = {document_id: place for place, document_id in enumerate(rows)}
         hits = await asyncio.to_thread(best, postings, places, lookup.terms, lookup.limit)
-        return await self._found(owner_key(owner), rows, [(hit.document_id, hit.number, hit.score) for hit in hits])
+        return await found_in(
+            self._tables, owner_key(owner), rows, [(hit.document_id, hit.number, hit.score) for hit in hits]
+        )
 
     async def by_vector(self, owner: Caller, space: VectorSpace, vector: bytes, lookup: Lookup) -> tuple[Found, ...]:
         """The nearest passages."""
-        key = vectors.space_key(space)
-        rows = await self._rows(owner, lookup, {"state": DocumentState.COMPLETED.value, "spaces.key": key})
+        key = space_key(space)
+        conditions = {"state": DocumentState.COMPLETED.value, "spaces.key": key}
+        rows = await rows_of(self._tables, owner, lookup, "", conditions)
         blocks = []
         for document_id, row in rows.items():
             made = next(one["made"] for one in row["spaces"] if one["key"] == key)
             block = self._blocks.peek(owner, made)
             if block is None:
-                read = await vectors.block_of(self._tables, row, space)
+                read = await written.block_of(self._tables, row, space)
                 block = self._blocks.get(owner, made, lambda read=read: read)  # type: ignore[misc]
             blocks.append((document_id, block))
         near = await asyncio.to_thread(dense.nearest, blocks, vector, lookup.limit)
-        return await self._found(owner_key(owner), rows, [(one.document, one.number, one.score) for one in near])
-
-    async def _rows(self, owner: Caller, lookup: Lookup, conditions: Row) -> dict[str, Row]:
-        """The documents that are searched, the oldest first."""
-        mine: Row = {"owner": owner_key(owner), **conditions}
-        if lookup.collections:
-            mine["collection"] = {"$in": list(lookup.collections)}
-        if lookup.ids:
-            mine["_id"] = {"$in": list(lookup.ids)}
-        if lookup.filters:
-            mine["$and"] = [
-                {"metadata": {"$elemMatch": {"k": {"$eq": key}, "v": {"$eq": value}}}}
-                for key, value in lookup.filters.items()
-            ]
-        rows = await self._tables.call(lambda: self._tables.documents.find(mine, _SHOWN).to_list(None))
-        return {row["_id"]: row for row in sorted(rows, key=lambda row: row["added"])}
+        return await found_in(
+            self._tables, owner_key(owner), rows, [(one.document, one.number, one.score) for one in near]
+        )
 
     async def _postings(self, owner: str, rows: Mapping[str, Row], *, is_whole: bool) -> list[Postings]:
         """Those of these documents at least, which may be all of the owner; what is not kept is read."""
@@ -136,21 +163,3 @@ class Finder:
                     counted.append(one)
             if counted:
                 parts.append(await asyncio.to_thread(from_segments, counted))
-
-    async def _found(
-        self, owner: str, rows: Mapping[str, Row], hits: Sequence[tuple[str, int, float]]
-    ) -> tuple[Found, ...]:
-        """The hits with their texts. One that was erased meanwhile has none and is left out."""
-        names = {}
-        for document_id, number, _ in hits:
-            for run, beyond in runs_of(rows[document_id]):
-                if run["first"] <= number < beyond:
-                    names[document_id, number] = text_name(owner, document_id, run["lease"], number)
-        texts = await vectors.texts_of(self._tables, names.values())
-        found = []
-        for document_id, number, score in hits:
-            text, row = texts.get(names.get((document_id, number), "")), rows[document_id]
-            if text is not None:
-                chunk = vectors.to_chunk(number, text)
-                found.append(Found(document_id, row["name"], metadata_of(row), chunk, score))
-        return tuple(found)
