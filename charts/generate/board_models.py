@@ -133,6 +133,23 @@ MODELS: Final = Board(
                     ),
                 ),
                 Panel(
+                    "Not ready",
+                    "short",
+                    "Tenants and Characters that are not Ready, by name; of a namespace at most 20.",
+                    (
+                        (
+                            "max by (tenant_namespace, tenant) "
+                            '(chatbot_tenant_not_ready{tenant_namespace=~"$namespace"})',
+                            "{{tenant_namespace}} tenant {{tenant}}",
+                        ),
+                        (
+                            "max by (character_namespace, character) "
+                            '(chatbot_character_not_ready{character_namespace=~"$namespace"})',
+                            "{{character_namespace}} character {{character}}",
+                        ),
+                    ),
+                ),
+                Panel(
                     "Looks at Models",
                     "ops",
                     "How often a Model was looked at, by outcome.",

@@ -268,6 +268,23 @@ SERVICES: Final = Board(
                     ((gauge("chatbot_erasure_oldest_seconds"), SERVICE),),
                 ),
                 Panel(
+                    "Calls of the audit",
+                    "ops",
+                    "Records written, and looks at the whole chain, by how they ended.",
+                    (
+                        (
+                            rate("chatbot_audit_operations_total", "", "service, operation, outcome"),
+                            "{{service}} {{operation}} {{outcome}}",
+                        ),
+                    ),
+                ),
+                Panel(
+                    "Problems of the audit",
+                    "short",
+                    "Records and marks that were not as they were written, at the last look.",
+                    ((f"max by (service) (chatbot_audit_problems{{{SCOPE}}})", SERVICE),),
+                ),
+                Panel(
                     "Cut out of logs",
                     "cps",
                     "What looked like a person's or a key in a log line. But for odd request ids of callers, a defect.",

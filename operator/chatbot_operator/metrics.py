@@ -3,7 +3,7 @@
 `model_namespace`, not `namespace`: Prometheus sets `namespace` to the operator's own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -66,8 +66,27 @@ CHARACTERS = Described(
     "Characters of a namespace, by whether every consumer serves them.",
     ("character_namespace", "ready"),
 )
-COMPILED: Mapping[str, Described] = {"tenants": TENANTS, "characters": CHARACTERS}
-METRICS = (CONDITION, BYTES, BYTES_EXPECTED, FAILURES, ROLLOUTS, ROLLOUT_SECONDS, RECONCILE, TENANTS, CHARACTERS)
+TENANT_NOT_READY = Described(
+    "chatbot_tenant_not_ready",
+    "gauge",
+    "1 for a Tenant that is not Ready; of a namespace at most 20, the first by name.",
+    ("tenant", "tenant_namespace"),
+)
+CHARACTER_NOT_READY = Described(
+    "chatbot_character_not_ready",
+    "gauge",
+    "1 for a Character that is not Ready; of a namespace at most 20, the first by name.",
+    ("character", "character_namespace"),
+)
+MOST_NAMED = 20
+COMPILED: Mapping[str, tuple[Described, Described]] = {
+    "tenants": (TENANTS, TENANT_NOT_READY),
+    "characters": (CHARACTERS, CHARACTER_NOT_READY),
+}
+METRICS = (
+    CONDITION, BYTES, BYTES_EXPECTED, FAILURES, ROLLOUTS, ROLLOUT_SECONDS, RECONCILE,
+    TENANTS, TENANT_NOT_READY, CHARACTERS, CHARACTER_NOT_READY,
+)  # fmt: skip
 
 
 class Metrics:
@@ -76,7 +95,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._statuses: dict[tuple[str, str], tuple[ModelKind, ModelStatus]] = {}
-        self._compiled: dict[str, dict[str, tuple[int, int]]] = {plural: {} for plural in COMPILED}
+        self._compiled: dict[str, dict[str, tuple[int, tuple[str, ...]]]] = {plural: {} for plural in COMPILED}
         self.failures = _counter(FAILURES, self.registry)
         self.rollouts = _counter(ROLLOUTS, self.registry)
         self.rollout_seconds = _histogram(ROLLOUT_SECONDS, _ROLLOUT_SECONDS, self.registry)
@@ -94,9 +113,9 @@ class Metrics:
                 self.rollouts.labels(name, namespace, result)
         self._statuses[name, namespace] = kind, status
 
-    def saw_compiled(self, plural: str, namespace: str, *, ready: int, others: int) -> None:
-        """How many objects of a compiled kind in a namespace are served everywhere, and how many are not."""
-        self._compiled[plural][namespace] = ready, others
+    def saw_compiled(self, plural: str, namespace: str, *, ready: int, others: Iterable[str]) -> None:
+        """How many objects of a compiled kind in a namespace are served everywhere, and which are not."""
+        self._compiled[plural][namespace] = ready, tuple(sorted(others))
 
     def forget(self, namespace: str, name: str) -> None:
         """A Model is gone; so are its series."""
@@ -114,15 +133,19 @@ class Metrics:
             _add_conditions(condition, (*model, kind), status.conditions)
             _add_if_known(arrived, model, status.download.bytes_done)
             _add_if_known(expected, model, status.download.bytes_total)
-        yield from (condition, arrived, expected, *(self._family(plural) for plural in COMPILED))
+        yield from (condition, arrived, expected)
+        for plural in COMPILED:
+            yield from self._families(plural)
 
-    def _family(self, plural: str) -> Metric:
-        described = COMPILED[plural]
-        family = GaugeMetricFamily(described.name, described.help, labels=described.labels)
+    def _families(self, plural: str) -> Iterator[Metric]:
+        """How many there are; and those that are not Ready by their names, so that an alert can tell which."""
+        counted, named = (GaugeMetricFamily(one.name, one.help, labels=one.labels) for one in COMPILED[plural])
         for namespace, (ready, others) in list(self._compiled[plural].items()):
-            family.add_metric([namespace, "true"], ready)
-            family.add_metric([namespace, "false"], others)
-        return family
+            counted.add_metric([namespace, "true"], ready)
+            counted.add_metric([namespace, "false"], len(others))
+            for name in others[:MOST_NAMED]:
+                named.add_metric([name, namespace], 1)
+        yield from (counted, named)
 
 
 def _add_conditions(

@@ -15,7 +15,7 @@ from parts.board_events import Events, moved_by
 from parts.helm import CHOSEN, helm, of_kind
 from parts.kube_client import Kube, wait_for
 from parts.kube_cluster import operator_login, scratch_namespace
-from parts.kube_objects import BAD, GOOD_1, condition, consumer, model, story, tenant, volume
+from parts.kube_objects import BAD, GOOD_1, character, condition, consumer, model, story, tenant, volume
 from parts.kube_operator import running_operator
 from parts.kube_pods import FakePods
 from parts.kube_proxy import ApiProxy, api_proxy
@@ -33,6 +33,12 @@ FIRED_BY = {
     "stalled": {"ChatbotDownloadStalled"},
     "wrong": {"ChatbotChecksumFailed"},
 }
+TENANT, CHARACTER = "acme", "nabi"
+FIRED_BY_OTHERS = {
+    f'tenant="{TENANT}"': {"ChatbotTenantNotReady"},
+    f'character="{CHARACTER}"': {"ChatbotCharacterNotReady"},
+}
+"""Labels of an object that is not a Model -> the alerts that it is there to fire."""
 STEADY = ["Served revisions"]
 """Of the service's own metrics, which was there before."""
 FIRE_SECONDS = 300.0
@@ -85,8 +91,11 @@ def rendered() -> dict[str, Any]:
 
 
 def _befall(kube: Kube, namespace: str, proxy: ApiProxy) -> None:
-    """Five Models, one stays well; and a Tenant."""
-    kube.create(tenant(namespace))
+    """Five Models, one stays well; a Tenant that nobody may write down, and a Character without its card."""
+    metadata = {"name": "chatbot-tenants", "namespace": namespace}
+    kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "immutable": True, "data": {}})
+    kube.create(tenant(namespace, TENANT))
+    kube.create(character(namespace, CHARACTER, cardFrom={"configMapKeyRef": {"name": "nowhere", "key": "card.json"}}))
     for number, name in enumerate(MODELS):
         kube.create(volume(namespace, number))
         kube.create(consumer(namespace, name, name))
@@ -121,6 +130,7 @@ def story_of(kube: Kube, namespace: str) -> str:
 def _missing(prometheus: Prometheus) -> dict[str, set[str]]:
     """Alerts that have not fired yet."""
     missing = {name: wanted - prometheus.ever_fired(f'model="{name}"') for name, wanted in FIRED_BY.items()}
+    missing |= {labels: wanted - prometheus.ever_fired(labels) for labels, wanted in FIRED_BY_OTHERS.items()}
     return {name: alerts for name, alerts in missing.items() if alerts}
 
 
@@ -129,6 +139,7 @@ def test_every_alert_about_models_is_fired_by_its_fault(scene: Scene, figures: C
     fired = {name: scene.prometheus.ever_fired(f'model="{name}"') for name in MODELS}
 
     assert {name: wanted - fired[name] for name, wanted in FIRED_BY.items()} == {name: set() for name in FIRED_BY}
+    assert {labels: scene.prometheus.ever_fired(labels) for labels in FIRED_BY_OTHERS} == FIRED_BY_OTHERS
     assert fired["good"] == set()
     assert fired["wrong"] - {"ChatbotModelNotReady"} == {"ChatbotChecksumFailed"}
     figures(**{name: sorted(alerts) for name, alerts in fired.items()})

@@ -28,7 +28,12 @@ FIRED_BY = {
     "engine": {"ChatbotEngineRestarting"},
     "gone": {"ChatbotServiceMissing"},
     "search": {"ChatbotSearchDown", "ChatbotToolFailing"},
-    "limits": {"ChatbotLimitsDegraded", "ChatbotTenantPoliciesStale"},
+    "limits": {
+        "ChatbotAuditChanged",
+        "ChatbotAuditFailing",
+        "ChatbotLimitsDegraded",
+        "ChatbotTenantPoliciesStale",
+    },
     "no-model": {"ChatbotErrorsBurnBudget"},
     "overload": {
         "ChatbotQueueSaturated",
@@ -48,8 +53,9 @@ NOT_FIRED_HERE = {
     "ChatbotEngineDecodeErrors": "llama_decode fails on a broken GPU or a bug; no fault from outside makes it",
 }
 OF_MODELS = {
-    "ChatbotChecksumFailed", "ChatbotDownloadStalled", "ChatbotModelNotReady", "ChatbotModelRolledBack",
-    "ChatbotModelUnavailable", "ChatbotOperatorMissing", "ChatbotReconcilesFail",
+    "ChatbotCharacterNotReady", "ChatbotChecksumFailed", "ChatbotDownloadStalled", "ChatbotModelNotReady",
+    "ChatbotModelRolledBack", "ChatbotModelUnavailable", "ChatbotOperatorMissing", "ChatbotReconcilesFail",
+    "ChatbotTenantNotReady",
 }  # fmt: skip
 """Fired by tests/cluster/test_alerts_models.py."""
 FIRE_SECONDS = 480.0

@@ -22,6 +22,10 @@ from pathlib import Path
 
 import httpx2
 import psutil
+from chatbot.adapters.audit.sqlite import SqliteAudit
+from chatbot.core.audit.audit import Audit, Deed
+from chatbot.core.audit.chain import Chain
+from chatbot.domain.audit.records import AuditAction, AuditOutcome
 
 from parts import nearly_full
 from parts.embedding_models import make_embedding_toy
@@ -131,7 +135,10 @@ def store_cut_off(folder: Path) -> Iterator[Trouble]:
 
 @contextmanager
 def limits_cut_off(folder: Path) -> Iterator[Trouble]:
-    """Somebody holds the store in which limits of keys are counted, between times; the policies break."""
+    """Somebody holds the store in which limits of keys are counted, between times; the policies break.
+
+    Nobody can note that in the audit, which somebody holds, too; before, somebody wrote a record beside the services.
+    """
     command = [Path(sys.executable).parent / "chatbot-keys", "create", "--line", "--tenant", "team-a"]
     made = subprocess.run(
         [*command, "--requests-per-minute", "100000"], check=True, capture_output=True, text=True, timeout=60
@@ -141,14 +148,17 @@ def limits_cut_off(folder: Path) -> Iterator[Trouble]:
     store, policies = folder / "limits.sqlite3", folder / "tenants.yaml"
     policies.write_text("tenants: [{name: team-a}]")
     settings = {"CHATBOT_AUTH_KEYS_FILE": str(folder / "keys"), "CHATBOT_LIMITS_SQLITE_PATH": str(store)}
+    audit = folder / "chatbot-audit.sqlite3"
+    asyncio.run(forge(audit))
     with stub_office(folder, Stub(), settings) as office:
         address = target("limits", f"127.0.0.1:{office.metrics_port}")
 
         def hold(end: End) -> None:
-            policies.write_text("tenants: [{name: team-a, supended: true}]")
-            while not end.wait(6):
-                with held(store):
-                    end.wait(12)
+            with held(audit):
+                policies.write_text("tenants: [{name: team-a, supended: true}]")
+                while not end.wait(6):
+                    with held(store):
+                        end.wait(12)
 
         def fault(end: End) -> None:
             holder = threading.Thread(target=hold, args=(end,))
@@ -157,6 +167,13 @@ def limits_cut_off(folder: Path) -> Iterator[Trouble]:
             holder.join()
 
         yield Trouble((address,), fault)
+
+
+async def forge(file: Path) -> None:
+    """A record of the audit from somebody who does not know the secret."""
+    store = SqliteAudit(file)
+    await Audit(store, Chain((b"another",))).write(Deed(AuditAction.KEY_CREATE), AuditOutcome.DONE)
+    await store.close()
 
 
 @contextmanager

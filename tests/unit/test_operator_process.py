@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from chatbot_operator import handlers
-from chatbot_operator.metrics import ROLLOUT_RESULTS, Metrics
+from chatbot_operator.metrics import MOST_NAMED, ROLLOUT_RESULTS, Metrics
 from chatbot_operator.process.environment import WrongEnvironment, load_settings, names, shown
 from chatbot_operator.process.heartbeat import Heartbeat
 from chatbot_operator.process.logs import JsonLines
@@ -120,3 +120,24 @@ def test_a_change_of_an_object_is_looked_at_by_every_model_that_it_belongs_to(
     labels: dict[str, str], models: set[str]
 ) -> None:
     assert handlers._models_named(labels) == models
+
+
+def test_objects_that_are_not_ready_are_named_until_they_are_and_never_more_than_some() -> None:
+    metrics = Metrics()
+    names_of_them = [f"t{number:02}" for number in range(30)]
+
+    def named() -> set[str]:
+        families = {one.name: one for one in metrics.collect()}
+        samples = families["chatbot_tenant_not_ready"].samples
+        assert {sample.labels["tenant_namespace"] for sample in samples} <= {"space"}
+        assert not families["chatbot_character_not_ready"].samples
+        return {sample.labels["tenant"] for sample in samples}
+
+    metrics.saw_compiled("tenants", "space", ready=1, others=reversed(names_of_them))
+    labels = {"tenant_namespace": "space", "ready": "false"}
+    assert metrics.registry.get_sample_value("chatbot_tenants", labels) == 30
+    assert named() == set(names_of_them[:MOST_NAMED])
+    metrics.saw_compiled("tenants", "space", ready=30, others=["t07"])
+    assert named() == {"t07"}
+    metrics.saw_compiled("tenants", "space", ready=0, others=[])
+    assert named() == set()

@@ -185,15 +185,18 @@ async def test_two_that_create_the_file_at_once_make_one() -> None:
 
 @pytest.mark.parametrize("status", [403, 413, 422])
 async def test_a_refused_file_is_told_and_tried_again(status: int) -> None:
-    api = MemoryApi()
+    api, metrics = MemoryApi(), Metrics()
     api.tenant()
     api.refuses = refusal(status, "Forbidden", "exceeded quota: small.")
-    one = keeper(api)
+    one = keeper(api, metrics=metrics)
+    labels = {"tenant": "acme", "tenant_namespace": "ns"}
     await settle(one)
+    assert metrics.registry.get_sample_value("chatbot_tenant_not_ready", labels) == 1
     refused, message = api.ready(), api.objects[TENANTS, "acme"]["status"]["conditions"][0]["message"]
     api.refuses = None
     await settle(one)
 
+    assert metrics.registry.get_sample_value("chatbot_tenant_not_ready", labels) is None
     assert refused == ("False", "WriteRefused")
     assert message == "to write the ConfigMap chatbot-tenants was refused: exceeded quota: small"
     assert api.ready() == ("True", "NoConsumer")

@@ -117,8 +117,9 @@ class Keeper:
             await self._write_statuses(sources, planned.statuses)
         except Conflict:  # changed since it was read: read again, plan again
             return _AFTER_A_CONFLICT_SECONDS, "conflict"
-        ready = sum(is_ready_status(planned.statuses.get(one.name, one.status)) for one in sources)
-        self._metrics.saw_compiled(self._bundle.plural, namespace, ready=ready, others=len(sources) - ready)
+        others = [one.name for one in sources if not is_ready_status(planned.statuses.get(one.name, one.status))]
+        ready = len(sources) - len(others)
+        self._metrics.saw_compiled(self._bundle.plural, namespace, ready=ready, others=others)
         return planned.again_in_seconds, "ok"
 
     async def _config_map(self, namespace: str) -> Document | None:

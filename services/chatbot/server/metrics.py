@@ -112,6 +112,17 @@ METRICS: tuple[Metric, ...] = (
         "Time since the oldest row of a store was changed, seconds; told by the pod that removes what is old, else 0.",
         ("store",),
     ),
+    Metric(
+        "chatbot_audit_operations_total",
+        _COUNTER,
+        "Records of the audit that were to be written, and looks at the whole chain of them.",
+        ("operation", "outcome"),
+    ),
+    Metric(
+        "chatbot_audit_problems",
+        _GAUGE,
+        "What the last look found changed or missing in the audit, at most 20; told by the pod that looks, else 0.",
+    ),
     Metric("chatbot_usage_requests_total", _COUNTER, "Requests by how they ended, as they are recorded.", ("outcome",)),
     Metric(
         "chatbot_usage_tokens_total",

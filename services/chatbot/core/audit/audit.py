@@ -5,7 +5,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final
+from enum import StrEnum
+from typing import Final, Protocol
 
 from chatbot.core.audit.chain import Chain
 from chatbot.domain.audit.records import AuditAction, AuditEntry, AuditOutcome, AuditStore, Bound
@@ -14,6 +15,30 @@ from chatbot.domain.errors import AuditUnavailable, StoreUnavailable
 _LOG: Final = logging.getLogger(__name__)
 COMMAND: Final = "chatbot-keys"
 SERVICE: Final = "services"
+OK: Final = "ok"
+FAILED: Final = "failed"
+AUDIT_OUTCOMES: Final = (OK, FAILED)
+
+
+class AuditOperation(StrEnum):
+    """What is asked of the store of records."""
+
+    WRITE = "write"
+    CHECK = "check"
+
+
+class AuditTelemetry(Protocol):
+    """What became of the audit's own work, for whoever counts it."""
+
+    def audit_called(self, operation: str, outcome: str) -> None:
+        """A record was written, or the chain was read, `ok`; or `failed`."""
+
+
+class Uncounted:
+    """`AuditTelemetry` of a command, which nobody scrapes."""
+
+    def audit_called(self, operation: str, outcome: str) -> None:
+        """See `AuditTelemetry`: nothing."""
 
 
 @dataclass(slots=True)
@@ -34,11 +59,19 @@ class Audit:
         store: Where they are kept.
         chain: Links them.
         now: Unix seconds.
+        telemetry: Counts what was written; None: nobody does.
     """
 
-    def __init__(self, store: AuditStore, chain: Chain, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: AuditStore,
+        chain: Chain,
+        now: Callable[[], float] = time.time,
+        telemetry: AuditTelemetry | None = None,
+    ) -> None:
         self.store = store
         self.chain = chain
+        self.telemetry = telemetry if telemetry is not None else Uncounted()
         self._now = now
 
     async def write(self, deed: Deed, outcome: AuditOutcome) -> None:
@@ -47,10 +80,14 @@ class Audit:
         Raises:
             AuditUnavailable: It is not recorded, or only maybe.
         """
+        ended = FAILED
         try:
             await self._write(deed, outcome)
+            ended = OK
         except StoreUnavailable as exc:
             raise AuditUnavailable(str(exc)) from exc
+        finally:
+            self.telemetry.audit_called(AuditOperation.WRITE, ended)
 
     async def _write(self, deed: Deed, outcome: AuditOutcome) -> None:
         entry = AuditEntry(
@@ -88,13 +125,14 @@ class Audit:
         """
         try:
             last = await self.store.last()
-            known = last.entry if last is not None else None
-            if known is not None and (known.action, known.object, known.outcome) == (
-                deed.action,
-                deed.object,
-                outcome,
-            ):
-                return
+        except StoreUnavailable:
+            self.telemetry.audit_called(AuditOperation.WRITE, FAILED)
+            _LOG.error("the audit could not record %s", deed.action)
+            return
+        known = last.entry if last is not None else None
+        if known is not None and (known.action, known.object, known.outcome) == (deed.action, deed.object, outcome):
+            return
+        try:
             await self.write(deed, outcome)
         except StoreUnavailable:
             _LOG.error("the audit could not record %s", deed.action)

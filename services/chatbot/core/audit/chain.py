@@ -15,6 +15,7 @@ from chatbot.domain.audit.records import AuditEntry, AuditMark, AuditRecord, Aud
 
 _PAGE: Final = 500
 _MOST_PROBLEMS: Final = 20
+_MOST_READINGS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Chain:
         return self.mark(Bound.LAST, record.number, record.digest)
 
     async def verify(self, store: AuditStore, noted: tuple[int, str] | None = None) -> Verdict:
-        """Read all records and check them.
+        """Read all records and check them; once more where the ends moved meanwhile, as others write and remove.
 
         Args:
             store: Where they are.
@@ -82,8 +83,17 @@ class Chain:
         Raises:
             StoreUnavailable: It does not answer.
         """
+        marks = await store.marks()
+        for _ in range(_MOST_READINGS):
+            verdict = await self._read(store, marks, noted)
+            before, marks = marks, await store.marks()
+            if not verdict.problems or set(marks) == set(before):
+                break
+        return verdict
+
+    async def _read(self, store: AuditStore, found: Sequence[AuditMark], noted: tuple[int, str] | None) -> Verdict:
         check = _Check(self, self._keys, noted)
-        marks = {mark.bound: mark for mark in await store.marks()}
+        marks = {mark.bound: mark for mark in found}
         check.begin(marks.get(Bound.FIRST))
         while page := await store.read(check.number, _PAGE):
             for record in page:

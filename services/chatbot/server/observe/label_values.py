@@ -8,6 +8,7 @@ from chatbot.adapters.web.search.formats import PROVIDERS
 from chatbot.core.agent.calls import STOP_REASONS
 from chatbot.core.agent.opening import TOOL_NAMES
 from chatbot.core.agent.toolbox import UNKNOWN_TOOL, Outcome
+from chatbot.core.audit.audit import AUDIT_OUTCOMES, AuditOperation
 from chatbot.core.embedding.counted import EMBEDDING_OUTCOMES
 from chatbot.core.keeping import CACHE_OUTCOMES, CACHES
 from chatbot.core.personal.eraser import ERASURE_OUTCOMES
@@ -77,7 +78,7 @@ STATUSES: Final = ("200", "202", "204", "400", "401", "403", "404", "405", "408"
 SERVER_STATUSES: Final = ("500", "503", "504")
 CLIENT_GONE_STATUS: Final = "499"
 GENERATION_ENDS: Final = (*map(str, FinishReason), "cancelled", "timeout", "error")
-STORE_OPERATIONS: Final = ("load", "append", "listing", "remember", "erase")
+STORE_OPERATIONS: Final = ("load", "append", "listing", "remember", "summarise", "swap", "erase")
 STORE_OUTCOMES: Final = ("ok", "conflict", "unavailable")
 TOKEN_KINDS: Final = ("prompt", "cached", "completion")
 LOST_REASONS: Final = ("full", "store", "shutdown")
@@ -136,6 +137,7 @@ _TOGETHER: Final[Mapping[str, Callable[[], Iterable[tuple[str, ...]]]]] = {
         ("all", "degraded"),
         *product(LIMIT_NAMES, ("refused",)),
     ],
+    "chatbot_audit_operations_total": lambda: product(map(str, AuditOperation), AUDIT_OUTCOMES),
     "chatbot_usage_tokens_total": lambda: product(map(str, Backend), TOKEN_KINDS),
     "chatbot_persona_checks_total": lambda: product(CHECKS, get_args(CheckOutcome)),
     "chatbot_tool_calls_total": lambda: [

@@ -3,40 +3,34 @@
 Every label set is made at the start, so that a rate has a zero to begin at and no request makes a new series.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from itertools import product
+from collections.abc import Iterable
 from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import MetricWrapperBase
 
-from chatbot.core.admission import Line
 from chatbot.core.agent.toolbox import NOT_RUN
-from chatbot.core.toolservers.servers import ToolServers
 from chatbot.domain.generation import FinishReason
-from chatbot.domain.personal.stores import STORE_NAMES
-from chatbot.domain.tenants.policy import PolicyStatus
-from chatbot.domain.usage.prices import MICRO_USD, PriceTable
+from chatbot.domain.usage.prices import MICRO_USD
 from chatbot.domain.usage.rows import UsageRow
 from chatbot.server.metrics import LOG_SCRUBBED, METRICS, Kind, Metric
-from chatbot.server.observe.engine_metrics import ENGINE_METRICS, EngineCollector, EngineSource
+from chatbot.server.observe.engine_metrics import ENGINE_METRICS
+from chatbot.server.observe.gauges import Gauges
 from chatbot.server.observe.label_values import ALL_STATUSES, ROUTES, TOKEN_KINDS, WAITED_OUTCOMES, label_values
 
 
-class Meters:
+class Meters(Gauges):
     """All metrics of one process, in a registry of their own.
 
     Implements `Telemetry`, `HttpTelemetry`, `ToolTelemetry`, `WebTelemetry`, `StyleTelemetry`,
-    `LimitTelemetry` and `UsageTelemetry`.
+    `LimitTelemetry`, `AuditTelemetry` and `UsageTelemetry`.
     """
 
     def __init__(self, services: Iterable[str]) -> None:
-        self.registry = CollectorRegistry(auto_describe=True)
-        self._services = tuple(services)
+        registry = CollectorRegistry(auto_describe=True)
         own = [metric for metric in METRICS if metric.name not in {*ENGINE_METRICS, LOG_SCRUBBED}]
-        self._of = {metric.name: _made(metric, self.registry) for metric in own}
+        super().__init__(registry, tuple(services), {metric.name: _made(metric, registry) for metric in own})
         # The library's look-up of a labelled child costs 10 us; label sets are closed, so these stay small.
         self._counters: dict[tuple[str, ...], Counter] = {}
         self._histograms: dict[tuple[str, ...], Histogram] = {}
@@ -47,60 +41,6 @@ class Meters:
         """The metrics in the format that `Accept` asks for, and its media type."""
         encode, media_type = choose_encoder(accept)
         return encode(self.registry), media_type
-
-    def watch_line(self, service: str, line: Callable[[], Line]) -> None:
-        """Let the gauges of the waiting line read the line itself."""
-        readers: dict[str, Callable[[], float]] = {
-            "chatbot_queue_depth": lambda: line().depth,
-            "chatbot_queue_max_waiting": lambda: line().max_waiting,
-            "chatbot_queue_predicted_wait_seconds": lambda: line().predicted_wait_seconds,
-            "chatbot_requests_running": lambda: line().running,
-            "chatbot_requests_aside": lambda: line().aside,
-            "chatbot_slots": lambda: line().slots,
-        }
-        for name, read in readers.items():
-            gauge = self._of[name]
-            if isinstance(gauge, Gauge):
-                gauge.labels(service=service).set_function(read)
-
-    def watch_limits(self, is_degraded: Callable[[], bool]) -> None:
-        """Let the gauge of the limits read them."""
-        self._watch("chatbot_limits_degraded", is_degraded)
-
-    def watch_erasures(self, oldest_seconds: Callable[[], float]) -> None:
-        """Let the gauge of erasures read them."""
-        self._watch("chatbot_erasure_oldest_seconds", oldest_seconds)
-
-    def watch_ages(self, ages: Callable[[], Mapping[str, float]]) -> None:
-        """Let the gauges of the oldest rows read them."""
-        gauge = self._of["chatbot_oldest_row_age_seconds"]
-        for service, store in product(self._services, STORE_NAMES):
-            if isinstance(gauge, Gauge):
-                gauge.labels(service=service, store=store).set_function(lambda name=store: ages().get(name, 0.0))  # type: ignore[misc]
-
-    def watch_tool_servers(self, servers: ToolServers) -> None:
-        """Let the gauges of tool servers read them."""
-        readers = {"chatbot_mcp_server_up": servers.is_up, "chatbot_mcp_tools_changed": servers.changed}
-        for (name, read), service, server in product(readers.items(), self._services, servers.names):
-            gauge = self._of[name]
-            if isinstance(gauge, Gauge):
-                gauge.labels(service=service, server=server).set_function(partial(read, server))
-
-    def watch_policies(self, status: Callable[[], PolicyStatus]) -> None:
-        """Let the gauges of tenants' policies read them."""
-        self._watch("chatbot_tenant_policies", lambda: len(status().policies.all()))
-        self._watch("chatbot_tenant_policies_stale", lambda: bool(status().message))
-
-    def _watch(self, name: str, read: Callable[[], float]) -> None:
-        """Let a gauge, the same for all services of the process, be read when somebody scrapes."""
-        gauge = self._of[name]
-        for service in self._services:
-            if isinstance(gauge, Gauge):
-                gauge.labels(service=service).set_function(read)
-
-    def watch_engine(self, services: Sequence[str], engine: EngineSource) -> None:
-        """Let the engine's metrics and the served model be read when somebody scrapes."""
-        self.registry.register(EngineCollector(services, engine))
 
     def of(self, service: str) -> "ServiceMeters":
         """The meters as one service sees them."""
@@ -135,14 +75,10 @@ class Meters:
         for service in self._services:
             self._observe("chatbot_limit_store_seconds", seconds, service=service, outcome=outcome)
 
-    def watch_prices(self, prices: PriceTable) -> None:
-        """Make a series for each model that has a price, and let the gauge read how old the table is."""
-        gauge = self._of["chatbot_price_age_seconds"]
+    def audit_called(self, operation: str, outcome: str) -> None:
+        """See `AuditTelemetry`; the chain is that of all services."""
         for service in self._services:
-            for model in prices.models:
-                self._of["chatbot_cost_usd_total"].labels(service=service, model=model)
-            if isinstance(gauge, Gauge):
-                gauge.labels(service=service).set_function(prices.age_seconds)
+            self._count("chatbot_audit_operations_total", 1, service=service, operation=operation, outcome=outcome)
 
     def use_recorded(self, row: UsageRow, model: str) -> None:
         """See `UsageTelemetry`."""

@@ -24,7 +24,7 @@ from chatbot.server.observe.scrubbing import ScrubCollector
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.serving.gate import Gate
 from chatbot.server.settings.whole import Settings
-from chatbot.server.wiring.access.audit import note_policies, open_audit
+from chatbot.server.wiring.access.audit import note_policies, open_audit, open_audit_watch
 from chatbot.server.wiring.access.traces import open_traces
 from chatbot.server.wiring.characters import open_characters, open_curated
 from chatbot.server.wiring.embedding import Embedding, open_embedding
@@ -109,7 +109,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
     meters.watch_engine([profile.name for profile in profiles], engine.reading)
     has_characters = any(profile.has_characters for profile in profiles)
     curated = open_curated(settings, has_characters=has_characters)
-    tombstones, keys, audit = open_tombstones(settings), open_keys(settings, tenants), open_audit(settings)
+    tombstones, keys, audit = open_tombstones(settings), open_keys(settings, tenants), open_audit(settings, meters)
     documents = open_documents(settings, embedding, lambda: _waiting(engine, profiles), tenants, tombstones)
     library = documents.library.store if documents is not None else None
     return Shared(
@@ -176,6 +176,7 @@ def _works(shared: Shared, source: ModelSource) -> Iterator[Coroutine[None, None
     yield shared.limiter.follow()
     yield shared.people.run()
     yield open_sweeper(shared.people, shared.tenants, shared.meters).run()
+    yield open_audit_watch(shared.audit, shared.people, shared.meters).run()
     if shared.usage is not None:
         yield shared.usage.follow()
     if shared.documents is not None:

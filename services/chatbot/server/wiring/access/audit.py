@@ -4,25 +4,36 @@ import asyncio
 from typing import Final
 
 from chatbot.adapters.tenants.file import PolicyFile
-from chatbot.core.audit.audit import SERVICE, Audit, Deed
+from chatbot.core.audit.audit import SERVICE, Audit, AuditTelemetry, Deed
 from chatbot.core.audit.chain import Chain
+from chatbot.core.audit.watch import AuditWatch
 from chatbot.domain.audit.records import AuditAction, AuditOutcome, AuditStore
 from chatbot.domain.tenants.policy import PolicyStatus
+from chatbot.server.observe.telemetry import Meters
 from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.personal.people import People
 from chatbot.server.wiring.stores import mongo_uri, open_pseudonyms
 
 _FILE: Final = "chatbot-audit.sqlite3"
 _LOOK_SECONDS: Final = 1.0
 
 
-def open_audit(settings: Settings) -> Audit:
+def open_audit(settings: Settings, telemetry: AuditTelemetry | None = None) -> Audit:
     """The audit; its store connects when it is first used.
 
     Raises:
         ValueError: A file cannot be used; the message names the setting.
     """
     pseudonyms = open_pseudonyms(settings)
-    return Audit(_open_store(settings), Chain(pseudonyms.keys("audit") if pseudonyms is not None else ()))
+    chain = Chain(pseudonyms.keys("audit") if pseudonyms is not None else ())
+    return Audit(_open_store(settings), chain, telemetry=telemetry)
+
+
+def open_audit_watch(audit: Audit, people: People, meters: Meters) -> AuditWatch:
+    """A worker that checks the audit, in turns with those of other processes."""
+    watch = AuditWatch(audit, people.eraser.store)
+    meters.watch_audit(lambda: watch.problems)
+    return watch
 
 
 async def note_policies(audit: Audit, tenants: PolicyFile, seconds: float = _LOOK_SECONDS) -> None:
