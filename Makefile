@@ -95,7 +95,7 @@ bench-full: .venv/.dev  ## the same with a larger model, all workloads and conte
 	@$(BENCH) run --size full --programs $(PROGRAMS) $(ARGUMENTS)
 
 bench-settings: .venv/.dev  ## the engine with and without each setting that is said to matter
-	@$(BENCH) run --settings --programs $(PROGRAMS) $(ARGUMENTS)
+	@$(BENCH) run --size settings --programs $(PROGRAMS) $(ARGUMENTS)
 
 bench-graphs: .venv/.dev  ## what a step of 1-8 answers costs as one graph and as several: MODELS=a.gguf, else two made here
 	@$(BENCH) graphs $(foreach model,$(MODELS),--model '$(model)') $(ARGUMENTS)

@@ -6,19 +6,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 from engine_bench.load.workload import Workload
 from engine_bench.model_file import SHAPES, make_model
+from engine_bench.plan import Bench
 from engine_bench.results.journal import Journal, OtherBench
 from engine_bench.results.machine import describe
 from engine_bench.results.report import write_into, write_report
-from engine_bench.rounds import Bench, run_all, stop_on_interrupt
+from engine_bench.rounds import run_all, stop_on_interrupt
 from engine_bench.servers.ceilings import ceilings
 from engine_bench.servers.contestants import OURS, Place
-from engine_bench.sizes import SETTINGS, SIZES, Size
+from engine_bench.settings import contestants_with, setting_of
+from engine_bench.sizes import SIZES, Size
 from engine_bench.steps.graph_table import measure_graphs, write_graphs
 from engine_bench.steps.ways import Plan
 from engine_bench.token_time import profile
@@ -35,10 +37,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     run = commands.add_parser("run", help="measure, or go on measuring")
     run.add_argument("--size", choices=SIZES, default="bench", help="default %(default)s")
     run.add_argument("--programs", type=Path, required=True, help="folder that .ci/llama_server.py printed")
-    run.add_argument("--rounds", type=int, help="default: 3 of bench, 5 of full")
+    run.add_argument("--rounds", type=int, help="default: 5 of full, 2 of try, else 3")
     run.add_argument("--workloads", type=_words, default=(), metavar="W1,W2", help="default: those of the size")
     run.add_argument("--contestants", type=_words, default=(), metavar="ours,…", help="default: those of the size")
-    run.add_argument("--settings", action="store_true", help=f"as --setting with each of {', '.join(SETTINGS)}")
     text = "instead of others: ours with this setting beside its defaults; may be given again"
     run.add_argument("--setting", action="append", default=[], metavar="CHATBOT_…=VALUE", help=text)
     run.add_argument("--model", type=Path, help="a GGUF of engine_bench.model_file; default: made on the spot")
@@ -90,7 +91,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(chosen: argparse.Namespace) -> str:
     size = SIZES[chosen.size]
-    chosen.setting += SETTINGS if chosen.settings else ()
     shape = SHAPES[size.shape]
     model = chosen.model or make_model(Path("var/bench") / f"{size.shape}.gguf", shape)
     place = Place(model.resolve(), chosen.programs.resolve(), chosen.threads)
@@ -148,8 +148,10 @@ def _workloads(size: Size, names: Sequence[str]) -> list[Workload]:
 
 def _contestants(size: Size, workloads: Sequence[Workload], chosen: argparse.Namespace) -> Mapping[str, list[str]]:
     if chosen.setting:
-        names = [OURS, f"{OURS} again", *(f"{OURS} {setting}" for setting in chosen.setting)]
-        return {workload.name: names for workload in workloads}
+        known = [setting_of(f"{OURS} {setting}") for setting in chosen.setting]
+        names = tuple(workload.name for workload in workloads)
+        everywhere = [replace(setting, workloads=names) for setting in known]
+        return {name: list(contestants_with(everywhere, name)) for name in names}
     return {workload.name: list(chosen.contestants or size.contestants[workload.name]) for workload in workloads}
 
 

@@ -1,58 +1,26 @@
-"""Interleaved rounds: every contestant once per round, in an order that rotates, each in a fresh process."""
+"""Runs in the order of the plan, each in a fresh process, noted before the next one begins."""
 
 import asyncio
 import os
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
 from engine_bench.load.client import Question, ask
 from engine_bench.load.workload import Workload, fresh
+from engine_bench.plan import Bench, is_due, seconds_left
 from engine_bench.results.goals import PRIMARY
 from engine_bench.results.journal import Journal, Run
 from engine_bench.results.machine import Clock
 from engine_bench.results.ratios import best
-from engine_bench.servers.contestants import LLAMA_SERVERS, TUNED, Place, command_of
+from engine_bench.servers.contestants import LLAMA_SERVERS, Place, command_of
 from engine_bench.servers.process import Command, Server, ServerFailed
 
-MOST_VOID: Final = 3
-"""Void runs of one contestant in one round, before the round goes on without it."""
 PLAY_SECONDS: Final = 900.0
 _WARM_TOKENS: Final = 64
 _WARM_ANSWER_TOKENS: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """All of it.
-
-    Attributes:
-        contestants: Names per workload.
-        seed: Of all texts; each round has others.
-    """
-
-    place: Place
-    workloads: Sequence[Workload]
-    contestants: Mapping[str, Sequence[str]]
-    rounds: int
-    seed: int = 1
-
-    def plan(self) -> list[tuple[int, Workload, str]]:
-        """Every run, in order. In the first round the tuned llama-server is last: it is made of the others' winner."""
-        found = []
-        for number in range(self.rounds):
-            for workload in self.workloads:
-                names = list(self.contestants[workload.name])
-                shift = number % len(names)
-                order = names[shift:] + names[:shift]
-                if number == 0 and TUNED in order:
-                    order.remove(TUNED)
-                    order.append(TUNED)
-                found += [(number, workload, name) for name in order]
-        return found
 
 
 def run_all(bench: Bench, journal: Journal, command: Callable[[str, Place, str], Command] = command_of) -> None:
@@ -64,19 +32,14 @@ def run_all(bench: Bench, journal: Journal, command: Callable[[str, Place, str],
         command: How a contestant is started, given its name, its place and what the tuned llama-server is made of.
     """
     plan = bench.plan()
-    began, done = time.monotonic(), 0
     for index, (number, workload, name) in enumerate(plan):
-        while True:
-            is_done, voids = journal.attempts(workload.name, number, name)
-            if is_done or voids >= MOST_VOID:
-                break
+        while is_due(journal, number, workload.name, name):
             place = bench.place.sized(workload.slots, workload.slot_tokens)
             started = command(name, place, _base_of(journal, workload.name))
-            turn = (number, name, voids)
-            run = asyncio.run(_one(started, workload, turn, f"{bench.seed}/{number}/{workload.name}"))
+            voids = journal.attempts(workload.name, number, name)[1]
+            run = asyncio.run(_one(started, workload, (number, name, voids), f"{bench.seed}/{number}/{workload.name}"))
             journal.add(run)
-            done += 1
-            left = (time.monotonic() - began) / done * (len(plan) - index - 1)
+            left = seconds_left(journal, [(later, each.name, who) for later, each, who in plan[index + 1 :]])
             print(f"[{index + 1}/{len(plan)}, {left / 60:.0f} min left] {_line(run)}", flush=True)
 
 
@@ -88,14 +51,18 @@ def _base_of(journal: Journal, workload: str) -> str:
 
 async def _one(command: Command, workload: Workload, turn: tuple[int, str, int], texts: str) -> Run:
     number, name, attempt = turn
+    began = time.monotonic()
     seed = random.Random(texts).randrange(2**31)  # noqa: S311 - texts
     try:
         with Server(command) as server:
             await server.ready()
             await _warm_up(server.port, workload, seed)
             figures, machine, void = await _measured(server, workload, seed)
-    except (ServerFailed, TimeoutError) as exc:
+    except ServerFailed as exc:
         figures, machine, void = {}, {}, f"{type(exc).__name__}: {exc}"
+    except TimeoutError:
+        figures, machine, void = {}, {}, f"not over after {PLAY_SECONDS:.0f} s"
+    machine["wall_seconds"] = time.monotonic() - began
     return Run(workload.name, number, name, attempt, void, figures, str(command), machine)
 
 

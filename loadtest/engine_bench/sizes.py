@@ -1,4 +1,4 @@
-"""`make bench`, `make bench-full` and one that a test can run: which workloads, how big, who takes part."""
+"""`make bench`, `bench-settings`, `bench-full` and one that tests can run: which workloads, how big, who takes part."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from engine_bench.load.ramp import Ramp
 from engine_bench.load.returning import Returning
 from engine_bench.load.workload import Workload
 from engine_bench.servers.contestants import EXAMPLE, LLAMA_SERVERS, OURS, OURS_AGAIN, SERIAL, TUNED
+from engine_bench.settings import SETTINGS, contestants_with
 
 _A, _B, _C, _E = LLAMA_SERVERS
 
@@ -32,24 +33,17 @@ class Size:
     has_ceilings: bool = True
 
 
-_FEW: Final = (OURS, _A, _E, TUNED, OURS_AGAIN)
-_TWO: Final = (OURS, _A, OURS_AGAIN)
-_ALL: Final = (OURS, _A, _B, _C, _E, TUNED, OURS_AGAIN)
+_FEW: Final = (OURS, OURS_AGAIN, _A, _E, TUNED)
+_TWO: Final = (OURS, OURS_AGAIN, _A)
+_ALL: Final = (OURS, OURS_AGAIN, _A, _B, _C, _E, TUNED)
 
-SETTINGS: Final = (
-    "CHATBOT_ENGINE_STEP_TOKENS=64",
-    "CHATBOT_ENGINE_STEP_TOKENS=512",
-    "CHATBOT_ENGINE_STEP_SECONDS=10",
-    "CHATBOT_ENGINE_IDLE_TOKENS=0",
-    "CHATBOT_ENGINE_HOST_CACHE_MIB=0",
-    "CHATBOT_ENGINE_WITHOUT=streams",
-    "CHATBOT_ENGINE_WITHOUT=sharing",
-    "CHATBOT_ENGINE_WITHOUT=following",
-    "CHATBOT_ENGINE_WITHOUT=pinning",
-    "CHATBOT_ENGINE_WITHOUT=shortlist",
-    "CHATBOT_ENGINE_WITHOUT=graphs",
+_SETTINGS_WORKLOADS: Final = (
+    Chat(),
+    Burst(),
+    Apart(),
+    Mixed(longs=1),
+    Returning(conversations=100, returning=20),
 )
-"""Settings of the engine that are said to matter, for `--settings`."""
 
 SIZES: Final[Mapping[str, Size]] = {
     "try": Size(
@@ -81,17 +75,24 @@ SIZES: Final[Mapping[str, Size]] = {
         (Chat(), Burst(), Apart(), Mixed(longs=1)),
         {"W1": _FEW, "W2": _FEW, "W3": (*_FEW, SERIAL), "W4": _FEW},
     ),
+    "settings": Size(
+        "small",
+        3,
+        _SETTINGS_WORKLOADS,
+        {workload.name: contestants_with(SETTINGS, workload.name) for workload in _SETTINGS_WORKLOADS},
+        has_ceilings=False,
+    ),
     "full": Size(
         "large",
         5,
-        (Chat(), Burst(sizes=(8, 32)), Apart(), Mixed(longs=4), Ramp(), Returning(), Leaving()),
+        (Chat(), Burst(sizes=(8, 32)), Apart(), Mixed(), Ramp(), Returning(), Leaving(leaves=33)),
         {
             "W1": (*_ALL, EXAMPLE, SERIAL),
             "W2": (*_ALL, EXAMPLE),
             "W3": (*_ALL, EXAMPLE, SERIAL),
             "W4": _ALL,
             "W5": _TWO,
-            "W6": _FEW,
+            "W6": _TWO,
             "W7": _TWO,
         },
     ),

@@ -14,9 +14,11 @@ import pytest
 from engine_bench.command_line import DONE, INTERRUPTED, UNUSABLE, main
 from engine_bench.load.chat import Apart
 from engine_bench.model_file import SHAPES, make_model
+from engine_bench.plan import MOST_VOID, Bench
 from engine_bench.results.journal import Journal, read_journal
+from engine_bench.results.machine import describe
 from engine_bench.results.rows import rows
-from engine_bench.rounds import MOST_VOID, Bench, run_all
+from engine_bench.rounds import run_all
 from engine_bench.servers.contestants import Place
 from engine_bench.servers.process import Command
 from parts.needs import left_out
@@ -197,3 +199,26 @@ def test_a_steps_graphs_are_measured_on_a_file_of_ones_own(
     assert all(sum(row["parts"]) == row["rows"] for row in report["rows"])
     assert all(row["ratio"] and row["noise"] for row in report["rows"][1:])
     assert "| own, 1 | 8 |" in capsys.readouterr().out
+
+
+def test_a_commit_that_changes_nothing_measured_leaves_a_bench_as_it_is(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True)  # noqa: S607
+
+    git("init", "-q")
+    for folder in ("services", "docs"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "page").write_text("1")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    first = describe(tmp_path)
+    (tmp_path / "docs" / "page").write_text("2")
+    git("commit", "-qam", "two")
+
+    assert describe(tmp_path) == first
+    (tmp_path / "services" / "page").write_text("2")
+    changed = describe(tmp_path)
+    assert (changed["commit"], changed["is_dirty"]) == (first["commit"], True)
+    (tmp_path / "services" / "page").write_text("3")
+    assert describe(tmp_path) != changed

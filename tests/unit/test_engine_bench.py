@@ -2,26 +2,30 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import gguf
 import pytest
 from chatbot.server.environment import names
+from chatbot.server.settings.engine import EngineSettings
 from engine_bench.load.chat import Chat
 from engine_bench.load.client import Exchange, Question, read
 from engine_bench.load.mixed import Mixed
 from engine_bench.load.texts import prompt_tokens, text_of, tokens_in
 from engine_bench.model_file import SHAPES, make_model
+from engine_bench.plan import Bench
 from engine_bench.results.figures import percentile
 from engine_bench.results.journal import Journal, OtherBench, Run, read_journal
 from engine_bench.results.ratios import NO_DIFFERENCE, Ratio, best, compare, ratio_of, verdict
 from engine_bench.results.report import write_into, write_report
 from engine_bench.results.rows import goal_rows, rows, setting_rows
-from engine_bench.rounds import Bench
 from engine_bench.servers.contestants import TUNED, Place, command_of
-from engine_bench.sizes import SETTINGS, SIZES
+from engine_bench.settings import SETTINGS, Setting
+from engine_bench.sizes import SIZES
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+WITHOUT = "CHATBOT_ENGINE_WITHOUT="
 PLACE = Place(Path("/model.gguf"), Path("/programs"), 2)
 ANSWER = (
     b'data: {"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
@@ -189,7 +193,7 @@ def test_every_contestant_plays_every_round_once_and_the_order_rotates() -> None
 
     orders = [[name for number, _, name in bench.plan() if number == wanted] for wanted in range(4)]
 
-    assert [order[0] for order in orders] == ["ours", "llama-server a", TUNED, "ours again"]
+    assert [order[0] for order in orders] == ["ours", "llama-server a", "ours again", TUNED]
     assert orders[0][-1] == TUNED  # made of the winner of the others
     assert all(sorted(order) == sorted(orders[0]) for order in orders)
 
@@ -272,6 +276,18 @@ def test_a_setting_is_compared_with_the_same_service_without_it() -> None:
     assert (row["setting"], row["ratio"], row["verdict"]) == ("CHATBOT_ENGINE_THREADS=1", [0.5, 0.5, 0.5], "worse")
 
 
+def test_a_setting_of_a_pool_is_compared_with_a_pool() -> None:
+    pool, unpinned = "ours CHATBOT_ENGINE_WITHOUT=streams", "ours CHATBOT_ENGINE_WITHOUT=streams,pinning"
+    speeds = {"ours": 9.0, "ours again": 9.0, pool: 6.0, unpinned: 3.0}
+
+    found = setting_rows([run(name, number, speed) for number in range(3) for name, speed in speeds.items()])
+
+    assert {row["setting"]: row["ratio"][0] for row in found} == {
+        "CHATBOT_ENGINE_WITHOUT=streams": 6 / 9,
+        "CHATBOT_ENGINE_WITHOUT=streams,pinning": 0.5,
+    }
+
+
 def test_both_sides_get_the_same_pool_threads_and_slots() -> None:
     place = PLACE.sized(8, 1500)
     ours, theirs = command_of("ours", place), command_of(TUNED, place, "llama-server c")
@@ -291,10 +307,45 @@ def test_a_setting_is_a_contestant_of_its_own() -> None:
     assert command.environment["CHATBOT_ENGINE_STEP_TOKENS"] == "512"
 
 
-def test_settings_that_are_said_to_matter_exist() -> None:
+def test_settings_that_are_said_to_matter_exist_and_none_is_left_out() -> None:
     known = set(names())
+    words = {word for setting in SETTINGS for word in f"{setting.beside} {setting.other}".split()}
+    parts = {part for word in words for part in word.removeprefix(WITHOUT).split(",") if word.startswith(WITHOUT)}
+    pattern = next(each.pattern for each in EngineSettings.model_fields["without"].metadata if hasattr(each, "pattern"))
 
-    assert {setting.partition("=")[0] for setting in SETTINGS} <= known
+    assert {word.partition("=")[0] for word in words} <= known
+    assert parts == set(re.search(r"\(([a-z|]+)\)", pattern)[1].split("|"))  # type: ignore[index]
+    assert {"CHATBOT_ENGINE_STEP_SECONDS=10", "CHATBOT_ENGINE_HOST_CACHE_MIB=0"} <= words
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.other)
+def test_each_setting_plays_beside_the_same_service_without_it(setting: Setting) -> None:
+    played = SIZES["settings"].contestants
+
+    assert setting.workloads
+    assert all(
+        {setting.base, setting.contestant, "ours", "ours again"} <= set(played[name]) for name in setting.workloads
+    )
+    assert {*setting.beside.split()} <= {*command_words(setting.base)}
+    assert command_words(setting.contestant) != command_words(setting.base)
+
+
+def command_words(contestant: str) -> list[str]:
+    return str(command_of(contestant, PLACE)).split()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_ours_again_is_never_beside_ours_where_there_are_others(size: str) -> None:
+    contestants = {name: list(names) for name, names in SIZES[size].contestants.items()}
+    bench = Bench(PLACE, SIZES[size].workloads, contestants, rounds=12)
+    orders: dict[tuple[int, str], list[str]] = {}
+    for number, workload, name in bench.plan():
+        orders.setdefault((number, workload.name), []).append(name)
+
+    for (number, _), order in orders.items():
+        apart = abs(order.index("ours") - order.index("ours again"))
+        is_moved = number == 0 and TUNED in order
+        assert apart >= len(order) // 2 - is_moved or len(order) <= 3, order
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -303,7 +354,7 @@ def test_every_size_has_an_aa_pair_and_a_rival_for_each_workload(size: str) -> N
         names = SIZES[size].contestants[workload.name]
 
         assert {"ours", "ours again"} <= set(names)
-        assert any(name.startswith("llama-server") for name in names)
+        assert size == "settings" or any(name.startswith("llama-server") for name in names)
 
 
 def test_the_models_own_tokens_are_groups_of_three_digits(tmp_path: Path) -> None:

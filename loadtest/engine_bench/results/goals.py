@@ -64,7 +64,16 @@ FIGURES: Final[Mapping[str, tuple[Figure, ...]]] = {
         _GAP,
         _COMPUTED,
     ),
-    "W2": (_SPEED, _CPU, _FIRST, _FIRST_95, _COMPUTED),
+    "W2": (
+        _SPEED,
+        _CPU,
+        _FIRST,
+        _FIRST_95,
+        _COMPUTED,
+        Figure("tokens_per_second_32", "tokens/s, burst of 32", True),
+        Figure("ttft_p50_32", "TTFT p50, burst of 32", False, unit="s"),
+        Figure("prompt_tokens_computed_32", "prompt tokens computed, burst of 32", False),
+    ),
     "W3": (_SPEED, _CPU, _FIRST, _FIRST_95, _GAP, _COMPUTED),
     "W4": (
         Figure("itl_beside_p99", "gap p99 beside a long prompt", False, 1000, "ms"),

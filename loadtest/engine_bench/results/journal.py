@@ -1,6 +1,7 @@
 """What was measured so far, as JSON lines on disk: a bench that was interrupted goes on with the run it was at."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -59,8 +60,11 @@ class Journal:
                 f"{folder} holds another bench ({', '.join(differs)} differ); name another folder with --out"
             )
         self.runs = [Run(**line) for line in lines[1:]]
-        # A line that was cut by the interruption is not repeated behind: the file is written anew without it.
-        self._path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        # A line that was cut by the interruption is not repeated behind: the file is written anew without it, beside
+        # the old one, so that whoever is killed here loses nothing either.
+        new = self._path.with_suffix(".new")
+        new.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        new.rename(self._path)
 
     def add(self, run: Run) -> None:
         """Note a run, on disk before anything else happens."""
@@ -68,6 +72,7 @@ class Journal:
         with self._path.open("a") as file:
             file.write(json.dumps(asdict(run)) + "\n")
             file.flush()
+            os.fsync(file.fileno())
 
     def attempts(self, workload: str, number: int, contestant: str) -> tuple[bool, int]:
         """Whether this was measured already, and how many attempts were void."""

@@ -1,5 +1,6 @@
 """What else happened on the machine while a run was measured (proc(5)), and what machine it is."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -34,15 +35,21 @@ class Clock:
         }
 
 
+_MEASURED: Final = ("services", "loadtest", "pyproject.toml", "uv.lock", ".ci/llama_server.py")
+"""What a figure depends on; a commit of anything else may come between two sittings."""
+
+
 def describe(root: Path) -> dict[str, Any]:
-    """The machine and the commit."""
+    """The machine, the commit that last changed what is measured, and a digest of what was changed since."""
+    changes = _git(root, "diff", "HEAD", "--", *_MEASURED)
     return {
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "commit": _git(root, "rev-parse", "--short=12", "HEAD"),
-        "is_dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no", "--", "services", "loadtest")),
+        "commit": _git(root, "log", "-1", "--format=%h", "--abbrev=12", "--", *_MEASURED),
+        "is_dirty": bool(changes),
+        "changes": hashlib.sha256(changes.encode()).hexdigest()[:12] if changes else "",
     }
 
 

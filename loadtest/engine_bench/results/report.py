@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from engine_bench.plan import BEATEN, has_left
 from engine_bench.results.goals import PRIMARY, Figure
 from engine_bench.results.journal import Run, read_journal, runs_of
 from engine_bench.results.pages import put_between
@@ -104,11 +105,11 @@ def _settings(runs: Sequence[Run]) -> Iterable[str]:
     found = setting_rows(runs)
     if found:
         yield ""
-        yield "| workload | setting | figure | with / without (least-greatest round) | ours / ours | verdict |"
-        yield "|---|---|---|---|---|---|"
+        yield "| workload | part | set otherwise | figure | so / else (least-greatest round) | ours / ours | verdict |"
+        yield "|---|---|---|---|---|---|---|"
     for row in found:
         yield (
-            f"| {row['workload']} | `{row['setting']}` | {row['text']} | {_range(row['ratio'])} "
+            f"| {row['workload']} | {row['part']} | `{row['setting']}` | {row['text']} | {_range(row['ratio'])} "
             f"| {_range(row['noise'])} | {row['verdict']} |"
         )
 
@@ -125,12 +126,37 @@ def _details(runs: Sequence[Run]) -> Iterable[str]:
             f"{_span(others)}, stolen {_span(stolen)}"
         )
         yield ""
-        yield "| | " + " | ".join(figure.text for figure in _DETAILS) + " | void runs |"
-        yield "|---|" + "---|" * (len(_DETAILS) + 1)
+        yield "| | " + " | ".join(figure.text for figure in _DETAILS) + " | rounds | void runs |"
+        yield "|---|" + "---|" * (len(_DETAILS) + 2)
         for name in contestants_of(run for run in runs if run.workload == workload):
             mine = runs_of(runs, workload, name)
             cells = [_number(scaled(median(mine, figure.name), figure)) for figure in _DETAILS]
-            yield f"| {name} | " + " | ".join(cells) + f" | {sum(1 for run in mine if run.void)} |"
+            voids = sum(1 for run in mine if run.void)
+            yield f"| {name} | " + " | ".join(cells) + f" | {len(mine) - voids} | {voids} |"
+        yield from _left(runs, workload)
+        yield from _voids(run for run in runs if run.workload == workload and run.void)
+
+
+def _left(runs: Sequence[Run], workload: str) -> Iterable[str]:
+    """Who did not play all rounds, and why."""
+    last = max(run.round for run in runs if run.workload == workload)
+    gone = [name for name in contestants_of(runs) if has_left(runs, last, workload, name)]
+    gone = [name for name in gone if runs_of(runs, workload, name)]
+    if gone:
+        yield ""
+        beaten = ", or ".join(f"{factor:g} times in each of {rounds}" for rounds, factor in BEATEN)
+        yield (
+            f"Not in all rounds: {', '.join(gone)}. No goal is measured against it, or another llama-server was "
+            f"better, {beaten}."
+        )
+
+
+def _voids(voids: Iterable[Run]) -> Iterable[str]:
+    """Why runs did not count."""
+    told = [f"round {run.round + 1}, {run.contestant}: {_of_no_machine(run.void.splitlines()[0])}" for run in voids]
+    if told:
+        yield ""
+        yield "Void: " + "; ".join(told) + "."
 
 
 def _commands(runs: Sequence[Run]) -> Iterable[str]:

@@ -10,6 +10,7 @@ from engine_bench.results.goals import TUNED as AGAINST_TUNED
 from engine_bench.results.journal import Run, runs_of
 from engine_bench.results.ratios import best, by_round, compare, median, verdict
 from engine_bench.servers.contestants import LLAMA_SERVERS, OURS, OURS_AGAIN, SERIAL, TUNED
+from engine_bench.settings import setting_of
 
 
 def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -39,18 +40,21 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def setting_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Ours with a setting over ours without, beside ours over ours."""
+    """Ours set otherwise over ours without, beside ours over ours."""
     names = [name for name in contestants_of(runs) if name.startswith(f"{OURS} ") and name != OURS_AGAIN]
     found = []
     for workload, name in product(workloads_of(runs), names):
+        setting = setting_of(name)
         for figure in FIGURES[workload]:
-            ratio = compare(runs, workload, (name, OURS), figure.name)
+            ratio = compare(runs, workload, (name, setting.base), figure.name)
             noise = compare(runs, workload, (OURS_AGAIN, OURS), figure.name)
             if ratio is not None:
                 found.append(
                     {
                         "workload": workload,
-                        "setting": name.removeprefix(f"{OURS} "),
+                        "part": setting.part,
+                        "setting": setting.other,
+                        "beside": setting.beside,
                         "text": figure.text,
                         "ratio": [ratio.median, ratio.low, ratio.high],
                         "noise": noise and [noise.median, noise.low, noise.high],
