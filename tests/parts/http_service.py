@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from chatbot.core.history import History
 from chatbot.core.kept_answers.keeper import KeepingPolicy, KeptAnswers
 from chatbot.core.limits.ledger import MemoryAccounts
 from chatbot.core.limits.limiter import Limiter, LimiterPolicy
+from chatbot.core.memory.summarising import Maker, Summariser, SummaryPolicy
 from chatbot.core.performance import Machine, Statistics
 from chatbot.core.personal.desk import PersonalDesk
 from chatbot.core.personal.eraser import Eraser
@@ -87,6 +88,7 @@ class ServiceOptions:
     usage: UsageStore | None = None
     prices: PriceTable = NO_PRICES
     kept: KeepingPolicy | None = None
+    summaries: SummaryPolicy | None = None
     sampling: Sampling = Sampling()
     recording: RecorderPolicy = RecorderPolicy(batch_seconds=0.02)
     tenants: Tenants = NO_POLICIES
@@ -111,6 +113,7 @@ class Service:
     gate: Gate
     limiter: Limiter
     recorder: Recorder | None = None
+    summaries: Summariser | None = None
 
     def client(self, **options: object) -> httpx.AsyncClient:
         """A client; no environment, generous time."""
@@ -143,14 +146,16 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
     meters.watch_limits(lambda: limiter.is_degraded)
     recorder = Recorder(options.usage, meters, options.recording) if options.usage is not None else None
     kept = KeptAnswers(name, options.kept, meters, erasures=guard.epoch) if options.kept is not None else None
+    summaries = _summaries(options, history, routes, meters)
     policy = AnswerPolicy(
         *(options.queue_seconds, options.generation_seconds, options.sampling, options.may_fall_back, limiter),
         casting=options.characters and options.characters.casting,
         kept=kept,
         style=meters,
+        summaries=summaries,
     )
     answerer = Answerer(name, routes, history, policy, meters.of(name))
-    for forget in (answerer.give_up, kept.forget if kept is not None else None):
+    for forget in (answerer.give_up, kept and kept.forget, summaries and summaries.give_up):
         if options.eraser is not None and forget is not None:
             options.eraser.tombstones.tell(forget)
     gate = Gate(lambda: options.generator.has_model)
@@ -182,7 +187,17 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         usage=recorder,
     )
     app = create_app(options.profile, parts, options.http)
-    return app, Service(app, "", 0, options.generator, admission, answerer, meters, gate, limiter, recorder)
+    service = Service(app, "", 0, options.generator, admission, answerer, meters, gate, limiter, recorder, summaries)
+    return app, service
+
+
+def _summaries(
+    options: ServiceOptions, history: History, routes: Mapping[Backend, BackendRoute], meters: Meters
+) -> Summariser | None:
+    if options.summaries is None:
+        return None
+    makers = {backend: Maker(route.generator, route.admission.spare) for backend, route in routes.items()}
+    return Summariser(options.profile.name, history, makers, meters, options.summaries)
 
 
 def _desk(options: ServiceOptions, templates: PromptTemplates) -> CharacterDesk | None:

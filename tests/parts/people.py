@@ -23,6 +23,7 @@ from chatbot.domain.document_store import DocumentStore
 from chatbot.domain.documents import Upload
 from chatbot.domain.limits import AccountStore, user_accounts
 from chatbot.domain.memory.standing import Note
+from chatbot.domain.memory.summary import Summary
 from chatbot.domain.personal.erasure import ErasureStore
 from chatbot.domain.personal.stores import Person, PersonalData, Row
 from chatbot.domain.ports import ConversationStore
@@ -89,6 +90,10 @@ class People:
                 asked = Turn(f"t{number}", f"{canary} asks {number}", f"{canary} is told", datetime.now(UTC))
                 await self.conversations.append(key, asked, epoch=0)
             await self.conversations.remember(key, note=Note(f"{canary} notes", 2), pins=[f"{canary} pins"])
+            read = await self.conversations.load(key)
+            first = read.turns[0]
+            summary = Summary(f"{canary} summed up", first.turn_id, first.turn_id, first.at, 1, "toy@0", first.at)
+            assert await self.conversations.summarise(read, summary)
         upload = Upload(f"{canary}.txt", f"{canary} wrote".encode(), "default", {"title": canary})
         await completed(self.documents, owner, upload, [f"{canary} passage {number}" for number in range(3)])
         thing = ShelfRow(RowKind.FILE, f"file-{canary}", 1, {"name": canary, "bytes": len(canary), "is_whole": True})

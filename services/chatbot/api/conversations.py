@@ -44,12 +44,25 @@ class TurnView(BaseModel):
     at: datetime
 
 
+class SummaryView(BaseModel):
+    """What a model wrote down of the oldest turns; it is told in their place.
+
+    `turns`: how many, `model`: which one, `at`: when.
+    """
+
+    text: str
+    turns: int
+    model: str
+    at: datetime
+
+
 class ConversationView(BaseModel):
-    """A conversation, oldest turn first."""
+    """A conversation, oldest turn first. `summary` is there once one was made."""
 
     db_id: str
     local_only: bool
     turns: list[TurnView]
+    summary: SummaryView | None = None
 
 
 @router.get("", operation_id="listConversations", summary="List conversations", response_model=ConversationPage)
@@ -70,7 +83,10 @@ async def read(request: Request, db_id: str) -> Response:
     if not found.turns:
         raise ConversationNotFound
     turns = [TurnView(turn_id=t.turn_id, question=t.question, answer=t.answer, at=t.at) for t in found.turns]
-    return _json(ConversationView(db_id=key.db_id, local_only=found.local_only, turns=turns))
+    made = found.summary
+    summary = SummaryView(text=made.text, turns=made.turns, model=made.model, at=made.at) if made is not None else None
+    view = ConversationView(db_id=key.db_id, local_only=found.local_only, turns=turns, summary=summary)
+    return _json(view, exclude_none=True)
 
 
 @router.delete("/{db_id}", operation_id="eraseConversation", summary="Erase one", status_code=204)
@@ -147,5 +163,6 @@ def limit_of(request: Request) -> int:
     return limit
 
 
-def _json(view: BaseModel) -> Response:
-    return Response(view.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+def _json(view: BaseModel, *, exclude_none: bool = False) -> Response:
+    shown = view.model_dump_json(exclude_none=exclude_none)
+    return Response(shown, media_type="application/json", headers={"Cache-Control": "no-store"})

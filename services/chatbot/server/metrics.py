@@ -183,6 +183,12 @@ METRICS: tuple[Metric, ...] = (
         ("cache", "outcome"),
     ),
     Metric(
+        "chatbot_confirmations_total",
+        _COUNTER,
+        "Calls of tools that do more than read: asked for, then run once confirmed (done, failed, unsure), or refused.",
+        ("outcome",),
+    ),
+    Metric(
         "chatbot_agent_rounds",
         _HISTOGRAM,
         "Generations of an answer with tools; 1 called nothing.",
@@ -229,6 +235,19 @@ METRICS: tuple[Metric, ...] = (
         "Time by which a stream's first text came later for the rules of its character, seconds.",
         (),
         STEP_SECONDS,
+    ),
+    Metric(
+        "chatbot_memory_summaries_total",
+        _COUNTER,
+        "Tries to summarise the oldest turns of a long conversation; gave_way: a person asked; stale: the conversation"
+        " was erased meanwhile, or another process was faster; dropped: too many waited.",
+        ("outcome",),
+    ),
+    Metric(
+        "chatbot_memory_summary_tokens_total",
+        _COUNTER,
+        "Tokens of generations of summaries, which are in no record of use and on nobody's bill.",
+        ("kind",),
     ),
     Metric("chatbot_mcp_server_up", _GAUGE, "1 while a tool server answers.", ("server",)),
     Metric(

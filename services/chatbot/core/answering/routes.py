@@ -7,6 +7,7 @@ from chatbot.core.agent.opening import Agent
 from chatbot.core.characters.casting import Casting
 from chatbot.core.kept_answers.keeper import KeptAnswers
 from chatbot.core.limits.limiter import Limiter
+from chatbot.core.memory.summarising import Summariser
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.web.referenced import Web
 from chatbot.domain.generation import Sampling
@@ -44,6 +45,7 @@ class AnswerPolicy:
         casting: Of stored characters; None where there are none.
         kept: Answers for questions that are asked again; None where none are kept.
         style: Counts checks of characters' rules.
+        summaries: Makes summaries of long conversations; None: none are made, and none is told.
     """
 
     queue_seconds: float
@@ -54,3 +56,4 @@ class AnswerPolicy:
     casting: Casting | None = None
     kept: KeptAnswers | None = None
     style: StyleTelemetry | None = None
+    summaries: Summariser | None = None

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 MAX_SUMMARY_BYTES: Final = 8_192
 
 SUMMARY_OUTCOMES: Final = ("made", "gave_way", "empty", "cut", "too_long", "stale", "failed", "dropped")
-"""How a try ended: `made`; `gave_way` to a person who asked; `empty`, `cut` at its bound or `too_long`, so not kept;
+"""How a try ended: `made`; `gave_way` to a person who asked, or to an end of the process; `empty`, `cut` at its bound or `too_long`, so not kept;
 `stale`: the conversation was erased meanwhile, or another process was faster; `failed`; `dropped`: too many wait."""
 
 

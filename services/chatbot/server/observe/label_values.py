@@ -22,9 +22,11 @@ from chatbot.core.web.search_tool import WebSearchTool
 from chatbot.domain.embedding.source import Purpose
 from chatbot.domain.generation import Backend, FinishReason
 from chatbot.domain.limits import LIMIT_NAMES
+from chatbot.domain.memory.summary import SUMMARY_OUTCOMES
 from chatbot.domain.outside.web import PAGE_OUTCOMES, SEARCH_OUTCOMES
 from chatbot.domain.personal.stores import STORE_NAMES
 from chatbot.domain.style.rules import REPAIR_STEPS, CheckOutcome
+from chatbot.domain.toolservers.proposal import PROPOSAL_OUTCOMES
 from chatbot.domain.usage.rows import UseOutcome
 from chatbot.server.metrics import AUTH_OUTCOMES, QUEUE_OUTCOMES, Metric
 
@@ -81,6 +83,7 @@ GENERATION_ENDS: Final = (*map(str, FinishReason), "cancelled", "timeout", "erro
 STORE_OPERATIONS: Final = ("load", "append", "listing", "remember", "summarise", "swap", "erase")
 STORE_OUTCOMES: Final = ("ok", "conflict", "unavailable")
 TOKEN_KINDS: Final = ("prompt", "cached", "completion")
+SUMMARY_TOKEN_KINDS: Final = ("prompt", "completion")
 LOST_REASONS: Final = ("full", "store", "shutdown")
 _OUR_OUTCOMES: Final = tuple(str(outcome) for outcome in Outcome if outcome is not Outcome.UNKNOWN)
 _NOBODYS_OUTCOMES: Final = (Outcome.UNKNOWN, Outcome.LIMIT, Outcome.REPEATED)
@@ -98,8 +101,11 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "chatbot_mcp_tools_changed": (),
     "chatbot_web_pages_total": PAGE_OUTCOMES,
     "chatbot_agent_stopped_total": STOP_REASONS,
+    "chatbot_confirmations_total": PROPOSAL_OUTCOMES,
     "chatbot_persona_repairs_total": REPAIR_STEPS,
     "chatbot_erasures_total": ERASURE_OUTCOMES,
+    "chatbot_memory_summaries_total": SUMMARY_OUTCOMES,
+    "chatbot_memory_summary_tokens_total": SUMMARY_TOKEN_KINDS,
     "chatbot_oldest_row_age_seconds": STORE_NAMES,
     "chatbot_limit_store_seconds": ("ok", "unavailable"),
     "chatbot_embedding_tokens_total": _PURPOSES,

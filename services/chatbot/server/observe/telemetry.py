@@ -17,14 +17,21 @@ from chatbot.domain.usage.rows import UsageRow
 from chatbot.server.metrics import LOG_SCRUBBED, METRICS, Kind, Metric
 from chatbot.server.observe.engine_metrics import ENGINE_METRICS
 from chatbot.server.observe.gauges import Gauges
-from chatbot.server.observe.label_values import ALL_STATUSES, ROUTES, TOKEN_KINDS, WAITED_OUTCOMES, label_values
+from chatbot.server.observe.label_values import (
+    ALL_STATUSES,
+    ROUTES,
+    SUMMARY_TOKEN_KINDS,
+    TOKEN_KINDS,
+    WAITED_OUTCOMES,
+    label_values,
+)
 
 
 class Meters(Gauges):
     """All metrics of one process, in a registry of their own.
 
     Implements `Telemetry`, `HttpTelemetry`, `ToolTelemetry`, `WebTelemetry`, `StyleTelemetry`,
-    `LimitTelemetry`, `AuditTelemetry` and `UsageTelemetry`.
+    `LimitTelemetry`, `AuditTelemetry`, `SummaryTelemetry` and `UsageTelemetry`.
     """
 
     def __init__(self, services: Iterable[str]) -> None:
@@ -127,6 +134,16 @@ class Meters(Gauges):
         self._observe("chatbot_agent_rounds", rounds, service=service)
         if stopped:
             self._count("chatbot_agent_stopped_total", 1, service=service, reason=stopped)
+
+    def summary_ended(self, service: str, outcome: str, prompt_tokens: int, completion_tokens: int) -> None:
+        """See `SummaryTelemetry`."""
+        self._count("chatbot_memory_summaries_total", 1, service=service, outcome=outcome)
+        for kind, count in zip(SUMMARY_TOKEN_KINDS, (prompt_tokens, completion_tokens), strict=True):
+            self._count("chatbot_memory_summary_tokens_total", count, service=service, kind=kind)
+
+    def call_asked_first(self, service: str, outcome: str) -> None:
+        """See `ToolTelemetry`."""
+        self._count("chatbot_confirmations_total", 1, service=service, outcome=outcome)
 
     def style_checked(self, service: str, check: str, outcome: str) -> None:
         """See `StyleTelemetry`."""

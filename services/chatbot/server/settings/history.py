@@ -35,6 +35,15 @@ class HistorySettings(Section):
     """A conversation that nobody touched for so long is deleted, seconds."""
 
 
+class MemorySettings(Section):
+    """What is told of long conversations."""
+
+    summaries: Literal["none", "local", "same"] = "none"
+    """Who writes down what the oldest turns said, once the turns take 60 % of their room in the prompt: nobody (the
+    oldest are not told any more), the local model, or the same model that answered. How good that is depends on the
+    model. It is made in slots that nobody wants; the turns stay stored."""
+
+
 class MongoSettings(Section):
     """MongoDB, where `CHATBOT_HISTORY_STORE` or `CHATBOT_DOCUMENTS_STORE` is mongodb."""
 

@@ -19,7 +19,7 @@ from chatbot.server.settings.accounts import (
 from chatbot.server.settings.characters import CharacterSettings
 from chatbot.server.settings.documents import DocumentSettings, EmbeddingSettings
 from chatbot.server.settings.engine import EngineSettings, GenerationSettings, ModelSettings, PromptSettings
-from chatbot.server.settings.history import HistorySettings, MongoSettings
+from chatbot.server.settings.history import HistorySettings, MemorySettings, MongoSettings
 from chatbot.server.settings.remote import FallbackSettings, OpenAISettings
 from chatbot.server.settings.search import NewsSettings, SearchSettings, WeatherSettings
 from chatbot.server.settings.serving import (
@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     engine: EngineSettings = EngineSettings()
     history: HistorySettings = HistorySettings()
+    memory: MemorySettings = MemorySettings()
     mongodb: MongoSettings = MongoSettings()
     openai: OpenAISettings = OpenAISettings()
     fallback: FallbackSettings = FallbackSettings()
