@@ -789,17 +789,39 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "text of a user becomes a token of the tools' dialect",
         "tests/integration/test_dialect_hermes.py::test_what_anybody_writes_becomes_no_token_of_the_dialect",
-        (Edit(f"{LLM}/engine/text/tool_tokens.py", "vocabulary.reserve(by_name.values())", "by_name.values()"),),
+        (Edit(f"{LLM}/engine/text/tool_tokens.py", "    vocabulary.reserve(found.ids)\n", ""),),
     ),
     Mutant(
         "an answer holds the token that a call begins with",
-        "tests/integration/test_dialect_hermes.py::test_choices_are_obeyed_and_calls_are_valid_of_random_weights",
+        "tests/integration/test_dialect_services.py::test_choices_are_obeyed_and_calls_are_valid_of_random_weights",
         (Edit(f"{LLM}/engine/process.py", "never = () if is_call else self._engine.tool_tokens.ids", "never = ()"),),
+    ),
+    Mutant(
+        "an answer in JSON becomes a call",
+        "tests/integration/test_dialect_llama31.py::test_an_answer_in_json_is_no_call_and_is_the_one_without_a_decision",
+        (
+            Edit(
+                f"{LLM}/engine/batching/decision.py",
+                "self.waits = trigger.settled_by not in self.written",
+                "self.waits = False",
+            ),
+        ),
+    ),
+    Mutant(
+        "results of calls made together stand behind the wrong one",
+        "tests/unit/test_dialect_llama31.py::test_calls_made_together_are_told_one_by_one_each_with_its_result",
+        (Edit(f"{LLM}/dialects/llama31.py", " if result.call_id == call.id)", ")"),),
     ),
     Mutant(
         "whatever is likeliest begins a call",
         "tests/integration/test_engine_decision.py::test_without_its_token_an_answer_is_the_one_without_a_decision",
-        (Edit(f"{LLM}/engine/batching/decision.py", "or token != self._trigger.token", ""),),
+        (
+            Edit(
+                f"{LLM}/engine/batching/decision.py",
+                "if token == trigger.token and not self.written:",
+                "if not self.written:",
+            ),
+        ),
     ),
     Mutant(
         "tools that are fine alone are taken in any number",

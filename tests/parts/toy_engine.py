@@ -93,7 +93,8 @@ class ToyEngine:
     def submit(self, request_id: str, ids: Sequence[int], *, shared_tokens: int = 0, **changes: Any) -> None:
         """Start a generation on these ids; changes are sampling fields, or `timeout_seconds`.
 
-        `decision` is (ids, grammar, nothing): what is decided before the answer; a number as nothing is a trigger.
+        `decision` is (ids, grammar, nothing): what is decided before the answer; a number as nothing is a trigger, and
+        what comes behind it settles a call without it.
         """
         timeout_seconds, asked = changes.pop("timeout_seconds", 3600.0), changes.pop("decision", None)
         sampling: SamplingFrame = {**GREEDY, **changes}  # type: ignore[typeddict-item]
@@ -105,7 +106,8 @@ class ToyEngine:
             held = SamplerChain(GREEDY, self.vocabulary.n_tokens, grammar=Grammar(self.vocabulary, asked[1]))
             trigger = None
             if isinstance(asked[2], int):
-                trigger = Trigger(asked[2], SamplerChain(GREEDY, self.vocabulary.n_tokens))
+                settled_by = "".join(asked[3:]).encode()
+                trigger = Trigger(asked[2], SamplerChain(GREEDY, self.vocabulary.n_tokens), settled_by)
             decision = Decision(np.array(asked[0], np.int32), held, 64, "" if trigger else asked[2], trigger)
         order = Order(request_id, prompt, chain, tuple(sampling["stop"]), now, now + timeout_seconds, decision)
         self.answers[request_id] = ""

@@ -16,7 +16,7 @@ import numpy as np
 from gguf.quants import quantize
 
 _HANGUL_LEADS = range(0xEA, 0xEE)
-LLAMA3_SPECIALS = (
+LLAMA31_SPECIALS = (
     "<|begin_of_text|>",
     "<|end_of_text|>",
     "<|reserved_special_token_0|>",
@@ -30,6 +30,10 @@ LLAMA3_SPECIALS = (
     "<|python_tag|>",
     *(f"<|reserved_special_token_{i}|>" for i in range(3, 248)),
 )
+LLAMA3_SPECIALS = tuple(
+    name if name != "<|python_tag|>" else "<|reserved_special_token_248|>" for name in LLAMA31_SPECIALS
+)
+"""Without the token of calls: such models are told of tools in plain text."""
 CHATML_SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 QWEN25_SPECIALS = (*CHATML_SPECIALS, "<tool_call>", "</tool_call>")
 QWEN3_SPECIALS = (*QWEN25_SPECIALS, "<tool_response>", "</tool_response>", "<think>", "</think>")
@@ -38,6 +42,7 @@ _USER_DEFINED = frozenset(QWEN3_SPECIALS) - frozenset(CHATML_SPECIALS)
 GEMMA_SPECIALS = ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>")
 MISTRAL_SPECIALS = ("<s>", "</s>", "[INST]", "[/INST]")
 _ENDS = {  # (begin or None, end, end of turn) of each set
+    LLAMA31_SPECIALS: ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"),
     LLAMA3_SPECIALS: ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"),
     CHATML_SPECIALS: (None, "<|endoftext|>", "<|im_end|>"),
     QWEN25_SPECIALS: (None, "<|endoftext|>", "<|im_end|>"),

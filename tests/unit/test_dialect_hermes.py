@@ -7,9 +7,9 @@ from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.generation import GenerationRequest, Sampling
 from chatbot.domain.tools import ToolCall, ToolDefinition, ToolUse
 from chatbot.llm.dialects import hermes
-from chatbot.llm.dialects.decision import CallReader, answering, calling, mark_of, start_of
+from chatbot.llm.dialects.decision import GENERIC, CallReader, Tongue, answering, calling, start_of, tongue_of
 from chatbot.llm.dialogue_frames import dialogue_frame, generate_frame
-from chatbot.llm.grammar import KeptGrammars
+from chatbot.llm.grammar import KeptGrammars, Shape
 from parts.gbnf import Grammar
 
 PLACE = {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]}
@@ -98,9 +98,11 @@ def test_nobodys_text_ends_a_block_where_its_end_is_no_token(end: str) -> None:
 def test_a_mark_is_drawn_anew_where_something_is_said_of_tools() -> None:
     silent = Dialogue("", (), (), Message("user", "?"))
 
-    assert mark_of(request(silent, None), "hermes") == mark_of(request(), "generic") == mark_of(request(), "") == ""
-    marks = {mark_of(asked, "hermes") for asked in (request(), request(silent), request(tools=None))}
-    assert len(marks) == 3 and all(len(mark) > 32 for mark in marks)
+    for asked, name in ((request(silent, None), "hermes"), (request(), "generic"), (request(), "")):
+        assert tongue_of(asked, name) == GENERIC
+    tongues = [tongue_of(asked, "hermes") for asked in (request(), request(silent), request(tools=None))]
+    assert {tongue.dialect for tongue in tongues} == {hermes.DIALECT}
+    assert len({tongue.mark for tongue in tongues}) == 3 and all(len(tongue.mark) > 32 for tongue in tongues)
 
 
 def test_frames_of_the_generic_dialect_hold_no_mark() -> None:
@@ -111,12 +113,13 @@ def test_frames_of_the_generic_dialect_hold_no_mark() -> None:
 
 
 def test_a_call_begins_with_its_token_and_is_not_asked_for() -> None:
-    may, must = start_of(request(), USE, "g", "|"), start_of(request(), ToolUse((WEATHER,), must_call=True), "g", "|")
+    tongue = Tongue(hermes.DIALECT, "|")
+    may, must = start_of(request(), USE, "g", tongue), start_of(request(), ToolUse((WEATHER,), True), "g", tongue)
 
     assert may.decision == {"text": "", "grammar": "g", "nothing": "", "most_tokens": 256, "trigger": "<tool_call>"}
     assert (must.decision, must.text, must.most_tokens) == (None, "|<tool_call>|", 256)
     assert may.mark == must.mark == "|"
-    assert calling(request(), "g", "|").dialogue == answering(request(), "|").dialogue
+    assert calling(request(), "g", tongue).dialogue == answering(request(), tongue).dialogue
 
 
 ONE = '\n{"name": "now", "arguments": {}}'
@@ -126,7 +129,7 @@ MORE = f"\n<tool_call>{ENDED}"
 
 @pytest.mark.parametrize("must_call", [True, False])
 def test_the_grammar_holds_one_to_four_calls_behind_the_first_token(must_call: bool) -> None:
-    grammar = Grammar(KeptGrammars().decision(ToolUse(USE.definitions, must_call), is_tagged=True))
+    grammar = Grammar(KeptGrammars().decision(ToolUse(USE.definitions, must_call), Shape.TAGGED))
 
     for text in (ENDED, ENDED + MORE, ENDED + 3 * MORE):
         assert grammar.accepts(text)
@@ -135,7 +138,7 @@ def test_the_grammar_holds_one_to_four_calls_behind_the_first_token(must_call: b
 
 
 def test_a_single_call_needs_no_end() -> None:
-    grammar = Grammar(KeptGrammars().decision(ToolUse(USE.definitions, is_parallel=False), is_tagged=True))
+    grammar = Grammar(KeptGrammars().decision(ToolUse(USE.definitions, is_parallel=False), Shape.TAGGED))
 
     assert grammar.accepts(ONE)
     assert not grammar.accepts(ENDED)
@@ -144,7 +147,7 @@ def test_a_single_call_needs_no_end() -> None:
 def test_both_dialects_of_the_same_tools_have_their_own_grammar() -> None:
     grammars = KeptGrammars()
 
-    assert grammars.decision(USE) != grammars.decision(USE, is_tagged=True)
+    assert grammars.decision(USE) != grammars.decision(USE, Shape.TAGGED)
     assert grammars.decision(USE) == KeptGrammars().decision(USE)
 
 

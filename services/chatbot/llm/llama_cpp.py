@@ -23,11 +23,11 @@ from chatbot.domain.generation import (
 )
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.tools import ToolUse
-from chatbot.llm.dialects.decision import CallReader, answering, calling, mark_of, start_of
+from chatbot.llm.dialects.decision import CallReader, Tongue, answering, calling, start_of, tongue_of
 from chatbot.llm.dialogue_frames import Start, generate_frame, measure_frame, surely_fits
 from chatbot.llm.engine.frames import StepEvent
 from chatbot.llm.engine_host import EngineHost
-from chatbot.llm.grammar import KeptGrammars, SchemaRefused
+from chatbot.llm.grammar import KeptGrammars, SchemaRefused, Shape
 
 DEADLINE_GRACE_SECONDS = 2.0
 """The engine ends a generation at its deadline by itself, between two steps; later than this it is done here."""
@@ -142,14 +142,14 @@ class LlamaCppGenerator:
             InvalidInput: As `check`.
         """
         model, tools = self._host.model(), request.tools
-        mark = mark_of(request, model.tool_dialect if model else "")
+        tongue = tongue_of(request, model.tool_dialect if model else "")
         if tools is None or not tools.may_call:
-            return self._answering(request, mark), Start(mark=mark)
-        grammar = self._calls_grammar(tools, is_tagged=bool(mark))
-        start = start_of(request, tools, grammar, mark)
-        return calling(request, grammar, mark) if tools.must_call else self._answering(request, mark), start
+            return self._answering(request, tongue), Start(mark=tongue.mark)
+        grammar = self._calls_grammar(tools, tongue.dialect.shape)
+        start = start_of(request, tools, grammar, tongue)
+        return calling(request, grammar, tongue) if tools.must_call else self._answering(request, tongue), start
 
-    def _answering(self, request: GenerationRequest, mark: str) -> GenerationRequest:
+    def _answering(self, request: GenerationRequest, tongue: Tongue) -> GenerationRequest:
         """The request for an answer in text, with its format as a grammar."""
         wanted, grammar = request.sampling.format, request.sampling.grammar
         if wanted is not None:
@@ -157,11 +157,11 @@ class LlamaCppGenerator:
                 grammar = self._grammars.document(wanted.schema)
             except SchemaRefused as exc:
                 raise InvalidInput("response_format", "schema_refused", **_shown(exc)) from None
-        return replace(answering(request, mark), sampling=replace(request.sampling, grammar=grammar))
+        return replace(answering(request, tongue), sampling=replace(request.sampling, grammar=grammar))
 
-    def _calls_grammar(self, tools: ToolUse, *, is_tagged: bool) -> str:
+    def _calls_grammar(self, tools: ToolUse, shape: Shape) -> str:
         try:
-            return self._grammars.decision(tools, is_tagged=is_tagged)
+            return self._grammars.decision(tools, shape)
         except SchemaRefused as exc:
             raise InvalidInput("tools", "tool_refused", tool=exc.tool, **_shown(exc)) from None
 

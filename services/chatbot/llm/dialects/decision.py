@@ -1,44 +1,55 @@
-"""Decisions about tools: what a generation with tools begins with, and calls read from what comes, whole ones only.
-
-In every function `mark` is what `mark_of` drew: "" speaks the generic dialect.
-"""
+"""Decisions about tools: what a generation with tools begins with, and calls read from what comes, whole ones only."""
 
 import json
 import secrets
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chatbot.domain.generation import GenerationRequest
 from chatbot.domain.tools import ToolCall, ToolUse
-from chatbot.llm.dialects import hermes
-from chatbot.llm.dialects.generic import ANSWER_START, NOTHING, plain
+from chatbot.llm.dialects import generic, hermes, llama31
+from chatbot.llm.dialects.dialect import Dialect
+from chatbot.llm.dialects.generic import ANSWER_START, NOTHING
 from chatbot.llm.dialogue_frames import Start
 from chatbot.llm.engine.frames import DecisionFrame
 
 LEAST_TOKENS: Final = 16
 """Room for a decision even where the answer may have fewer tokens: one call takes some."""
 _DECODER: Final = json.JSONDecoder()
-_ARGUMENTS: Final = '"arguments":'
+_OWN: Final = {dialect.name: dialect for dialect in (hermes.DIALECT, llama31.DIALECT)}
+"""Dialects of models that were trained for tools, by name."""
 
 
-def mark_of(request: GenerationRequest, dialect: str) -> str:
-    """A mark for the tokens of a model's own dialect; "" where it has none, or nothing is said of tools."""
-    if dialect != hermes.NAME:
-        return ""
+@dataclass(frozen=True, slots=True)
+class Tongue:
+    """How one generation speaks of tools.
+
+    Attributes:
+        dialect: Whose words.
+        mark: Stands around names of tokens, drawn for this generation; "" where none are named.
+    """
+
+    dialect: Dialect = generic.DIALECT
+    mark: str = ""
+
+
+GENERIC: Final = Tongue()
+
+
+def tongue_of(request: GenerationRequest, dialect: str) -> Tongue:
+    """A model's own dialect with a new mark; the generic one where it has none, or nothing is said of tools."""
     messages = (*request.dialogue.history, *request.dialogue.rounds)
     says = request.tools is not None or any(message.calls or message.role == "tool" for message in messages)
-    return f"[{secrets.token_hex(16)}]" if says else ""
+    return Tongue(_OWN[dialect], f"[{secrets.token_hex(16)}]") if says and dialect in _OWN else GENERIC
 
 
-def answering(request: GenerationRequest, mark: str = "") -> GenerationRequest:
+def answering(request: GenerationRequest, tongue: Tongue = GENERIC) -> GenerationRequest:
     """The request for the answer in text: tools are told, calls are not asked for."""
-    if mark:
-        return replace(request, dialogue=hermes.told(request.dialogue, request.tools, mark))
-    return replace(request, dialogue=plain(request.dialogue, request.tools))
+    return replace(request, dialogue=tongue.dialect.told(request.dialogue, request.tools, tongue.mark))
 
 
-def calling(request: GenerationRequest, grammar: str, mark: str = "") -> GenerationRequest:
+def calling(request: GenerationRequest, grammar: str, tongue: Tongue = GENERIC) -> GenerationRequest:
     """The request of a model that must call: the likeliest tokens, nothing but calls."""
     sampling = replace(
         request.sampling,
@@ -50,19 +61,22 @@ def calling(request: GenerationRequest, grammar: str, mark: str = "") -> Generat
         format=None,
         grammar=grammar,
     )
-    return replace(answering(request, mark), sampling=sampling)
+    return replace(answering(request, tongue), sampling=sampling)
 
 
-def start_of(request: GenerationRequest, tools: ToolUse, grammar: str, mark: str = "") -> Start:
+def start_of(request: GenerationRequest, tools: ToolUse, grammar: str, tongue: Tongue = GENERIC) -> Start:
     """What stands before the answer: calls, where the model must call; else a decision whether to."""
     limits = [limit for limit in (tools.most_tokens, request.sampling.max_tokens) if limit is not None]
     most = max(LEAST_TOKENS, min(limits)) if limits else None
+    trigger, mark = tongue.dialect.trigger, tongue.mark
     if tools.must_call:
-        return Start(hermes.tokens(hermes.TRIGGER, mark) if mark else ANSWER_START, most, mark=mark)
-    if mark:
-        decision: DecisionFrame = {"text": "", "grammar": grammar, "nothing": "", "most_tokens": most}
-        return Start(decision=decision | {"trigger": hermes.TRIGGER}, mark=mark)
-    return Start(decision={"text": ANSWER_START, "grammar": grammar, "nothing": NOTHING, "most_tokens": most})
+        return Start(f"{mark}{trigger}{mark}" or ANSWER_START, most, mark=mark)
+    if not trigger:
+        return Start(decision={"text": ANSWER_START, "grammar": grammar, "nothing": NOTHING, "most_tokens": most})
+    decision: DecisionFrame = {"text": "", "grammar": grammar, "nothing": "", "most_tokens": most, "trigger": trigger}
+    if tongue.dialect.settled_by:
+        decision["settled_by"] = tongue.dialect.settled_by
+    return Start(decision=decision, mark=mark)
 
 
 class CallReader:
@@ -89,6 +103,11 @@ class CallReader:
                 return  # not whole yet
             whole, self._text = self._text[start:end], self._text[end:]
             self.count += 1
-            # As it was written, not as Python would: only the name stands before it, and that has no quotes.
-            arguments = whole[whole.index(_ARGUMENTS) + len(_ARGUMENTS) : -1].strip()
-            yield ToolCall(f"call_{secrets.token_hex(12)}", said["name"], arguments)
+            yield ToolCall(f"call_{secrets.token_hex(12)}", said["name"], _arguments(whole, list(said)[1]))
+
+
+def _arguments(whole: str, key: str) -> str:
+    """The arguments as they were written, not as Python would: only the name stands before, and that has no quotes."""
+    named = f'"{key}":'
+    behind = whole[whole.index(named) + len(named) :].lstrip()
+    return behind[: _DECODER.raw_decode(behind)[1]]

@@ -18,7 +18,7 @@ class FrameError(Exception):
 
 
 class DialogueFrame(TypedDict):
-    """`domain.chat.Dialogue` in the roles system, user and assistant; messages as [role, content].
+    """`domain.chat.Dialogue` in the roles of the chat format; messages as [role, content].
 
     `answer` is what the answer begins with: it is part of the prompt, and not told again. Between two `mark`s stands
     the name of a token of the tools' dialect; whoever makes the frame draws it anew, so that no text in it can hold it.
@@ -61,7 +61,7 @@ class DecisionFrame(TypedDict):
     `text` is set behind the prompt; what follows is held to `grammar`, greedily, and cut after `most_tokens`. Calls are
     the answer; `nothing` is what is written to call none, and then the answer follows as if nothing had been asked.
     With `trigger`, the name of a token of the tools' dialect, that token in front of what the grammar holds tells calls
-    from an answer.
+    from an answer. What follows the grammar without that token counts as calls, too, once `settled_by` stands in it.
     """
 
     text: str
@@ -69,6 +69,7 @@ class DecisionFrame(TypedDict):
     nothing: str
     most_tokens: int | None
     trigger: NotRequired[str]
+    settled_by: NotRequired[str]
 
 
 # ---- API process -> engine process

@@ -115,7 +115,8 @@ class Dispatcher:
         if "trigger" in asked:
             if asked["trigger"] not in tools.by_name:
                 raise InvalidGrammar("no token begins a call")
-            trigger = Trigger(tools.by_name[asked["trigger"]], SamplerChain(sampling, n_tokens))
+            settled_by = asked.get("settled_by", "").encode()
+            trigger = Trigger(tools.by_name[asked["trigger"]], SamplerChain(sampling, n_tokens), settled_by)
         grammar = Grammar(self._engine.vocabulary, asked["grammar"], tools.writable)
         chain = SamplerChain(sampling, n_tokens, grammar=grammar)
         return Decision(prompt.asked, chain, prompt.decision_tokens, asked["nothing"], trigger)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from chatbot.llm.grammar.refusal import SchemaRefused
@@ -11,6 +12,17 @@ from chatbot.llm.grammar.tools import Tool, check_tools
 
 MAX_CALLS: Final = 4
 _LINE: Final = r'"\n"'
+
+
+class Shape(StrEnum):
+    """How a dialect writes calls, behind what they begin with."""
+
+    LIST = "list"
+    """A list behind `{"calls":`, or null."""
+    TAGGED = "tagged"
+    """Each between `<tool_call>` and `</tool_call>`, behind the first of these."""
+    SINGLE = "single"
+    """One alone, whose arguments are called parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,21 @@ class Calls:
         """
         if not 0 <= self.least <= self.most or not 1 <= self.most <= MAX_CALLS:
             raise ValueError(f"between 0 and {MAX_CALLS} calls, not {self.least} to {self.most}")
+
+
+def shaped_grammar(tools: Sequence[Tool], calls: Calls, shape: Shape) -> str:
+    """The grammar of calls as a dialect writes them.
+
+    Raises:
+        SchemaRefused, ValueError: As `decision_grammar`.
+    """
+    match shape:
+        case Shape.TAGGED:
+            return tagged_grammar(tools, calls)
+        case Shape.SINGLE:
+            return call_grammar(tools, "parameters")
+        case Shape.LIST:
+            return decision_grammar(tools, calls, is_begun=True)
 
 
 def decision_grammar(tools: Sequence[Tool], calls: Calls = Calls(), *, is_begun: bool = False) -> str:

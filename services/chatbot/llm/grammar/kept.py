@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Final
 
 from chatbot.domain.tools import ToolDefinition, ToolUse
-from chatbot.llm.grammar.calls import MAX_CALLS, Calls, decision_grammar, tagged_grammar
+from chatbot.llm.grammar.calls import MAX_CALLS, Calls, Shape, shaped_grammar
 from chatbot.llm.grammar.documents import MAX_SCHEMA_BYTES, document_grammar, object_grammar
 from chatbot.llm.grammar.refusal import SchemaRefused
 from chatbot.llm.grammar.tools import Tool, check_tools
@@ -28,13 +28,13 @@ class KeptGrammars:
         """
         return self._made(schema, lambda: _document(schema))
 
-    def decision(self, tools: ToolUse, *, is_tagged: bool = False) -> str:
-        """The grammar of the calls that a generation may or must make, behind `{"calls":` or behind `<tool_call>`.
+    def decision(self, tools: ToolUse, shape: Shape = Shape.LIST) -> str:
+        """The grammar of the calls that a generation may or must make, behind what they begin with.
 
         Raises:
             SchemaRefused: As `decision_grammar`; also where tools that may not be called are too many or too large.
         """
-        return self._made((tools, is_tagged), lambda: _decision(tools, is_tagged))
+        return self._made((tools, shape), lambda: _decision(tools, shape))
 
     def _made(self, key: Hashable, make: Callable[[], str]) -> str:
         if key in self._kept:
@@ -52,13 +52,10 @@ def _document(schema: str) -> str:
     return document_grammar(json.loads(schema)) if schema else object_grammar()
 
 
-def _decision(tools: ToolUse, is_tagged: bool) -> str:
+def _decision(tools: ToolUse, shape: Shape) -> str:
     check_tools([_tool(each) for each in tools.definitions])
     calls = Calls(least=int(tools.must_call), most=MAX_CALLS if tools.is_parallel else 1)
-    callable_tools = [_tool(each) for each in tools.callable()]
-    return (
-        tagged_grammar(callable_tools, calls) if is_tagged else decision_grammar(callable_tools, calls, is_begun=True)
-    )
+    return shaped_grammar([_tool(each) for each in tools.callable()], calls, shape)
 
 
 def _tool(said: ToolDefinition) -> Tool:

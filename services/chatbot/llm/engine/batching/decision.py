@@ -5,7 +5,9 @@ the second decides. Where nothing is called, the decision is cut away and the an
 costs no step, and no cell of it stays in front of the answer.
 
 Of models that begin a call with a token of its own nothing has to be asked: the question's last row tells whether that
-token is the likeliest one.
+token is the likeliest one. Some of them may leave it out: then the likeliest tokens are followed for as long as the
+grammar takes them, and once they have come far enough to be nothing else they are a call. Nothing is held to the
+grammar before, so an answer in JSON stays one.
 """
 
 from dataclasses import dataclass
@@ -21,10 +23,12 @@ class Trigger:
     Attributes:
         token: Its id.
         chain: Chooses whether it comes; held to nothing.
+        settled_by: Text of a call that makes it one without the token; b"" where nothing does.
     """
 
     token: int
     chain: SamplerChain
+    settled_by: bytes = b""
 
 
 class Decision:
@@ -34,7 +38,8 @@ class Decision:
         ids: Its beginning, behind the prompt.
         most_tokens: After so many it is cut.
         first: Token that the answer begins with where nothing is called; None until it is known.
-        waits: Whether its next token tells by its id what it comes to.
+        waits: Whether its next token tells what it comes to.
+        written: What a call began with before it was known to be one.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class Decision:
         self.most_tokens = most_tokens
         self.first: int | None = None
         self.waits = trigger is not None
+        self.written = b""
         self._chain = chain
         self._trigger = trigger
         self._nothing = nothing[:1].encode()
@@ -74,11 +80,21 @@ class Decision:
         """Whether nothing is called: known with the trigger, or the first character that is no space."""
         return self._is_declined or (self._trigger is None and self._begun == self._nothing)
 
-    def tell(self, token: int) -> bool:
-        """Take the token that tells; whether it calls, and is a part of the call."""
-        self.waits = False
-        self._is_declined = self._trigger is None or token != self._trigger.token
-        return not self._is_declined
+    def tell(self, token: int, piece: bytes) -> bool:
+        """Take a token that may tell, and its bytes; whether it is a part of a call, as far as is known."""
+        trigger, grammar = self._trigger, self._chain.grammar
+        if trigger is None:
+            return False
+        if token == trigger.token and not self.written:
+            self.waits = False
+            return True
+        if not trigger.settled_by or grammar is None or not grammar.takes(token):
+            self.waits, self._is_declined = False, True
+            return False
+        self._chain.accept(token)
+        self.written += piece
+        self.waits = trigger.settled_by not in self.written
+        return True
 
     def write(self, piece: bytes) -> None:
         """Take a token's bytes."""

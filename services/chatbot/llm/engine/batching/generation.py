@@ -156,13 +156,14 @@ class Generation:
         if self._first_token_at is None:
             self._first_token_at = now
         if self.decision is not None and self.decision.waits:
-            if self.decision.tell(token):
-                self._append(token)
-            return None, "length" if self._is_full else None
-        if token in self._vocabulary.ends:
+            piece = self._told(self.decision, token)
+            if not piece:
+                return None, "length" if self._is_full else None
+        elif token in self._vocabulary.ends:
             return None, "stop"
-        self._append(token)
-        piece = self._piece(token)
+        else:
+            self._append(token)
+            piece = self._piece(token)
         text = self._text.push(piece)
         if self.decision is not None:
             self.decision.write(piece)
@@ -173,6 +174,13 @@ class Generation:
         if self._text.stopped or self.chain.is_over:
             return self._event(text), "stop"
         return self._event(text), "length" if self._is_full else None
+
+    def _told(self, decision: Decision, token: int) -> bytes:
+        """Show a token to a decision that waits for what tells; what a call began with, once it is known to be one."""
+        if not decision.tell(token, self._vocabulary.pieces[token]):
+            return b""
+        self._append(token)
+        return b"" if decision.waits else decision.written
 
     def _append(self, token: int) -> None:
         self._tokens[self._n_tokens] = token

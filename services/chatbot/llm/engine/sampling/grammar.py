@@ -55,7 +55,7 @@ class Grammar:
         self._may_be[list(vocabulary.control - vocabulary.ends - frozenset(writable))] = False
         self._pieces = vocabulary.pieces
         self._bytes = np.array(vocabulary.byte_tokens, np.int32)
-        self._probe = Candidates(len(self._bytes))
+        self._probe = Candidates(max(1, len(self._bytes)))
         self._no_logits = np.broadcast_to(np.float32(0), vocabulary.n_tokens)
         self._last = b""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
@@ -77,6 +77,13 @@ class Grammar:
         if not len(self._bytes) or not self._last.endswith(_MAY_END):
             return False
         return not len(self._probe.allowed(self.handle, self._bytes, self._no_logits))
+
+    def takes(self, token: int) -> bool:
+        """Whether a token may follow; an end may not."""
+        one = np.array([token], np.int32)
+        if not self._pieces[token] or not self.is_text(token) or not len(self.without_control(one)):
+            return False
+        return bool(len(self._probe.allowed(self.handle, one, self._no_logits)))
 
     def is_text(self, token: int) -> bool:
         """Whether it goes on in UTF-8: llama.cpp takes overlong forms for the characters that they stand for."""

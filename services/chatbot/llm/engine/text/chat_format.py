@@ -6,7 +6,7 @@ would make the user's text and the scaffold indistinguishable.
 Source: the published prompt formats of Llama 3, ChatML (Qwen), Gemma and Mistral (v3 tokenizer).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chatbot.llm.engine.text.vocabulary import Vocabulary
@@ -33,16 +33,17 @@ class _Layout:
     begins: bool
 
 
-def _same(parts: tuple[Part, ...]) -> dict[str, tuple[Part, ...]]:
-    return dict.fromkeys(("system", "user", "assistant"), parts)
+def _same(parts: tuple[Part, ...], more: Iterable[str] = ()) -> dict[str, tuple[Part, ...]]:
+    return dict.fromkeys(("system", "user", "assistant", *more), parts)
 
 
 _NAMES = {"system": "system", "user": "user", "assistant": "assistant"}
+_IPYTHON = {"tool": "ipython"}  # a role since Llama 3.1; no content of an older model's dialogues has it
 _LAYOUTS = {
     "llama3": _Layout(
-        _NAMES,
-        _same((("<|start_header_id|>",), "{role}", ("<|end_header_id|>",), "\n\n")),
-        _same((("<|eot_id|>",),)),
+        _NAMES | _IPYTHON,
+        _same((("<|start_header_id|>",), "{role}", ("<|end_header_id|>",), "\n\n"), _IPYTHON),
+        _same((("<|eot_id|>",),), _IPYTHON),
         has_system=True,
         begins=True,
     ),

@@ -4,7 +4,8 @@ Files mark most of them as user-defined, which a tokenizer matches inside any te
 only a scaffold that names them by id has them.
 
 Source: the tokens of Qwen 2.5 and 3 (https://qwen.readthedocs.io/en/latest/framework/function_call.html) and of the
-Hermes models, whose format it is (https://github.com/NousResearch/Hermes-Function-Calling).
+Hermes models, whose format it is (https://github.com/NousResearch/Hermes-Function-Calling); those of Llama 3.1
+(https://github.com/meta-llama/llama-models/blob/main/models/llama3_1/prompt_format.md).
 """
 
 from collections.abc import Mapping
@@ -15,8 +16,12 @@ from chatbot.llm.engine.text.vocabulary import Vocabulary
 
 GENERIC: Final = "generic"
 HERMES: Final = "hermes"
+LLAMA31: Final = "llama31"
 _CALL: Final = ("<tool_call>", "</tool_call>")
 _OTHERS: Final = ("<tools>", "</tools>", "<tool_response>", "</tool_response>")
+_PYTHON_TAG: Final = "<|python_tag|>"
+_OF_LLAMA31: Final = (_PYTHON_TAG, "<|eom_id|>", "<|finetune_right_pad_id|>")
+"""All three came with Llama 3.1; a vocabulary with some of them borrowed their names."""
 _THOUGHT: Final = ("<think>", "</think>")
 
 
@@ -25,7 +30,7 @@ class ToolTokens:
     """What one vocabulary has.
 
     Attributes:
-        dialect: How its model is told of tools: generic or hermes.
+        dialect: How its model is told of tools: generic, hermes or llama31.
         by_name: Ids by text; none for generic.
         writable: Those that a call may hold: a file that marks them as control tokens gives them no text, and then the
             model writes that text in pieces.
@@ -52,13 +57,26 @@ def find_tool_tokens(vocabulary: Vocabulary, chat_format: str, wanted: str = "")
         chat_format: Its name.
         wanted: generic takes that, whatever there is; "" looks.
     """
-    if wanted == GENERIC or chat_format != "chatml" or None in map(vocabulary.named, _CALL):
+    find = {"chatml": _hermes, "llama3": _llama31}.get(chat_format)
+    found = find(vocabulary) if find is not None and wanted != GENERIC else ToolTokens()
+    vocabulary.reserve(found.ids)
+    return found
+
+
+def _hermes(vocabulary: Vocabulary) -> ToolTokens:
+    if None in map(vocabulary.named, _CALL):
         return ToolTokens()
     named = {name: vocabulary.named(name) for name in (*_CALL, *_OTHERS)}
     by_name = {name: token for name, token in named.items() if token is not None}
-    vocabulary.reserve(by_name.values())
     writable = frozenset(token for token in by_name.values() if vocabulary.pieces[token])
     return ToolTokens(HERMES, by_name, writable, _empty_thought(vocabulary))
+
+
+def _llama31(vocabulary: Vocabulary) -> ToolTokens:
+    token = vocabulary.named(_PYTHON_TAG)
+    if token is None or None in map(vocabulary.named, _OF_LLAMA31):
+        return ToolTokens()
+    return ToolTokens(LLAMA31, {_PYTHON_TAG: token})
 
 
 def _empty_thought(vocabulary: Vocabulary) -> tuple[int, ...]:
