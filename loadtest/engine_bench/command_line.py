@@ -13,12 +13,13 @@ from typing import Any, Final
 from engine_bench.load.workload import Workload
 from engine_bench.model_file import SHAPES, make_model
 from engine_bench.plan import Bench
-from engine_bench.results.journal import Journal, OtherBench
+from engine_bench.results.journal import Journal, OtherBench, alone_in
 from engine_bench.results.machine import describe
 from engine_bench.results.report import write_into, write_report
 from engine_bench.rounds import run_all, stop_on_interrupt
 from engine_bench.servers.ceilings import ceilings
 from engine_bench.servers.contestants import OURS, Place
+from engine_bench.servers.memory import allowed_bytes
 from engine_bench.settings import contestants_with, setting_of
 from engine_bench.sizes import SIZES, Size
 from engine_bench.steps.graph_table import measure_graphs, write_graphs
@@ -95,7 +96,9 @@ def _run(chosen: argparse.Namespace) -> str:
     model = chosen.model or make_model(Path("var/bench") / f"{size.shape}.gguf", shape)
     place = Place(model.resolve(), chosen.programs.resolve(), chosen.threads)
     workloads = _workloads(size, chosen.workloads)
-    bench = Bench(place, workloads, _contestants(size, workloads, chosen), chosen.rounds or size.rounds)
+    allowed = {each.name: allowed_bytes(place.sized(each.slots, each.slot_tokens)) for each in workloads}
+    contestants = _contestants(size, workloads, chosen)
+    bench = Bench(place, workloads, contestants, chosen.rounds or size.rounds, allowed_bytes=allowed)
     machine = describe(ROOT)
     folder = (
         chosen.out or Path("var/bench") / f"{chosen.size}{'-settings' if chosen.setting else ''}-{machine['commit']}"
@@ -108,9 +111,10 @@ def _run(chosen: argparse.Namespace) -> str:
         "workloads": [str(workload) for workload in size.workloads],
         "llama_cpp": _about(place.programs),
     }
-    journal = Journal(folder, inputs)
-    print(f"results: {folder}; {len(bench.plan())} runs, {len(journal.runs)} of them were there", flush=True)
-    run_all(bench, journal)
+    with alone_in(folder):
+        journal = Journal(folder, inputs)
+        print(f"results: {folder}; {len(bench.plan())} runs, {len(journal.runs)} of them were there", flush=True)
+        run_all(bench, journal)
     if size.has_ceilings and not chosen.setting and not (folder / "ceilings.json").exists():
         (folder / "ceilings.json").write_text(json.dumps(ceilings(place), indent=1) + "\n")
     return write_report(folder)

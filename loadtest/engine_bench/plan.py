@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from engine_bench.load.workload import Workload
@@ -38,6 +38,7 @@ class Bench:
     Attributes:
         contestants: Names per workload.
         seed: Of all texts; each round has others.
+        allowed_bytes: Memory that ours may take, per workload.
     """
 
     place: Place
@@ -45,6 +46,7 @@ class Bench:
     contestants: Mapping[str, Sequence[str]]
     rounds: int
     seed: int = 1
+    allowed_bytes: Mapping[str, int] = field(default_factory=dict)
 
     def plan(self) -> list[tuple[int, Workload, str]]:
         """Every run, in an order that rotates.

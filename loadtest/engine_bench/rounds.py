@@ -6,6 +6,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from engine_bench.load.client import Question, ask
@@ -15,7 +16,7 @@ from engine_bench.results.goals import PRIMARY
 from engine_bench.results.journal import Journal, Run
 from engine_bench.results.machine import Clock
 from engine_bench.results.ratios import best
-from engine_bench.servers.contestants import LLAMA_SERVERS, Place, command_of
+from engine_bench.servers.contestants import LLAMA_SERVERS, OURS, OURS_AGAIN, Place, command_of
 from engine_bench.servers.process import Command, Server, ServerFailed
 
 PLAY_SECONDS: Final = 900.0
@@ -38,6 +39,9 @@ def run_all(bench: Bench, journal: Journal, command: Callable[[str, Place, str],
             started = command(name, place, _base_of(journal, workload.name))
             voids = journal.attempts(workload.name, number, name)[1]
             run = asyncio.run(_one(started, workload, (number, name, voids), f"{bench.seed}/{number}/{workload.name}"))
+            allowed = bench.allowed_bytes.get(workload.name)
+            if allowed and name in {OURS, OURS_AGAIN} and "peak_bytes" in run.figures:
+                run = replace(run, figures={**run.figures, "memory_of_allowed": run.figures["peak_bytes"] / allowed})
             journal.add(run)
             left = seconds_left(journal, [(later, each.name, who) for later, each, who in plan[index + 1 :]])
             print(f"[{index + 1}/{len(plan)}, {left / 60:.0f} min left] {_line(run)}", flush=True)

@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from engine_bench.model_file import SHAPES, make_model
 from engine_bench.plan import has_left, seconds_left
-from engine_bench.results.journal import Journal, Run
+from engine_bench.results.journal import Journal, OtherBench, Run, alone_in
 from engine_bench.results.report import write_report
-from engine_bench.servers.contestants import TUNED
+from engine_bench.servers.contestants import TUNED, Place
+from engine_bench.servers.memory import OTHER_BYTES, allowed_bytes
 
 A, C, D, E = "llama-server a", "llama-server c", TUNED, "llama-server e"
 
@@ -91,3 +93,20 @@ def test_the_report_says_who_did_not_play_all_rounds_and_why_a_run_was_void(tmp_
     assert "Void: round 3, llama-server a: ~/llama-server: p3: status 503." in text
     assert re.search(r"^\| llama-server c \|.*\| 1 \| 0 \|$", text, re.MULTILINE)
     assert re.search(r"^\| llama-server a \|.*\| 3 \| 1 \|$", text, re.MULTILINE)
+
+
+def test_two_benches_never_write_into_one_folder(tmp_path: Path) -> None:
+    with alone_in(tmp_path / "new"), pytest.raises(OtherBench, match="at work"), alone_in(tmp_path / "new"):
+        pass
+
+    with alone_in(tmp_path / "new"):
+        pass
+
+
+def test_memory_that_ours_may_take_is_the_engines_own_sum_and_a_rest(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "model.gguf", SHAPES["tiny"])
+    small, large = (Place(model, tmp_path, 1, slots, 512) for slots in (1, 8))
+
+    least = model.stat().st_size + OTHER_BYTES
+
+    assert least < allowed_bytes(small) < allowed_bytes(large)

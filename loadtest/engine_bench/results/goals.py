@@ -100,6 +100,7 @@ FIGURES: Final[Mapping[str, tuple[Figure, ...]]] = {
         Figure("freed_queued_p50", "row free after a leave in the line, p50", False, unit="s"),
     ),
 }
+_MEMORY: Final = "peak memory / (weights + cells + compute + host cache + 300 MB)"
 PRIMARY: Final[Mapping[str, tuple[str, bool]]] = {
     name: (figures[0].name, figures[0].more_is_better) for name, figures in FIGURES.items()
 }
@@ -116,4 +117,5 @@ GOALS: Final = (
     Goal("W5", "goodput_of_best", OWN, 0.9, True, "goodput with 200 users / the best"),
     Goal("W5", "answered_share", OWN, 1.0, True, "every user gets an answer"),
     Goal("W6", "restored_of_cold", OWN, 0.35, False, "time to first token after eviction / cold"),
+    *(Goal(name, "memory_of_allowed", OWN, 1.0, False, _MEMORY) for name in ("W1", "W4", "W6")),
 )

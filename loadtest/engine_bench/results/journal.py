@@ -1,15 +1,17 @@
 """What was measured so far, as JSON lines on disk: a bench that was interrupted goes on with the run it was at."""
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 
 class OtherBench(Exception):
-    """The folder holds runs of another commit, model or plan; ratios must not mix them."""
+    """The folder holds runs of another commit, model or plan, or is being written; ratios must not mix them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,24 @@ class Journal:
         runs = runs_of(self.runs, workload, contestant)
         mine = [run for run in runs if run.round == number]
         return any(not run.void for run in mine), sum(1 for run in mine if run.void)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep every other bench out of a folder; whoever is killed lets go of it.
+
+    Raises:
+        OtherBench: One is at work there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise OtherBench(f"a bench is at work in {folder}; wait for it, or name another folder with --out") from None
+    finally:
+        os.close(descriptor)
 
 
 def read_journal(folder: Path) -> tuple[dict[str, Any], list[Run]]:
