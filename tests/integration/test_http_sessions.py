@@ -1,8 +1,6 @@
 """`/chat` over a real socket: the same core as `/Llama`, with more fields; sessions are their user's alone."""
 
 import hashlib
-import json
-import logging
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,6 @@ from parts.two_users import two_users_documents
 MESSAGE = {"message": "안녕하세요!", "user_id": "test_user"}
 ME = {"x-user-id": "test_user"}
 ENGLISH = {"accept-language": "en"}
-OWN_KEY = "sk-users-own-1234567890"
 
 
 async def asked(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
@@ -216,10 +213,9 @@ async def test_the_same_turn_again_is_answered_from_the_store(tmp_path: Path) ->
         ({"tools": "all"}, "tools", "not_list"),
         ({"documents": "all"}, "documents", "not_object"),
         ({"documents": {"k": 21}}, "documents.k", "too_large"),
-        ({"model": "openai", "free_mode": False}, "free_mode", "free_mode_needed"),
         ({"max_tokens": 0}, "max_tokens", "too_small"),
         ({"temperature": 2.5}, "temperature", "too_large"),
-        ({"api_key": OWN_KEY}, "api_key", "not_supported"),
+        ({"api_key": "short"}, "api_key", "bad_upstream_key"),
     ],
 )
 async def test_a_wrong_field_is_named_with_its_remedy(
@@ -231,25 +227,6 @@ async def test_a_wrong_field_is_named_with_its_remedy(
     assert (status, body["field"], body["problem"]) == (422, field, problem), body
     assert body["detail"].startswith(field)
     assert service.generator.requests == []
-
-
-async def test_a_key_of_the_users_own_is_refused_and_never_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    remote = StubGenerator(backend=Backend.OPENAI, name="gpt")
-    with caplog.at_level(logging.DEBUG):
-        async with running_service(tmp_path, ServiceOptions(remote=remote)) as service, service.client() as client:
-            bodies = [
-                await refused(client, MESSAGE | {"model": "openai", "api_key": OWN_KEY}),
-                await refused(client, MESSAGE | {"api_key": {"key": OWN_KEY}, "role": 5}),
-                await refused(client, MESSAGE, **{"X-Upstream-Api-Key": OWN_KEY}),
-            ]
-            empty = await client.post("/chat", json=MESSAGE | {"model": "openai", "api_key": ""})
-
-    assert [status for status, _ in bodies] == [422, 422, 422]
-    assert OWN_KEY not in json.dumps(bodies) + caplog.text
-    assert empty.status_code == 200
-    assert len(remote.requests) == 1
 
 
 async def test_the_named_model_answers_and_it_is_said_whose_key_was_used(tmp_path: Path) -> None:

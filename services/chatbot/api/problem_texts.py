@@ -194,10 +194,15 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         'must be "user:text" or "assistant:text".',
         '"user:内容" または "assistant:内容" の形で送ってください。',
     ),
-    "problem.free_mode_needed": (
-        "외부 모델은 서비스의 키로만 쓸 수 있습니다. true로 보내거나 로컬 모델을 사용해 주세요.",
-        "must be true, because the second backend is asked with the service's key; or use the local model.",
-        "外部モデルはサービスのキーでのみ使えます。true にするか、ローカルモデルをお使いください。",
+    "problem.bad_upstream_key": (
+        "공백 없는 ASCII {minimum}~{maximum}자의 키여야 합니다.",
+        "must be a key: {minimum} to {maximum} printable ASCII characters without spaces.",
+        "空白のないASCII文字{minimum}～{maximum}字のキーにしてください。",
+    ),
+    "problem.two_upstream_keys": (
+        "서로 다른 키가 두 개 있습니다. 하나만 보내 주세요.",
+        "differs from another key in the same request; send one.",
+        "別のキーと一致しません。一つだけ送ってください。",
     ),
     "problem.not_supported_remotely": (
         "외부 모델이 지원하지 않습니다. 빼고 보내거나 로컬 모델을 사용해 주세요.",

@@ -1,9 +1,10 @@
 """A generation: what is asked of a model, and the events that come back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chatbot.domain.chat import Dialogue
+from chatbot.domain.outside.upstream_key import UpstreamKey
 from chatbot.domain.tools import ToolCall, ToolUse
 
 
@@ -81,6 +82,7 @@ class GenerationRequest:
         tools: Tools that may or must be called instead of an answer in text; they are returned, never run. None: no
             calls, whatever the dialogue holds.
         user: Pseudonym of whoever asks, for backends that want to tell users apart; "" where there is none.
+        upstream_key: Of the user's own, for the second backend; it has no part in what two requests have in common.
     """
 
     request_id: str
@@ -90,6 +92,7 @@ class GenerationRequest:
     traceparent: str = ""
     tools: ToolUse | None = None
     user: str = ""
+    upstream_key: UpstreamKey | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from chatbot.api.accounts.upstream_key import HEADER as UPSTREAM_KEY_HEADER
+from chatbot.api.accounts.upstream_key import PATTERN as UPSTREAM_KEY_PATTERN
 from chatbot.api.schemas import DB_ID_PATTERN, TURN_ID_PATTERN
 
 Json = dict[str, Any]
@@ -48,6 +50,11 @@ USER: Final = _header(
     "The user: UTF-8, percent-encoded. A key that is bound to one user needs none.",
     {"type": "string", "minLength": 1},
     required=True,
+)
+UPSTREAM_KEY: Final = _header(
+    UPSTREAM_KEY_HEADER,
+    "A key of one's own for the second backend, where that answers; kept nowhere.",
+    {"type": "string", "format": "password", "pattern": UPSTREAM_KEY_PATTERN},
 )
 DB_ID: Final[Json] = {"name": "db_id", "in": "path", "required": True, "schema": {"pattern": DB_ID_PATTERN}}
 DB_ID["schema"]["type"] = "string"

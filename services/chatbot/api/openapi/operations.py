@@ -9,7 +9,19 @@ from chatbot.api.openapi.character_operations import CARD_CONTENT, CHARACTER_OPE
 from chatbot.api.openapi.components import error_name, ref
 from chatbot.api.openapi.document_operations import DOCUMENT_OPERATIONS, UPLOAD_FORM
 from chatbot.api.openapi.memory_operations import MEMORY_OPERATIONS
-from chatbot.api.openapi.operation import ANSWERING, COMMON, DB_ID, KEYED, PAGE, READING, TURN, USER, Json, Operation
+from chatbot.api.openapi.operation import (
+    ANSWERING,
+    COMMON,
+    DB_ID,
+    KEYED,
+    PAGE,
+    READING,
+    TURN,
+    UPSTREAM_KEY,
+    USER,
+    Json,
+    Operation,
+)
 from chatbot.api.openapi.personal_operations import PERSONAL_OPERATIONS
 from chatbot.api.openapi.session_operations import SESSION_OPERATIONS
 from chatbot.api.openapi.shelf_operations import FILE_FORM, SHELF_OPERATIONS
@@ -52,7 +64,7 @@ _CHAT: Final = Operation(
     errors=(*READING, *ANSWERING, 409, 422),
     body="product",
     success="Answer",
-    parameters=(TURN,),
+    parameters=(TURN, UPSTREAM_KEY),
     headers=("X-History-Saved", "X-References", STYLE_HEADER, USAGE_HEADER, *REUSE_HEADERS),
     stream_example=_PRODUCT_STREAM,
     stream_events=_PRODUCT_EVENTS,
@@ -65,6 +77,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         errors=(*READING, *ANSWERING, 404),
         body="v1",
         success="ChatCompletion",
+        parameters=(UPSTREAM_KEY,),
         headers=(USAGE_HEADER, *REUSE_HEADERS),
         stream_example=_V1_STREAM,
         stream_events=_V1_EVENTS,

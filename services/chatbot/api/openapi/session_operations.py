@@ -3,7 +3,7 @@
 from typing import Final
 
 from chatbot.api.accounts.usage_noting import USAGE_HEADER
-from chatbot.api.openapi.operation import ANSWERING, READING, SESSION_ID, TURN, USER, Operation
+from chatbot.api.openapi.operation import ANSWERING, READING, SESSION_ID, TURN, UPSTREAM_KEY, USER, Operation
 from chatbot.api.style.told import STYLE_HEADER
 from chatbot.api.wire.reuse import REUSE_HEADERS
 
@@ -22,7 +22,7 @@ SESSION_OPERATIONS: Final[dict[str, Operation]] = {
         errors=(*READING, *ANSWERING, 404, 409, 422),
         body="session",
         success="SessionReply",
-        parameters=(TURN,),
+        parameters=(TURN, UPSTREAM_KEY),
         headers=("X-History-Saved", "X-References", STYLE_HEADER, USAGE_HEADER, *REUSE_HEADERS),
         stream_example=_STREAM,
         stream_events=_EVENTS,

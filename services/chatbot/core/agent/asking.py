@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import cast
 
 from chatbot.domain.chat import Dialogue
 from chatbot.domain.generation import Finished, GenerationEvent, GenerationRequest, Sampling, TextPiece, Usage
+from chatbot.domain.outside.upstream_key import UpstreamKey
 from chatbot.domain.ports import TextGenerator
 
 
@@ -15,6 +17,7 @@ class Asking:
 
     Attributes:
         deadline: Clock seconds, of the answer that the tools work for.
+        upstream_key: As of that answer.
         usage: Of all questions.
     """
 
@@ -24,6 +27,7 @@ class Asking:
         self._count = 0
         self.request_id = ""
         self.deadline = 0.0
+        self.upstream_key: UpstreamKey | None = None
         self.usage = Usage(0, 0)
 
     async def ask(self, dialogue: Dialogue, sampling: Sampling) -> str:
@@ -35,6 +39,7 @@ class Asking:
         async with self._turn:
             self._count += 1
             request = GenerationRequest(f"{self.request_id}+ask{self._count}", dialogue, sampling, self.deadline)
+            request = replace(request, upstream_key=self.upstream_key)
             said = ""
             events = cast("AsyncGenerator[GenerationEvent, None]", self._generator.generate(request))
             async with aclosing(events):

@@ -67,7 +67,7 @@ def is_whole(done: Done) -> bool:
 
 
 def _is_alone(asked: Question | Exchange) -> bool:
-    if asked.oldest_seconds <= 0 or asked.role is not None:
+    if asked.oldest_seconds <= 0 or asked.role is not None or asked.upstream_key is not None:
         return False
     if isinstance(asked, Exchange):
         return True

@@ -76,7 +76,8 @@ class Ask:
 
     def answer_for(self, policy: Policy, left: int) -> int:
         """The longest answer, at most the wanted one, that what is left of a window is enough for; -1: none is."""
-        if self.amount(policy, self.answer_tokens) <= left:
+        wanted = self.amount(policy, self.answer_tokens)
+        if wanted <= left or not wanted:  # what costs nothing fits, a budget lowered below what is spent, too
             return self.answer_tokens
         low, high = -1, self.answer_tokens
         while high - low > 1:

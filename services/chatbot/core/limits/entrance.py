@@ -10,6 +10,7 @@ from chatbot.core.limits.metered import Metered
 from chatbot.core.usage.meter import Priced
 from chatbot.domain.chat import Caller
 from chatbot.domain.generation import Backend, GenerationRequest
+from chatbot.domain.outside.upstream_key import UpstreamKey
 from chatbot.domain.ports import TextGenerator
 from chatbot.domain.usage.prices import NO_PRICES
 
@@ -29,9 +30,9 @@ class Entrance:
         self._estimates = limiter.estimates if limiter is not None else Estimates()
         self._seconds = seconds
 
-    def check(self, caller: Caller, backend: Backend) -> None:
-        """Repeat a refusal of a moment ago. Raises as `Limiter.check`."""
-        if self._limiter is not None and caller.limited:
+    def check(self, caller: Caller, backend: Backend, key: UpstreamKey | None = None) -> None:
+        """Repeat a refusal of a moment ago, which may have been for money. Raises as `Limiter.check`."""
+        if self._limiter is not None and caller.limited and key is None:
             self._limiter.check(self._service, backend, caller.limited)
 
     def metered(self, generator: TextGenerator) -> Metered:

@@ -8,6 +8,7 @@ from chatbot.core.limits.asks import Ask, Granted
 from chatbot.core.limits.estimate import Estimates, answer_tokens
 from chatbot.domain.generation import Backend, GenerationRequest, TextPiece, Usage
 from chatbot.domain.limits import NO_QUOTA, Policy, Quota, RateLimited
+from chatbot.domain.outside.upstream_key import is_on_own_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ class Hold:
         self._has_used = True
         self._tokens += usage.prompt_tokens + usage.completion_tokens
         price = None if self._held is None else self._held.ask.price
-        self._micro_usd += price.cost(usage) if price is not None else 0
+        if price is not None and not is_on_own_key(request.upstream_key):
+            self._micro_usd += price.cost(usage)
 
 
 @dataclass(frozen=True, slots=True)

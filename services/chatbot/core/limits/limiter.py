@@ -208,11 +208,14 @@ class Limiter:
         )
 
     def _price(self, caller: Caller, wanted: Wanted) -> Price | None:
-        """What it costs, where money is limited. Our own machines cost nothing unless a price says so.
+        """What it costs us, where money is limited. Our own machines cost nothing unless a price says so.
 
         Raises:
             BudgetUnavailable: Nobody knows.
         """
+        key = wanted.request.upstream_key
+        if wanted.backend is Backend.OPENAI and key is not None and not key.may_fall_back:
+            return None
         if all(one.limits.micro_usd_per_day is None for one in caller.limited):
             return None
         table, name = self.prices, priced_name(wanted.backend, wanted.service, wanted.model)

@@ -12,6 +12,7 @@ from chatbot.core.limits.hold import NO_HOLD, Hold
 from chatbot.core.usage.meter import Meter
 from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, TextPiece, Usage
 from chatbot.domain.model import ModelInfo
+from chatbot.domain.outside.upstream_key import is_on_own_key
 from chatbot.domain.ports import TextGenerator
 
 
@@ -45,7 +46,6 @@ class Metered:
             RateLimited: The limits have no room for one more generation; none was begun.
         """
         generation = await self.hold.admit(request)
-        generation.is_billed = self.backend is Backend.OPENAI
         generation.also(partial(self._spent, generation.request))
         events = cast("AsyncGenerator[GenerationEvent, None]", self._generator.generate(generation.request))
         try:
@@ -60,6 +60,7 @@ class Metered:
             generation.cut()
             raise
         except BaseException:
+            generation.is_billed = self.backend is Backend.OPENAI and not is_on_own_key(request.upstream_key)
             generation.broke()
             raise
 
@@ -81,4 +82,4 @@ class Metered:
             usage = replace(usage, prompt_tokens=self._estimates.likely(self.backend, request, bound))
         else:
             self._estimates.learn(self.backend, request, usage.prompt_tokens)
-        self.meter.spent(usage, is_estimated=is_estimated)
+        self.meter.spent(usage, is_estimated=is_estimated, is_ours=not is_on_own_key(request.upstream_key))

@@ -59,10 +59,12 @@ class Meter:
         """Dollars, with all six decimals of whole micro-dollars; None where nothing prices it."""
         return f"{self.micro_usd // 1_000_000}.{self.micro_usd % 1_000_000:06d}" if self.price else None
 
-    def spent(self, usage: Usage, *, is_estimated: bool = False) -> None:
-        """A generation is over."""
+    def spent(self, usage: Usage, *, is_estimated: bool = False, is_ours: bool = True) -> None:
+        """A generation is over; `is_ours`: the bill for it."""
         self.usage = _both(self.usage, usage)
         self.is_estimated = self.is_estimated or is_estimated
+        if not is_ours:
+            return
         name, day = priced_name(self._backend, self._priced.service, self.model), self._priced.day()
         cost = self._priced.prices.cost(name, usage, day)
         row = self._priced.prices.row(name, day)

@@ -20,9 +20,11 @@ from chatbot.domain.errors import BackendUnavailable, ChatError, InvalidInput, P
 from chatbot.domain.generation import Backend, GenerationEvent, GenerationRequest
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.outside.breaker import Attempt, BreakerOpen, BreakerPolicy, CircuitBreaker
+from chatbot.domain.outside.upstream_key import UpstreamKey, UpstreamKeyLimited, UpstreamKeyNeeded, UpstreamKeyRefused
 from chatbot.llm.openai.call import Call
 from chatbot.llm.openai.connection import KeyFile, connect
 from chatbot.llm.openai.fault import Fault, FaultKind, fault_of
+from chatbot.llm.openai.refused_keys import RefusedKeys
 from chatbot.llm.openai.request import Dialect, messages, shortened
 from chatbot.llm.openai.tools import MAX_CALLS as MAX_TOOL_CALLS
 from chatbot.llm.resilience import RetryBudget
@@ -53,6 +55,7 @@ class OpenAIOptions:
         max_concurrent: Connections at once.
         ca_file: PEM file of certificate authorities to trust besides the machine's own.
         user_field: Parameter that has the pseudonym of whoever asks; "none" sends none.
+        free_mode: Whether it may be asked with our key; else only with keys of users.
     """
 
     base_url: str
@@ -62,6 +65,16 @@ class OpenAIOptions:
     max_concurrent: int = 16
     ca_file: Path | None = None
     user_field: str = "none"
+    free_mode: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What a call is made with; `breaker` of its kind: users' troubles with their keys are not the service's."""
+
+    text: str
+    breaker: CircuitBreaker
+    is_own: bool = False
 
 
 @dataclass(slots=True)
@@ -71,6 +84,7 @@ class _Answer:
     dialogue: Dialogue
     deadline: float
     streaming: bool
+    own: UpstreamKey | None
     opened: bool = False
     retried: bool = False
 
@@ -89,6 +103,8 @@ class OpenAIGenerator:
     ) -> None:
         self._options = options
         self._breaker = breaker or CircuitBreaker(BreakerPolicy())
+        self._own_breaker = CircuitBreaker(BreakerPolicy())
+        self._refused_keys = RefusedKeys()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
         self._budget = RetryBudget()
         self._dialect = Dialect()
@@ -111,28 +127,31 @@ class OpenAIGenerator:
 
         Raises:
             BackendUnavailable: With the seconds until the next try, where they are known.
+            UpstreamKeyNeeded: Our key is not for users, and there is none of the user's own.
+            UpstreamKeyRefused: That one was refused lately.
         """
-        self._current_key()
+        key = self._key_for(request.upstream_key)
         with _told_when_open():
-            self._breaker.check()
+            key.breaker.check()
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """Generate; see `TextGenerator.generate`.
 
         Raises:
             BackendUnavailable, TimedOut, PromptTooLong: With messages that are safe for logs.
+            UpstreamKeyRefused, UpstreamKeyLimited: Of a user's own key.
         """
         now = time.monotonic()
         deadline = min(request.deadline, now + self._options.timeout_seconds)
-        answer = _Answer(request.dialogue, deadline, streaming=now >= self._plain_until)
+        answer = _Answer(request.dialogue, deadline, now >= self._plain_until, request.upstream_key)
         self._budget.earn()
         for _ in range(MAX_CALLS):
-            key = self._current_key()
+            key = self._key_for(answer.own)
             with _told_when_open():
-                attempt = self._breaker.attempt()
+                attempt = key.breaker.attempt()
             started = False
             try:
-                async with aclosing(self._events(request, answer, key)) as events:
+                async with aclosing(self._events(request, answer, key.text)) as events:
                     async for event in events:
                         if not started:
                             attempt.succeeded()
@@ -140,9 +159,9 @@ class OpenAIGenerator:
                         yield event
                 return
             except Exception as error:
-                fault = self._judge(error, attempt)
+                fault = self._judge(error, attempt, key)
                 if started or not self._is_worth_another(fault, answer):
-                    raise _told(fault, started) from error
+                    raise _told(fault, started, is_own=key.is_own) from error
             finally:
                 attempt.release()
             await self._pause(answer)
@@ -153,13 +172,22 @@ class OpenAIGenerator:
         if self._client is not None:
             await self._client.close()
 
-    def _current_key(self) -> str:
+    def _key_for(self, own: UpstreamKey | None) -> _Key:
+        """The user's own key, unless it was refused and ours may be used."""
         if not self._options.model:
             raise BackendUnavailable("no OpenAI-compatible backend is configured (CHATBOT_OPENAI_MODEL)")
-        key, changed = self._key.read()
+        if own is not None and own.text in self._refused_keys:
+            own.is_refused = True
+            if not self._may_fall_back(own):
+                raise UpstreamKeyRefused
+        if own is not None and not own.is_refused:
+            return _Key(own.text, self._own_breaker, is_own=True)
+        if not self._options.free_mode:
+            raise UpstreamKeyNeeded
+        text, changed = self._key.read()
         if changed:
             self._breaker.reset()
-        return key
+        return _Key(text, self._breaker)
 
     async def _events(
         self, request: GenerationRequest, answer: _Answer, key: str
@@ -192,13 +220,17 @@ class OpenAIGenerator:
         name = self._options.user_field
         return {name: request.user} if name != "none" and request.user else {}
 
-    def _judge(self, error: Exception, attempt: Attempt) -> Fault:
+    def _judge(self, error: Exception, attempt: Attempt, key: _Key) -> Fault:
         """Classify, and tell the breaker. What is no fault of the backend goes on as it is."""
         fault = fault_of(error)
         if fault is None:
             raise error
         logger.warning("%s", fault.message, extra={"reason": fault.kind.name.lower()})
-        if fault.kind is FaultKind.KEY_REFUSED:
+        if key.is_own and fault.kind in (FaultKind.KEY_REFUSED, FaultKind.OVERLOADED):
+            attempt.succeeded()  # it answers, and at once: to others with other keys as well
+            if fault.kind is FaultKind.KEY_REFUSED:
+                self._refused_keys.add(key.text)
+        elif fault.kind is FaultKind.KEY_REFUSED:
             attempt.refused(KEY_PAUSE_SECONDS)
         elif fault.kind is FaultKind.OVERLOADED:
             attempt.refused(fault.pause_seconds or OVERLOAD_PAUSE_SECONDS)
@@ -212,6 +244,9 @@ class OpenAIGenerator:
         """Whether to call again, and how; changes `answer` accordingly."""
         if fault.kind is FaultKind.REFUSED_REQUEST:
             return self._dialect.learn(fault.parameter, streaming=answer.streaming)
+        if fault.kind is FaultKind.KEY_REFUSED and answer.own is not None and not answer.own.is_refused:
+            answer.own.is_refused = True
+            return self._may_fall_back(answer.own)
         if fault.kind is FaultKind.TOO_LONG:
             shorter = shortened(answer.dialogue)
             answer.dialogue = shorter or answer.dialogue
@@ -226,6 +261,9 @@ class OpenAIGenerator:
         may_retry = not answer.retried and self._budget.spend()
         answer.retried = True
         return may_retry
+
+    def _may_fall_back(self, own: UpstreamKey) -> bool:
+        return own.may_fall_back and self._options.free_mode
 
     async def _pause(self, answer: _Answer) -> None:
         """Wait a little before a retry, so that callers who failed together do not come back together."""
@@ -242,8 +280,12 @@ def _told_when_open() -> Iterator[None]:
         raise BackendUnavailable("the OpenAI-compatible backend failed; paused", exc.retry_after_seconds) from None
 
 
-def _told(fault: Fault, started: bool) -> ChatError:
+def _told(fault: Fault, started: bool, *, is_own: bool) -> ChatError:
     """The domain's error for a fault."""
+    if is_own and fault.kind is FaultKind.KEY_REFUSED:
+        return UpstreamKeyRefused()
+    if is_own and fault.kind is FaultKind.OVERLOADED:
+        return UpstreamKeyLimited(max(1, round(fault.pause_seconds)))
     if fault.kind is FaultKind.TIMED_OUT and not started:
         return TimedOut("generation")
     if fault.kind is FaultKind.TOO_LONG:

@@ -20,6 +20,9 @@ class OpenAISettings(Section):
     model: str = ""
     """Model to ask for. Empty: the backend is off."""
 
+    free_mode: bool = True
+    """Whether users are answered with that key. Off: only with a key of their own (`X-Upstream-Api-Key`)."""
+
     user_field: Literal["none", "user", "safety_identifier"] = "none"
     """Parameter that tells users apart there, by pseudonyms: OpenAI's `safety_identifier`, `user` of many others. A
     server that does not know it may refuse requests."""

@@ -14,10 +14,13 @@ def open_remote(settings: Settings, meters: Meters) -> tuple[TextGenerator, Admi
     """The second backend with a line of its own, which has no queue metrics; None where it is off.
 
     Raises:
-        ValueError: `SSL_CERT_FILE` or a proxy variable of the environment cannot be used.
+        ValueError: `SSL_CERT_FILE` or a proxy variable of the environment cannot be used, or who answers without a
+            local model may not be asked.
     """
     if not settings.openai.model:
         return None
+    if settings.fallback.enabled and not settings.openai.free_mode:
+        raise ValueError("CHATBOT_FALLBACK_ENABLED: needs CHATBOT_OPENAI_FREE_MODE, whose key would answer otherwise?")
     from chatbot.llm.openai import OpenAIGenerator, OpenAIOptions  # the SDK costs 1.1 CPU s and 50 MiB to import
 
     openai = settings.openai
@@ -29,6 +32,7 @@ def open_remote(settings: Settings, meters: Meters) -> tuple[TextGenerator, Admi
         timeout_seconds=openai.timeout_seconds,
         max_concurrent=openai.max_concurrent,
         user_field=openai.user_field,
+        free_mode=openai.free_mode,
         ca_file=Path(authorities) if authorities else None,
     )
     policy = AdmissionPolicy(settings.queue.timeout_seconds, settings.queue.max_waiting)
