@@ -123,9 +123,13 @@ class CountingCalls:
     def __init__(self) -> None:
         self.called: list[tuple[str, str]] = []
         self.ended: list[tuple[int, str]] = []
+        self.confirmed: list[str] = []
 
     def tool_called(self, service: str, tool: str, outcome: str, seconds: float) -> None:
         self.called.append((tool, outcome))
+
+    def call_asked_first(self, service: str, outcome: str) -> None:
+        self.confirmed.append(outcome)
 
     def agent_ended(self, service: str, rounds: int, stopped: str) -> None:
         self.ended.append((rounds, stopped))

@@ -33,7 +33,7 @@ class Server:
     def listing(self) -> Listing:
         return self.now
 
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> RemoteResult:
+    async def call(self, tool: str, arguments: Mapping[str, Any], *, is_once: bool = False) -> RemoteResult:
         self.called.append((tool, arguments))
         if isinstance(self.answer, CallFailed):
             raise self.answer

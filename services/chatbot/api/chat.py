@@ -11,10 +11,12 @@ from starlette.responses import Response
 from chatbot.api import errors
 from chatbot.api.accounts.decisions import check_backend
 from chatbot.api.accounts.flags import privacy_of
+from chatbot.api.accounts.upstream_key import upstream_key_of
 from chatbot.api.accounts.users import caller_of, check_claim, name_conversation
 from chatbot.api.schemas import ChatRequest, check_turn_id, count_unknown, validated
 from chatbot.api.service import parts_of, profile_of
 from chatbot.api.style.told import STYLE_HEADER, speech_fields, style_fields
+from chatbot.api.tools.confirming import confirmation_fields, confirmation_views
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.api.wire.guard import read_object
 from chatbot.api.wire.reuse import oldest_seconds
@@ -24,6 +26,7 @@ from chatbot.domain.chat import Caller
 from chatbot.domain.generation import Backend, TextPiece
 from chatbot.domain.privacy.flags import Privacy
 from chatbot.domain.tools import ToolCall
+from chatbot.domain.toolservers.proposal import Proposal
 
 router = APIRouter(tags=["chat"])
 
@@ -51,15 +54,15 @@ async def _answer(request: Request, backend: Backend) -> Response:
     check_claim(request, asked.user_id, "user_id")
     caller = caller_of(request, asked.user_id)
     name_conversation(request, caller, asked.db_id)
-    asking = _question(asked, context, caller, backend, request.headers.get("idempotency-key"))
-    shape = ProductFormat(
-        wants_event_stream(request), asked.wants_references and not parts.has_search, asked.speech is not None
-    )
+    is_stream = wants_event_stream(request)
+    asking = _question(asked, context, caller, backend, request.headers.get("idempotency-key"), is_stream)
+    shape = ProductFormat(is_stream, asked.wants_references and not parts.has_search, asked.speech is not None)
     question = replace(
         private(asking, privacy_of(request, asked)),
         oldest_seconds=oldest_seconds(request.headers),
         is_whole=not shape.is_stream,
         speech=asked.speech.speech() if asked.speech is not None else None,
+        upstream_key=upstream_key_of(request),
     )
     return AnswerResponse(
         lambda: parts.answerer.open(question),
@@ -75,8 +78,14 @@ def wants_event_stream(request: Request) -> bool:
 
 
 def _question(
-    asked: ChatRequest, context: RequestContext, caller: Caller, backend: Backend, turn_id: str | None
+    asked: ChatRequest,
+    context: RequestContext,
+    caller: Caller,
+    backend: Backend,
+    turn_id: str | None,
+    is_stream: bool,
 ) -> Question:
+    """The question; in one piece the answer is a bare string, without a place for calls to be confirmed."""
     if asked.db_id is None:
         turn_id = None  # there is no history that a turn could be found in
     elif turn_id is not None:
@@ -92,7 +101,8 @@ def _question(
         backend=backend,
         language=context.language,
         traceparent=context.traceparent,
-        wishes=Wishes(wants_web=asked.wants_references),
+        wishes=Wishes(wants_web=asked.wants_references, may_propose=is_stream),
+        confirm=tuple(asked.confirm),
         wanted=asked.wanted(),
     )
 
@@ -141,6 +151,8 @@ class ProductFormat:
                 return sse("tool", asdict(replace(event, seconds=round(event.seconds, 4))))
             case TextPiece():
                 return sse("token", {"text": event.text})
+            case Proposal():
+                return sse("confirm", confirmation_views([event])[0].model_dump(mode="json"))
             case SpeechSegment():
                 return sse("speech", speech_fields(event))
             case ToolCall():
@@ -176,6 +188,7 @@ def done_fields(done: Done) -> dict[str, Any]:
         "tool_calls": [
             {"name": step.name, "ok": step.state == "done", "seconds": round(step.seconds, 4)} for step in done.steps
         ],
+        **confirmation_fields(done.proposals),
         **_references_fields(done.references),
         **style_fields(done),
     }

@@ -12,7 +12,9 @@ from chatbot.api import texts
 from chatbot.api.accounts.limit_texts import duration
 from chatbot.domain import errors as domain
 from chatbot.domain import limits
+from chatbot.domain.outside import upstream_key
 from chatbot.domain.personal import erasure
+from chatbot.domain.toolservers import proposal
 
 
 class MethodNotAllowed(domain.ChatError):
@@ -55,6 +57,9 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     domain.BodyTooLarge: Row(413, "body_too_large", _INVALID),
     domain.Unauthorized: Row(401, "unauthorized", "authentication_error", v1_code="invalid_api_key"),
     domain.UserTokenInvalid: Row(401, "user_token_invalid", "authentication_error"),
+    domain.GatewayUserInvalid: Row(401, "gateway_user_invalid", "authentication_error"),
+    upstream_key.UpstreamKeyNeeded: Row(401, "user_key_needed", "authentication_error"),
+    upstream_key.UpstreamKeyRefused: Row(401, "user_key_refused", "authentication_error"),
     domain.Forbidden: Row(403, "forbidden", "permission_error"),
     domain.ScopeMissing: Row(403, "scope_missing", "permission_error"),
     domain.ServiceNotAllowed: Row(403, "service_not_allowed", "permission_error"),
@@ -82,9 +87,15 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     erasure.ErasureNotFound: Row(404, "erasure_not_found", _INVALID),
     erasure.ExportNotFound: Row(404, "export_not_found", _INVALID),
     domain.Busy: Row(429, "queue_full", "rate_limit_error"),
+    upstream_key.UpstreamKeyLimited: Row(429, "user_key_limited", "rate_limit_error"),
     limits.RateLimited: Row(429, "rate_limited", "rate_limit_error", v1_code="rate_limit_exceeded"),
     limits.QuotaSpent: Row(429, "insufficient_quota", "insufficient_quota"),
+    proposal.ConfirmationNotFound: Row(404, "confirmation_not_found", _INVALID),
+    proposal.ConfirmationUsed: Row(409, "confirmation_used", _INVALID),
+    proposal.ConfirmationExpired: Row(409, "confirmation_expired", _INVALID),
+    proposal.ConfirmationChanged: Row(409, "confirmation_changed", _INVALID),
     domain.Unavailable: Row(503, "unavailable"),
+    proposal.ToolUnavailable: Row(503, "tool_unavailable"),
     domain.ModelUnavailable: Row(503, "model_unavailable"),
     domain.BackendUnavailable: Row(503, "backend_unavailable"),
     limits.BudgetUnavailable: Row(503, "budget_unavailable"),
@@ -131,8 +142,12 @@ def describe(error: Exception, language: str, request_id: str) -> dict[str, Any]
         body |= {"field": error.field, "problem": error.problem, **error.limits}
     if isinstance(error, domain.MalformedBody):
         body["problem"] = error.problem
+    if isinstance(error, proposal.ConfirmationUsed):
+        body["state"] = str(error.state)
     if isinstance(error, domain.Busy):
         body |= {"retry_after": error.retry_after_seconds, "queue_size": error.queue_size}
+    if isinstance(error, upstream_key.UpstreamKeyLimited):
+        body |= {"retry_after": error.retry_after_seconds, "queue_size": 0}
     if isinstance(error, limits.RateLimited):
         body |= {"retry_after": error.retry_after_seconds, "queue_size": 0, "violated-policies": list(error.violated)}
     return body
@@ -225,20 +240,25 @@ def _values(error: Exception, language: str) -> dict[str, object]:
             values = {"limit": limit, "whose": whose, "wait": duration(error.retry_after_seconds, language)}
         case domain.ScopeMissing():
             values = {"scope": error.scope}
-        case domain.UserMismatch():
+        case domain.UserMismatch() | domain.GatewayUserInvalid():
             values = {"field": error.field}
+        case _:
+            wait = getattr(error, "retry_after_seconds", None)
+            values = {"wait": duration(wait, language)} if wait is not None else {}
     return values
 
 
 def _headers(error: Exception) -> dict[str, str]:
     match error:
+        case upstream_key.UpstreamKeyNeeded() | upstream_key.UpstreamKeyRefused():
+            return {"WWW-Authenticate": 'Bearer realm="upstream"'}  # not a word about the key for us, which is good
         case domain.Unauthorized():
             return {"WWW-Authenticate": "Bearer"}
         case MethodNotAllowed():
             return {"Allow": error.allow}
         case limits.QuotaSpent():  # clients of OpenAI's obey the second header: they do not try again by themselves
             return {"Retry-After": str(error.retry_after_seconds), "x-should-retry": "false"}
-        case domain.Busy() | limits.RateLimited():
+        case domain.Busy() | limits.RateLimited() | upstream_key.UpstreamKeyLimited():
             return {"Retry-After": str(error.retry_after_seconds)}
         case domain.Draining():
             return {"Retry-After": str(error.retry_after_seconds), "Connection": "close"}

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from chatbot.api.style.fields import SPEECH, SpeechFields
+from chatbot.api.tools.confirming import CONFIRM, ConfirmedIds
 from chatbot.core.characters.casting import Wanted, is_name
 from chatbot.domain.errors import InvalidInput
 
@@ -116,6 +117,7 @@ class ChatRequest(TextModel):
     store: bool = STORE
     no_memory: bool = NO_MEMORY
     speech: SpeechFields | None = SPEECH
+    confirm: ConfirmedIds = CONFIRM
 
     def prompt_fields(self) -> Mapping[str, str]:
         """What the prompt file may name."""

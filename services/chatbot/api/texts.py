@@ -12,11 +12,12 @@ from chatbot.api.characters.texts import CHARACTER_TEXTS
 from chatbot.api.document_texts import DOCUMENT_TEXTS
 from chatbot.api.personal.texts import PERSONAL_TEXTS
 from chatbot.api.problem_texts import PROBLEM_TEXTS, Texts
+from chatbot.api.tools.confirming import CONFIRM_TEXTS
 
 DEFAULT_LANGUAGE: Final = "ko"
 LANGUAGES: Final = ("ko", "en", "ja")
 _MAX_HEADER_CHARACTERS = 500
-_MORE_TEXTS: Final = PROBLEM_TEXTS | DOCUMENT_TEXTS | LIMIT_TEXTS | CHARACTER_TEXTS | PERSONAL_TEXTS
+_MORE_TEXTS: Final = PROBLEM_TEXTS | DOCUMENT_TEXTS | CONFIRM_TEXTS | LIMIT_TEXTS | CHARACTER_TEXTS | PERSONAL_TEXTS
 
 
 def choose_language(accept_language: str) -> str:
@@ -133,6 +134,38 @@ TEXTS: Final[dict[str, Texts]] = {
         "API 키는 유효하지만 X-User-Token 헤더에 유효한 사용자 토큰이 없습니다. 서버에서 새 토큰을 받아 주세요.",
         "The API key is valid; the header X-User-Token has no valid token of a user. Get a new one from your server.",
         "APIキーは有効ですが、X-User-Token に有効なユーザートークンがありません。サーバーで再発行してください。",
+    ),
+    "title.gateway_user_invalid": (
+        "게이트웨이가 알려 준 사용자가 올바르지 않습니다",
+        "The gateway names no valid user",
+        "ゲートウェイの示すユーザーが不正です",
+    ),
+    "detail.gateway_user_invalid": (
+        "{field} 헤더는 하나여야 하고, 쉼표 없는 ASCII 1~128자여야 합니다. 운영자에게 문의해 주세요.",
+        "{field} must come once, with 1 to 128 printable ASCII characters and no comma. Ask the operator.",
+        "{field} は一つだけ、カンマのないASCII文字1～128字にしてください。運用者にお問い合わせください。",
+    ),
+    "title.user_key_needed": (
+        "본인의 외부 모델 키가 필요합니다",
+        "A key of your own is needed",
+        "ご自身のキーが必要です",
+    ),
+    "detail.user_key_needed": (
+        "외부 모델은 본인의 키로만 쓸 수 있습니다. X-Upstream-Api-Key로 보내거나 로컬 모델을 사용해 주세요.",
+        "The second backend is asked with your own key here. Send it as X-Upstream-Api-Key, or use the local model.",
+        "外部モデルはご自身のキーでのみ使えます。X-Upstream-Api-Key で送るか、ローカルモデルをお使いください。",
+    ),
+    "title.user_key_refused": ("외부 모델이 키를 거부했습니다", "Your key was refused", "キーが拒否されました"),
+    "detail.user_key_refused": (
+        "외부 모델이 본인의 키를 받지 않습니다. 키를 확인하거나 로컬 모델을 사용해 주세요.",
+        "The second backend does not take your own key. Check it with whoever gave it to you, or use the local model.",
+        "外部モデルがご自身のキーを受け付けません。キーを確認するか、ローカルモデルをお使いください。",
+    ),
+    "title.user_key_limited": ("본인 키의 한도에 도달했습니다", "Your key is limited", "キーの上限に達しました"),
+    "detail.user_key_limited": (
+        "외부 모델이 본인의 키를 지금은 더 받지 않습니다. {wait} 뒤에 다시 시도하거나 로컬 모델을 사용해 주세요.",
+        "The second backend takes no more of your own key now. Try again in {wait}, or use the local model.",
+        "外部モデルがご自身のキーを今は受け付けません。{wait}後に再試行するか、ローカルモデルをお使いください。",
     ),
     "title.user_mismatch": ("다른 사용자의 키입니다", "The key speaks for another user", "別のユーザーのキーです"),
     "detail.user_mismatch": (

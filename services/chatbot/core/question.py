@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from chatbot.core.agent.confirming.acting import Acting
 from chatbot.core.characters.casting import Wanted
 from chatbot.core.characters.role import Role
 from chatbot.domain.chat import Caller, Dialogue, Message
 from chatbot.domain.documents import Found
 from chatbot.domain.generation import Backend, FinishReason, GenerationEvent, Sampling, TextPiece, Timings, Usage
+from chatbot.domain.outside.upstream_key import UpstreamKey
 from chatbot.domain.style.rules import Speech
 from chatbot.domain.tools import ToolCall, ToolUse
+from chatbot.domain.toolservers.proposal import Proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Wishes:
         sampling: None: the service's.
         may_fall_back: Whether the second backend may answer with the service's own key where the local model cannot.
         wants_web: Whether the answer shall use the web, as far as the conversation may leave the house.
+        may_propose: Whether whoever asks can be shown calls that he has to confirm.
     """
 
     role: str = ""
@@ -43,6 +47,7 @@ class Wishes:
     sampling: Sampling | None = None
     may_fall_back: bool = True
     wants_web: bool = False
+    may_propose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,9 @@ class Question:
         oldest_seconds: An answer that was kept may be as old; 0: it is made anew, and not kept.
         is_whole: Whether the answer is handed over in one piece.
         speech: How it is cut for a voice; None: as the character wants it.
+        upstream_key: Of the user's own, where the second backend answers; None: the service's.
+        confirm: Ids of calls that the user confirms.
+        acting: They, once they were found.
     """
 
     request_id: str
@@ -84,6 +92,9 @@ class Question:
     oldest_seconds: float = math.inf
     is_whole: bool = False
     speech: Speech | None = None
+    upstream_key: UpstreamKey | None = None
+    confirm: tuple[str, ...] = ()
+    acting: Acting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,7 @@ class Exchange:
     Attributes:
         tools: The caller's own: calls of them are returned, never run.
         role: The stored character that answers; None: the model itself.
-        oldest_seconds, is_whole, speech: As of a question.
+        oldest_seconds, is_whole, speech, upstream_key: As of a question.
     """
 
     request_id: str
@@ -107,6 +118,7 @@ class Exchange:
     oldest_seconds: float = math.inf
     is_whole: bool = False
     speech: Speech | None = None
+    upstream_key: UpstreamKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +204,7 @@ class Done:
         cost_usd: Dollars, six decimals; None where nothing prices it.
         violations: As of `Styled`; None where the character has no rules.
         segments: For a voice; None where none was asked for.
+        proposals: Calls that the user has to confirm; kept with the turn.
     """
 
     text: str
@@ -205,8 +218,9 @@ class Done:
     cost_usd: str | None = None
     violations: tuple[str, ...] | None = None
     segments: tuple[str, ...] | None = None
+    proposals: tuple[Proposal, ...] = ()
 
 
-AnswerEvent = Queued | ToolStep | TextPiece | ToolCall | SpeechSegment | Done
-SourceEvent = GenerationEvent | ToolStep | References | Styled
+AnswerEvent = Queued | ToolStep | TextPiece | ToolCall | SpeechSegment | Proposal | Done
+SourceEvent = GenerationEvent | ToolStep | References | Styled | Proposal
 """What comes of whatever makes an answer; `ToolStep` and those behind it are never a model's."""

@@ -7,7 +7,8 @@ ChatError
 ├── MalformedBody           mend the body: it is not what the content type says
 ├── BodyTooLarge            send less
 ├── Unauthorized            send a valid API key
-│   └── UserTokenInvalid    the key is valid: get a new token of the user beside it
+│   ├── UserTokenInvalid    the key is valid: get a new token of the user beside it
+│   └── GatewayUserInvalid  the gateway says badly who the user is: its operator mends that
 ├── Forbidden               this is not for this caller
 │   ├── ScopeMissing        the key may not do this
 │   ├── ServiceNotAllowed   the key is for another service
@@ -113,6 +114,14 @@ class Unauthorized(ChatError):
 
 class UserTokenInvalid(Unauthorized):
     """The key is valid, and asks for a token of its user, which is missing, over or not of the key's signer."""
+
+
+class GatewayUserInvalid(Unauthorized):
+    """The gateway is believed, and its header `field` names nobody, or more than one."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
 
 
 class Forbidden(ChatError):

@@ -7,19 +7,25 @@ from typing import Final
 import httpx2
 import mcp_types
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT
+from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, REQUEST_TIMEOUT
 from pydantic import ValidationError
 
 from chatbot.adapters.mcp import wire
 from chatbot.domain.toolservers.server import MAX_RESULT_BYTES, CallFailed, RemoteDefinition, RemoteResult
 
 _UNREACHABLE: Final = (wire.NOT_DELIVERED, wire.BROKEN, wire.GONE, CONNECTION_CLOSED)
+_NOT_RUN: Final = (
+    *(wire.NOT_DELIVERED, wire.GONE, wire.REFUSED),
+    *(INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS),
+)
 _LOST: Final = (*_UNREACHABLE, REQUEST_TIMEOUT)
 
 
 def definition_of(tool: mcp_types.Tool) -> RemoteDefinition:
     """A tool as its server describes it."""
-    return RemoteDefinition(tool.name, tool.description or "", tool.input_schema)
+    hints = tool.annotations
+    says_it_writes = hints is not None and (hints.read_only_hint is False or hints.destructive_hint is True)
+    return RemoteDefinition(tool.name, tool.description or "", tool.input_schema, says_it_writes)
 
 
 def result_of(result: mcp_types.CallToolResult) -> RemoteResult:
@@ -57,6 +63,11 @@ def reason_of(error: BaseException) -> str:
 def was_not_delivered(error: Exception) -> bool:
     """Whether a call certainly was not run: nobody was there, or nobody who knows the session."""
     return isinstance(error, MCPError) and error.code in (wire.NOT_DELIVERED, wire.GONE)
+
+
+def may_have_run(error: Exception) -> bool:
+    """Whether a call that failed may have done something: not where it reached nobody, or was refused at the door."""
+    return not isinstance(error, MCPError) or error.code not in _NOT_RUN
 
 
 def _reason(error: BaseException) -> str:

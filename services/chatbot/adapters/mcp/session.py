@@ -15,7 +15,14 @@ from typing import Any, Final
 import mcp_types
 from mcp import Client
 
-from chatbot.adapters.mcp.answers import definition_of, failure_of, reason_of, result_of, was_not_delivered
+from chatbot.adapters.mcp.answers import (
+    definition_of,
+    failure_of,
+    may_have_run,
+    reason_of,
+    result_of,
+    was_not_delivered,
+)
 from chatbot.domain.toolservers.server import MAX_TOOLS, CallFailed, Listing, RemoteDefinition, RemoteResult
 
 _LOG = logging.getLogger(__name__)
@@ -73,15 +80,15 @@ class McpServer:
         """What it offers now."""
         return self._listing
 
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> RemoteResult:
-        """Call a tool; once more in a new session where it certainly was not run.
+    async def call(self, tool: str, arguments: Mapping[str, Any], *, is_once: bool = False) -> RemoteResult:
+        """Call a tool; once more in a new session where it certainly was not run, unless `is_once`.
 
         Raises:
             CallFailed: It gave nothing.
         """
         client = self._client
         if client is None:
-            raise CallFailed("unavailable")
+            raise CallFailed("unavailable", may_have_run=False)
         try:
             return await self._called(client, tool, arguments)
         except CallFailed:
@@ -92,8 +99,8 @@ class McpServer:
                 self._client = None
                 self._opened.clear()
                 self._lost.set()
-            if not was_not_delivered(exc):
-                raise CallFailed(reason) from None
+            if is_once or not was_not_delivered(exc):
+                raise CallFailed(reason, may_have_run=may_have_run(exc)) from None
         return await self._called_again(tool, arguments)
 
     async def follow(self) -> None:

@@ -11,11 +11,13 @@ from chatbot.api import errors
 from chatbot.api.chat import ProductFormat, done_fields, sse
 from chatbot.api.documents.schemas import Source, source_view
 from chatbot.api.style.told import style_fields
+from chatbot.api.tools.confirming import ConfirmationView, confirmation_views
 from chatbot.api.wire.context import RequestContext
 from chatbot.core.question import AnswerEvent, Done
 from chatbot.core.retrieval.citations import checked
 from chatbot.domain.documents import Found
 from chatbot.domain.generation import Backend
+from chatbot.domain.outside.upstream_key import UpstreamKey, is_on_own_key
 
 
 class ToolLine(BaseModel):
@@ -65,7 +67,7 @@ class SessionReply(BaseModel):
     execution_time: float
     success: bool
     error_message: str | None
-    api_key_source: str = Field(description="Whose key the second backend was asked with: default, or none.")
+    api_key_source: str = Field(description="Whose key the second backend was asked with: user, default, or none.")
     finish_reason: str
     history_saved: bool | None
     request_id: str
@@ -73,6 +75,9 @@ class SessionReply(BaseModel):
         None, description="Rules of the character that the answer does not keep; absent where it has none."
     )
     segments: list[str] | None = Field(None, description="With `speech`: the answer for a voice.")
+    confirmations: list[ConfirmationView] | None = Field(
+        None, description="Calls that were not run: send their ids as `confirm` in this session. Absent: none."
+    )
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -102,6 +107,7 @@ class SessionFormat:
         session_id: None where nothing is remembered.
         passages: That the model was given, by number.
         began: Monotonic seconds.
+        key: Of the user's own; knows at the end whether it answered.
     """
 
     product: ProductFormat
@@ -109,6 +115,7 @@ class SessionFormat:
     session_id: str | None
     passages: tuple[Found, ...]
     began: float
+    key: UpstreamKey | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -138,6 +145,11 @@ class SessionFormat:
         """The body of the HTTP error as an event."""
         return sse("error", errors.describe_session(error, context.language, context.request_id))
 
+    def _key_source(self) -> str:
+        if self.context.backend is not Backend.OPENAI:
+            return "none"
+        return "user" if is_on_own_key(self.key) else "default"
+
     def _reply(self, done: Done) -> SessionReply:
         told = done_fields(done)
         usage: dict[str, Any] = told["usage"]
@@ -153,14 +165,16 @@ class SessionFormat:
             execution_time=round(time.monotonic() - self.began, 3),
             success=True,
             error_message=None,
-            api_key_source="default" if self.context.backend is Backend.OPENAI else "none",
+            api_key_source=self._key_source(),
             finish_reason=told["finish_reason"],
             history_saved=done.history_saved,
             request_id=self.context.request_id,
+            confirmations=confirmation_views(done.proposals),
             **style_fields(done),
         )
 
 
 def _unsaid(done: Done) -> set[str]:
     """Fields that most replies do not have."""
-    return {"style_violations", "segments"} - set(style_fields(done))
+    said = {*style_fields(done), *(["confirmations"] if done.proposals else [])}
+    return {"style_violations", "segments", "confirmations"} - said

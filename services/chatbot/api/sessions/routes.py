@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from chatbot.api.accounts.decisions import check_backend, check_documents
 from chatbot.api.accounts.flags import privacy_of
+from chatbot.api.accounts.upstream_key import upstream_key_of
 from chatbot.api.accounts.users import bound_user, caller_of, check_claim, name_conversation
 from chatbot.api.chat import ProductFormat, private, wants_event_stream
 from chatbot.api.conversations import TurnView, caller_of_header
@@ -35,10 +36,10 @@ from chatbot.domain.chat import Caller, ConversationKey
 from chatbot.domain.documents import Found
 from chatbot.domain.errors import ConversationNotFound, InvalidInput, PromptTooLong
 from chatbot.domain.generation import Backend
+from chatbot.domain.outside.upstream_key import UpstreamKey, UpstreamKeyNeeded
 from chatbot.domain.privacy.flags import Privacy
 
 router = APIRouter(prefix="/chat", tags=["sessions"])
-KEY_OF_USER_HEADER = "X-Upstream-Api-Key"
 
 
 class SessionHistory(BaseModel):
@@ -60,12 +61,13 @@ async def chat(request: Request) -> Response:
         parts.telemetry.unknown_fields(profile.name, unknown)
     if asked.language is not None:
         context.language = asked.language
-    context.backend = _backend_of(request, asked)
+    key = upstream_key_of(request, asked.api_key, may_fall_back=asked.free_mode is not False)
+    context.backend = _backend_of(request, asked, key)
     privacy = privacy_of(request, asked)
     caller, session_id = _caller_of(request, asked, privacy)
     name_conversation(request, caller, session_id)
     passages = await _passages_of(request, asked, caller, privacy)
-    wishes = replace(_wishes_of(asked, parts), passages=passages)
+    wishes = replace(_wishes_of(asked, parts, key), passages=passages)
     question = Question(
         request_id=context.work_id,
         caller=caller,
@@ -80,17 +82,19 @@ async def chat(request: Request) -> Response:
         text_field=asked.text_field,
         wishes=wishes,
         wanted=asked.wanted(),
+        confirm=tuple(asked.confirm),
     )
     question = replace(
         private(question, privacy),
         oldest_seconds=oldest_seconds(request.headers),
         is_whole=not wants_event_stream(request),
         speech=asked.speech.speech() if asked.speech is not None else None,
+        upstream_key=key,
     )
     product = ProductFormat(wants_event_stream(request), asked.google_access and not parts.has_search)
     return AnswerResponse(
         lambda: _open(parts, question),
-        SessionFormat(product, context, session_id, passages, began),
+        SessionFormat(product, context, session_id, passages, began, key),
         parts.statistics,
         parts.limits.send_timeout_seconds,
     )
@@ -121,19 +125,17 @@ def _key(request: Request, session_id: str) -> ConversationKey:
     return ConversationKey(profile_of(request).name, caller_of_header(request), check_db_id(session_id, "session_id"))
 
 
-def _backend_of(request: Request, asked: SessionRequest) -> Backend:
+def _backend_of(request: Request, asked: SessionRequest, key: UpstreamKey | None) -> Backend:
     """Which backend is asked for, if this request may ask it.
 
     Raises:
-        InvalidInput: It would need a key of the user's own.
+        UpstreamKeyNeeded: The service's key was not to be used, and there is no other.
         ModelNotFound, ModelUnavailable, ModelNotAllowed: Not that one.
     """
-    if request.headers.get(KEY_OF_USER_HEADER):
-        raise InvalidInput(KEY_OF_USER_HEADER, "not_supported")
     known = {"local": Backend.LLAMA, "openai": Backend.OPENAI}.get(asked.model)
     backend = known or backend_of(asked.model, parts_of(request))
-    if backend is Backend.OPENAI and asked.free_mode is False:
-        raise InvalidInput("free_mode", "free_mode_needed")
+    if backend is Backend.OPENAI and asked.free_mode is False and key is None:
+        raise UpstreamKeyNeeded
     check_backend(context_of(request.scope).principal, backend)
     return backend
 
@@ -161,7 +163,7 @@ def _turn_of(request: Request, asked: SessionRequest) -> str | None:
     return check_turn_id(turn_id) if turn_id is not None and asked.session_id is not None else None
 
 
-def _wishes_of(asked: SessionRequest, parts: Parts) -> Wishes:
+def _wishes_of(asked: SessionRequest, parts: Parts, key: UpstreamKey | None) -> Wishes:
     names = parts.tool_names(also_away=True)
     for name in asked.tools or ():
         if name not in names:
@@ -176,8 +178,9 @@ def _wishes_of(asked: SessionRequest, parts: Parts) -> Wishes:
         tools=None if asked.tools is None else frozenset(asked.tools),
         sampling=replace(parts.sampling, temperature=temperature, max_tokens=asked.max_tokens),
         # Documents leave the house only where the second backend was asked for by name.
-        may_fall_back=asked.free_mode is not False and asked.documents is None,
+        may_fall_back=(asked.free_mode is not False or key is not None) and asked.documents is None,
         wants_web=asked.google_access,
+        may_propose=True,
     )
 
 

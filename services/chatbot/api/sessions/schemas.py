@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
@@ -21,6 +21,7 @@ from chatbot.api.schemas import (
     wanted_character,
 )
 from chatbot.api.style.fields import SPEECH, SpeechFields
+from chatbot.api.tools.confirming import CONFIRM, ConfirmedIds
 from chatbot.core.characters.casting import Wanted
 from chatbot.domain.chat import Message
 from chatbot.domain.errors import InvalidInput
@@ -55,12 +56,6 @@ def _names(value: object) -> object:
 
 def _nothing(value: object) -> object:
     return None if value is False else value
-
-
-def _no_key(value: object) -> object:
-    if value not in (None, ""):
-        raise PydanticCustomError("not_supported", "is not supported")
-    return None
 
 
 class HistoryEntry(TextModel):
@@ -145,11 +140,18 @@ class SessionRequest(TextModel):
     store: bool = STORE
     no_memory: bool = NO_MEMORY
     speech: SpeechFields | None = SPEECH
+    confirm: ConfirmedIds = CONFIRM
     free_mode: bool | None = Field(
-        None, description="Whether the second backend may be used with the service's key; absent: yes."
+        None,
+        description="Whether the second backend may be used with the service's key, also where a key of one's own is"
+        " refused; absent: yes.",
     )
-    api_key: Annotated[Any, BeforeValidator(_no_key)] = Field(
-        None, description="A key of one's own for the second backend. Not supported: refused."
+    api_key: str | None = Field(
+        None,
+        description="A key of one's own for the second backend, 20-256 characters; or the header X-Upstream-Api-Key."
+        " Never kept.",
+        repr=False,
+        json_schema_extra={"writeOnly": True, "format": "password"},
     )
 
     @model_validator(mode="after")

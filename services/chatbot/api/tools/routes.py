@@ -24,7 +24,7 @@ class ToolView(BaseModel):
     """One tool; `reason` and `message` are empty where it is available.
 
     `source` is builtin, web, documents or `mcp:` with a server's name; `pin` is of the definition that the server gives
-    now, for operators to approve.
+    now, for operators to approve. `asks_first`: its calls do more than read, and run once their user confirms them.
     """
 
     name: str
@@ -34,6 +34,7 @@ class ToolView(BaseModel):
     message: str
     description: str
     pin: str
+    asks_first: bool
 
 
 class ToolList(BaseModel):
@@ -73,4 +74,5 @@ def _view(one: ToolStanding, language: str) -> ToolView:
         message=message,
         description=one.description,
         pin=one.pin,
+        asks_first=one.asks_first,
     )

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from chatbot.api import errors
 from chatbot.api.accounts.decisions import check_backend
 from chatbot.api.accounts.flags import check_place, privacy_of
+from chatbot.api.accounts.upstream_key import upstream_key_of
 from chatbot.api.accounts.users import bound_user, caller_of, check_claim
 from chatbot.api.schemas import count_unknown, validated
 from chatbot.api.service import Parts, parts_of, profile_of
@@ -30,6 +31,7 @@ from chatbot.domain.errors import ModelNotFound, ModelUnavailable
 from chatbot.domain.generation import Backend, Sampling, TextPiece
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.tools import ToolCall
+from chatbot.domain.toolservers.proposal import Proposal
 
 router = APIRouter(prefix="/v1", tags=["OpenAI wire format"])
 
@@ -59,6 +61,7 @@ async def chat_completions(request: Request) -> Response:
         is_whole=not asked.stream,
         speech=asked.speech.speech() if asked.speech is not None else None,
         oldest_seconds=_oldest_seconds(request, body),
+        upstream_key=upstream_key_of(request),
     )
     completion = Completion(context.request_id, int(time.time()), asked.model)
     with_usage = asked.stream_options is not None and asked.stream_options.include_usage
@@ -178,7 +181,7 @@ class V1Format:
             return f": queue position={event.position} eta={round(event.eta_seconds)}\n\n".encode()
         if isinstance(event, ToolCall):
             return self._called(event)
-        if isinstance(event, ToolStep):
+        if isinstance(event, ToolStep | Proposal):
             return b""  # none of our tools is called here
         first = b"" if self._begun else self._chunk({"role": "assistant", "content": ""})
         self._begun = True

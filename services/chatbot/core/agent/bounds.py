@@ -15,6 +15,7 @@ class AgentBounds:
         all_tools_seconds: All calls of an answer, as the clock goes.
         result_bytes: One result, as it is shown to the model.
         context_share: All results together, of the model's context.
+        confirm_seconds: How long a call that asks first can be confirmed.
         breaker_failures: Failures of a tool in a row after which it is not tried for `breaker_seconds`.
     """
 
@@ -25,5 +26,6 @@ class AgentBounds:
     all_tools_seconds: float = 20.0
     result_bytes: int = 4096
     context_share: float = 0.25
+    confirm_seconds: float = 600.0
     breaker_failures: int = 5
     breaker_seconds: float = 30.0

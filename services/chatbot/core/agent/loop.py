@@ -4,13 +4,15 @@ The whole loop is one place in the line and one deadline (ADR 0012). Of a loop t
 before a word was said, the calls that already ended are not run again.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 from chatbot.core.agent.asking import Asking, both
 from chatbot.core.agent.calls import Calls
+from chatbot.core.agent.confirming.acting import Acting
+from chatbot.core.agent.confirming.asking import question_of
 from chatbot.core.agent.sentences import answer_without_model
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.question import ToolStep
@@ -30,6 +32,7 @@ from chatbot.domain.generation import (
 from chatbot.domain.limits import RateLimited
 from chatbot.domain.ports import TextGenerator
 from chatbot.domain.tools import ToolCall, ToolUse
+from chatbot.domain.toolservers.proposal import Proposal
 
 _DEMO = "demo"  # the toy that ships cannot decide: it would call at random
 
@@ -50,15 +53,23 @@ class AgentLoop:
         toolbox: The tools and their bounds.
         generator: The model; asked once a round.
         context: For whom, and what time it is; asked when tools run.
+        acting: What the user confirmed: run before the model is asked.
 
     Attributes:
         calls: What was called so far.
     """
 
-    def __init__(self, toolbox: Toolbox, generator: TextGenerator, context: Callable[[], ToolContext]) -> None:
+    def __init__(
+        self,
+        toolbox: Toolbox,
+        generator: TextGenerator,
+        context: Callable[[], ToolContext],
+        acting: Acting | None = None,
+    ) -> None:
         self._toolbox = toolbox
         self._generator = generator
         self._context = context
+        self._acting = acting
         self._rounds = 0
         self._losses = 0
         self._tells = True
@@ -81,8 +92,8 @@ class AgentLoop:
             self._tell_nothing()
             await self._generator.check(request)
 
-    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent | ToolStep, None]:
-        """Steps of tools, then the answer. Closing it cancels what runs.
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent | ToolStep | Proposal, None]:
+        """Steps of tools, then the answer, or what the user has to confirm. Closing it cancels what runs.
 
         Raises:
             ChatError: As `TextGenerator.generate`; where the model failed, or a limit has no room for one more
@@ -90,6 +101,9 @@ class AgentLoop:
         """
         has_text = False
         try:
+            async with aclosing(self._act()) as acts:
+                async for step in acts:
+                    yield step
             async with aclosing(self._all_rounds(request)) as events:
                 async for event in events:
                     has_text = has_text or isinstance(event, TextPiece)
@@ -112,20 +126,21 @@ class AgentLoop:
         self._losses += isinstance(error, EngineLost)
         return isinstance(error, EngineLost) and self._losses == 1
 
-    async def _all_rounds(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent | ToolStep, None]:
+    async def _all_rounds(
+        self, request: GenerationRequest
+    ) -> AsyncGenerator[GenerationEvent | ToolStep | Proposal, None]:
         began = self._toolbox.clock()
         self._asking.request_id, self._asking.deadline = request.request_id, request.deadline
+        self._asking.upstream_key = request.upstream_key
         self._said = users_words(request.dialogue)
-        while True:
+        while not self.calls.proposals:
             asked, heard = self._asked(request), _Heard()
             try:
                 async with aclosing(self._hear(asked, heard)) as pieces:
                     async for piece in pieces:
                         yield piece
-            except PromptTooLong:
-                if asked.tools is None or heard.said:
-                    raise
-                self._tell_nothing()
+            except PromptTooLong as exc:
+                self._shorten(exc, asked, heard)
                 continue
             finished = self._ended(heard)
             is_last = asked.tools is None or not asked.tools.may_call
@@ -137,12 +152,33 @@ class AgentLoop:
                 self._tell()
                 yield replace(finished, usage=self._spent(), timings=timings, reason=_reason(finished))
                 return
-            model = self._generator.model()
-            context_tokens = model.context_tokens if model else 0
-            running = self.calls.run(heard.said, heard.calls, request.deadline, context_tokens)
+            running = self.calls.run(heard.said, heard.calls, request.deadline, self._context_tokens())
             async with aclosing(running) as steps:
                 async for step in steps:
                     yield step
+        for event in self._asking_first(heard, finished):
+            yield event
+
+    async def _act(self) -> AsyncGenerator[ToolStep, None]:
+        """Run what was confirmed; not again where the answer begins anew."""
+        if self._acting is None or self._acting.is_begun:
+            return
+        async with aclosing(self.calls.act(self._acting, self._context_tokens())) as steps:
+            async for step in steps:
+                yield step
+
+    def _asking_first(self, heard: _Heard, finished: Finished) -> Iterator[GenerationEvent | Proposal]:
+        """The end of an answer that asks its user: a model that went on might say that something was done."""
+        proposals, seconds = self.calls.proposals, self._toolbox.bounds.confirm_seconds
+        asked = question_of(proposals, self._context().language, seconds)
+        yield TextPiece(f"\n\n{asked}" if heard.said else asked, 0)
+        yield from proposals
+        self._tell()
+        yield replace(finished, usage=self._spent(), reason=FinishReason.STOP)
+
+    def _context_tokens(self) -> int:
+        model = self._generator.model()
+        return model.context_tokens if model else 0
 
     async def _hear(self, asked: GenerationRequest, heard: _Heard) -> AsyncGenerator[TextPiece, None]:
         """One generation: its text at once, the rest into `heard`."""
@@ -180,6 +216,16 @@ class AgentLoop:
         if not self._tells or self._generator.backend is not Backend.LLAMA:
             return ToolUse(left) if may_call else None
         return ToolUse(self._toolbox.definitions, allowed=tuple(each.name for each in left), may_call=may_call)
+
+    def _shorten(self, error: PromptTooLong, asked: GenerationRequest, heard: _Heard) -> None:
+        """Tell no tools any more.
+
+        Raises:
+            PromptTooLong: Without them it would be no shorter, or something was said already.
+        """
+        if asked.tools is None or heard.said:
+            raise error
+        self._tell_nothing()
 
     def _tell_nothing(self) -> None:
         """The prompt is shorter where no tools are told."""

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
+from chatbot.core.agent.confirming.desk import Offers
 from chatbot.core.agent.loop import AgentLoop
 from chatbot.core.agent.outside import OutsideAnswer
 from chatbot.core.agent.recognised import recognised
 from chatbot.core.agent.sentences import answer_without_model, summary_of
 from chatbot.core.agent.toolbox import Toolbox
+from chatbot.core.audit.audit import Audit
 from chatbot.core.language import language_of
 from chatbot.core.question import Question, ToolStep
 from chatbot.core.tools.calculate import Calculate
@@ -22,6 +24,7 @@ from chatbot.core.tools.emotion import Emotion
 from chatbot.core.tools.fortune import Fortune
 from chatbot.domain.ports import TextGenerator
 from chatbot.domain.tools import ToolCall, ToolDefinition
+from chatbot.domain.toolservers.standing import ToolStanding
 
 _BUILT_IN: Final[tuple[type[Tool], ...]] = (CurrentTime, Calculate, ConvertUnits, Fortune, Emotion)
 TOOL_NAMES: Final = tuple(str(tool.name) for tool in _BUILT_IN)
@@ -52,12 +55,16 @@ class Agent:
         zone: IANA name of the time zone that is meant where nobody names a place.
         now: Aware wall-clock time.
         others: Tools of tool servers that may be called now.
+        standings: All tools of tool servers.
+        audit: Records calls that do more than read; None where nobody reads it.
     """
 
     toolbox: Toolbox
     zone: str
     now: Callable[[], datetime] = partial(datetime.now, UTC)
     others: Callable[[], Iterable[Tool]] = tuple
+    standings: Callable[[], Iterable[ToolStanding]] = tuple
+    audit: Audit | None = None
 
     def source(
         self, question: Question, generator: TextGenerator, *, may_leave: bool = True
@@ -69,19 +76,26 @@ class Agent:
             generator: The model.
             may_leave: Whether words of the conversation may leave the house.
         """
-        toolbox = self._offered(question, may_leave=may_leave)
+        toolbox, acting = self._offered(question, may_leave=may_leave), question.acting
+        if acting is not None:
+            toolbox = toolbox.plus(acting.tools)
         if not toolbox.definitions:
             return generator
-        loop = AgentLoop(toolbox, generator, lambda: self._context(question))
+        loop = AgentLoop(toolbox, generator, lambda: self._context(question), acting)
         return OutsideAnswer(loop, language_of(question.text, question.language)) if toolbox.asks_outside else loop
 
     def definitions(self, question: Question, *, may_leave: bool = True) -> tuple[ToolDefinition, ...]:
         """The tools that the model is told of, as `source`."""
         return tuple(self._offered(question, may_leave=may_leave).definitions)
 
+    def offers(self, *, may_leave: bool) -> Offers:
+        """What may be confirmed now."""
+        count = partial(self.toolbox.telemetry.call_asked_first, self.toolbox.service)
+        return Offers(self.others(), self.standings(), self.now().timestamp(), may_leave, self.audit, count)
+
     async def alone(self, question: Question) -> Alone | None:
         """The answer of one tool, for the time in which no model serves; None where the question takes a model."""
-        found = recognised(question.text)
+        found = recognised(question.text) if question.acting is None else None
         if found is None:
             return None
         name, arguments = found
@@ -98,9 +112,14 @@ class Agent:
         return Alone(text, (started, done))
 
     def _offered(self, question: Question, *, may_leave: bool) -> Toolbox:
-        toolbox = self._toolbox_of(question)
+        toolbox, wishes = self._toolbox_of(question), question.wishes
+        # Nothing that others wrote may cause a call that writes: a stored character may be anybody's.
+        is_own = question.role is None and not (wishes.wants_web or wishes.passages)
+        is_kept = question.db_id is not None and question.may_store
+        if not (wishes.may_propose and is_own and is_kept and question.acting is None):
+            toolbox = toolbox.reading()
         # The web's pages are read before the first call.
-        return toolbox if may_leave and not question.wishes.wants_web else toolbox.staying()
+        return toolbox if may_leave and not wishes.wants_web else toolbox.staying()
 
     def _toolbox_of(self, question: Question) -> Toolbox:
         toolbox, wishes = self.toolbox.plus(self.others()), question.wishes

@@ -9,6 +9,7 @@ from chatbot.core.retrieval.answer_text import AnswerText, Links, plain_title
 from chatbot.core.retrieval.cited import own_texts
 from chatbot.core.web.sentences import behind
 from chatbot.domain.generation import Finished, GenerationEvent, GenerationRequest, TextPiece
+from chatbot.domain.toolservers.proposal import Proposal
 
 
 class OutsideAnswer:
@@ -29,7 +30,7 @@ class OutsideAnswer:
 
     async def generate(
         self, request: GenerationRequest
-    ) -> AsyncGenerator[GenerationEvent | ToolStep | References, None]:
+    ) -> AsyncGenerator[GenerationEvent | ToolStep | References | Proposal, None]:
         """As `AnswerSource.generate`."""
         cleaner, tokens = None, 0
         events = self._loop.generate(request)

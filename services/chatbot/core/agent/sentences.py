@@ -30,6 +30,11 @@ _FAILED: Final = {
         "en": "It is not available now.",
         "ja": "現在は利用できません。",
     },
+    Outcome.UNSURE: {
+        "ko": "실행되었는지 알 수 없습니다. 다시 요청하기 전에 확인해 주세요.",
+        "en": "It is not known whether it was done. Look before you ask for it again.",
+        "ja": "実行されたかどうか分かりません。もう一度依頼する前に確認してください。",
+    },
     Outcome.UNKNOWN: {
         "ko": "없는 도구입니다.",
         "en": "There is no such tool.",
@@ -50,11 +55,14 @@ def summary_of(toolbox: Toolbox, language: str, ran: Ran) -> str:
 def answer_without_model(toolbox: Toolbox, language: str, ran: Iterable[Ran]) -> str:
     """What came out of the calls that went well, as sentences; "" where none did.
 
-    Other people's text is no answer of ours: what a tool brought from outside is left out.
+    Other people's text is no answer of ours: what a tool brought from outside is left out. Of a call that the user
+    confirmed it is said how it ended, whatever came out.
     """
     said = []
     for each in ran:
         tool = toolbox.named(each.call.name)
-        if each.outcome is Outcome.OK and tool is not None and not reach_of(tool).is_outside:
+        if tool is not None and reach_of(tool).asks_first is not None:
+            said.append(f"{tool.name}: {summary_of(toolbox, language, each)}")
+        elif each.outcome is Outcome.OK and tool is not None and not reach_of(tool).is_outside:
             said.append(visible(tool.say(each.result, language)))
     return "\n".join(said)

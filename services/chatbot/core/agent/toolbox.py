@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from chatbot.core.agent.bounds import AgentBounds
-from chatbot.core.tools.contract import JsonValue, Tool, ToolContext, ToolRefused, ToolResult, reach_of
+from chatbot.core.tools.contract import JsonValue, MaybeDone, Tool, ToolContext, ToolRefused, ToolResult, reach_of
 from chatbot.domain.outside.breaker import BreakerOpen, BreakerPolicy, CircuitBreaker
 from chatbot.domain.tools import ToolCall, ToolDefinition
 
@@ -32,9 +32,11 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown_tool"
     REPEATED = "repeated"
     LIMIT = "limit"
+    ASKED = "asked"
+    UNSURE = "unsure"
 
 
-NOT_RUN: Final = (Outcome.UNAVAILABLE, Outcome.UNKNOWN, Outcome.REPEATED, Outcome.LIMIT)
+NOT_RUN: Final = (Outcome.UNAVAILABLE, Outcome.UNKNOWN, Outcome.REPEATED, Outcome.LIMIT, Outcome.ASKED)
 """Outcomes of calls that took no time."""
 
 
@@ -61,6 +63,9 @@ class ToolTelemetry(Protocol):
 
     def agent_ended(self, service: str, rounds: int, stopped: str) -> None:
         """An answer with tools ended after so many generations; `stopped` says what turned tools off, "" nothing."""
+
+    def call_asked_first(self, service: str, outcome: str) -> None:
+        """What became of a call that its user has to confirm, one of `PROPOSAL_OUTCOMES`."""
 
 
 class Toolbox:
@@ -112,6 +117,10 @@ class Toolbox:
     def staying(self) -> "Toolbox":
         """Those of the tools whose calls stay in the cluster: what may be called after outside text was read."""
         return self.only([name for name, tool in self._tools.items() if not reach_of(tool).leaves])
+
+    def reading(self) -> "Toolbox":
+        """Those of the tools that only read."""
+        return self.only([name for name, tool in self._tools.items() if reach_of(tool).asks_first is None])
 
     @property
     def names(self) -> Collection[str]:
@@ -170,16 +179,25 @@ class Toolbox:
             attempt.succeeded()
         except ToolRefused as exc:
             return Ran(call, Outcome.REFUSED, {"error": exc.problem, **exc.details})
-        except TimeoutError:
-            attempt.failed()
-            return Ran(call, Outcome.TIMEOUT, {"error": "timeout"})
         except Exception as exc:  # a tool that breaks is a result like others
-            _LOG.error("tool failed", extra={"tool": reach_of(tool).label or tool.name, "error": type(exc).__name__})
             attempt.failed()
-            return Ran(call, Outcome.FAILED, {"error": "failed"})
+            return _broken(tool, call, exc)
         finally:
             attempt.release()
         return Ran(call, Outcome.OK, result)
+
+
+def _broken(tool: Tool, call: ToolCall, error: Exception) -> Ran:
+    """The end of a call that gave nothing; what does more than read may have been done all the same."""
+    if not isinstance(error, TimeoutError | MaybeDone):
+        told = {"tool": reach_of(tool).label or tool.name, "error": type(error).__name__}
+        _LOG.error("tool failed", extra=told)
+    if reach_of(tool).asks_first is not None:
+        note = "It may have been done or not. Say so; do not call it again."
+        return Ran(call, Outcome.UNSURE, {"error": "unknown_whether_done", "note": note})
+    if isinstance(error, TimeoutError):
+        return Ran(call, Outcome.TIMEOUT, {"error": "timeout"})
+    return Ran(call, Outcome.FAILED, {"error": "failed"})
 
 
 def definition_of(tool: Tool) -> ToolDefinition:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from chatbot.core.agent.confirming.desk import ConfirmationDesk
+from chatbot.core.answering.confirmed import with_confirmed
 from chatbot.core.answering.delivery import Outbox
 from chatbot.core.answering.past import Past, Pasts
 from chatbot.core.answering.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words
@@ -14,7 +16,7 @@ from chatbot.core.answering.ready import ready, replayed
 from chatbot.core.answering.roles import brought_dialogue, played, sampling_of, voiced, with_role
 from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.answering.under_way import UnderWay
-from chatbot.core.answering.wished import dialogue_of, field_names, in_house
+from chatbot.core.answering.wished import dialogue_of, field_names, free_of_cost
 from chatbot.core.history import History
 from chatbot.core.kept_answers.equal import Shaped
 from chatbot.core.kept_answers.keeper import Way
@@ -38,6 +40,7 @@ from chatbot.domain.generation import Backend, GenerationRequest, Sampling
 from chatbot.domain.limits import BudgetUnavailable, Policy, QuotaSpent
 from chatbot.domain.ports import Telemetry
 from chatbot.domain.tools import ToolDefinition
+from chatbot.domain.toolservers.proposal import Proposal
 
 T = TypeVar("T")
 
@@ -56,7 +59,7 @@ class _Plan:
     generator: Metered
     source: AnswerSource
     field_names: Mapping[str, str]
-    store: Callable[[str], Awaitable[Stored]]
+    store: Callable[[str, tuple[Proposal, ...]], Awaitable[Stored]]
     tools: tuple[ToolDefinition, ...] = ()
 
 
@@ -87,6 +90,7 @@ class Answerer:
         self._scene = Scene(service, policy.style, clock)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pasts = Pasts(history, self._task)
+        self._confirmations = ConfirmationDesk(history, self._task)
         self._under_way = UnderWay()
 
     async def open(self, question: Question) -> Answer:
@@ -97,6 +101,7 @@ class Answerer:
             CharactersUnavailable: It is not known whether a stored character of that name answers.
             TurnReused: The `Idempotency-Key` came before with another question.
             InvalidInput: The conversation is for the local model alone, or its character has no such greeting.
+            ConfirmationNotFound, ConfirmationRefused, ToolUnavailable: What it confirms cannot be run.
             PromptTooLong: It does not fit, even without history.
             Busy, ModelUnavailable, BackendUnavailable, Draining: No place, or nobody to answer.
             RateLimited, QuotaSpent: A limit of the key is reached.
@@ -105,18 +110,20 @@ class Answerer:
             return await self._open(question)
         except (QuotaSpent, BudgetUnavailable) as exc:
             is_money = isinstance(exc, BudgetUnavailable) or exc.policy is Policy.USD_DAY
-            if not is_money or not question.caller.may_go_local:
+            free = free_of_cost(question) if is_money else None
+            if free is None:
                 raise
-        return await self._open(in_house(question))
+        return await self._open(free)
 
     async def _open(self, question: Question) -> Answer:
-        self._entrance.check(question.caller, question.backend)
+        self._entrance.check(question.caller, question.backend, question.upstream_key)
         arrived_at = self._clock()
         past = await self._pasts.of(question)
         stored = replayed(past.read.turns if past.read else (), question)
         if stored is not None:
             return stored
         question = await with_role(self._policy.casting, question, past)
+        question = with_confirmed(self._confirmations, question, past, self._routes.get(question.backend))
         backends = self._backends(question, past)
         try:
             return await self._ask(question, past, backends[0], arrived_at)
@@ -149,9 +156,9 @@ class Answerer:
             InvalidInput: Answers or calls cannot be held to the schema that was asked for.
             PromptTooLong, Busy, ModelUnavailable, BackendUnavailable, Draining, RateLimited, QuotaSpent: As `open`.
         """
-        self._entrance.check(exchange.caller, exchange.backend)
+        self._entrance.check(exchange.caller, exchange.backend, exchange.upstream_key)
 
-        async def nothing(answer: str) -> Stored:
+        async def nothing(answer: str, _: object) -> Stored:
             return Stored(answer, None)
 
         arrived_at = self._clock()
@@ -192,7 +199,8 @@ class Answerer:
 
     async def _ask(self, question: Question, past: Past, backend: Backend, arrived_at: float) -> Answer:
         route = self._route(backend)
-        turns = past.read.turns if past.read else ()
+        summaries = self._policy.summaries
+        turns, summary = past.recalled(question, with_summary=summaries is not None)
         dialogue = dialogue_of(route.templates, question, turns)
         may_leave = not past.local_only and not past.unknown
         seated = Seated(route.generator)
@@ -205,10 +213,13 @@ class Answerer:
         source = route.web.answer(question, generator, source, may_leave=may_leave)
         source = played(source, question, generator, self._scene)
         request = self._request(question, dialogue, sampling_of(question, self._policy.sampling), arrived_at)
-        request = await told(request, past.standing(question), route.generator.model(), source.check)
+        request = await told(request, past.standing(question), route.generator.model(), source.check, summary)
 
-        async def store(answer: str) -> Stored:
-            return await self._pasts.join(question, past, answer)
+        async def store(answer: str, proposals: tuple[Proposal, ...]) -> Stored:
+            stored = await self._pasts.join(question, past, answer, proposals)
+            if stored.saved and summaries is not None:
+                summaries.consider(question, request, backend)
+            return stored
 
         plan = _Plan(backend, seated, generator, source, field_names(question), store)
         if route.agent is not None:
@@ -219,8 +230,8 @@ class Answerer:
         self, asked: Question | Exchange, dialogue: Dialogue, sampling: Sampling, arrived_at: float
     ) -> GenerationRequest:
         deadline = arrived_at + self._policy.queue_seconds + self._policy.generation_seconds
-        user = asked.caller.pseudonym
-        return GenerationRequest(asked.request_id, dialogue, sampling, deadline, asked.traceparent, user=user)
+        request = GenerationRequest(asked.request_id, dialogue, sampling, deadline, asked.traceparent)
+        return replace(request, user=asked.caller.pseudonym, upstream_key=asked.upstream_key)
 
     def _route(self, backend: Backend) -> BackendRoute:
         route = self._routes.get(backend)

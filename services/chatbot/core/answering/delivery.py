@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from chatbot.core.question import AnswerEvent, Done, Queued, ToolStep
 from chatbot.domain.generation import TextPiece
 from chatbot.domain.tools import ToolCall
+from chatbot.domain.toolservers.proposal import Proposal
 
 MAX_UNREAD_BYTES = 256 * 1024
 
@@ -106,6 +107,8 @@ class Outbox:
             while self._calls:
                 yield self._take_call()
             if self._end is not None and not (self._steps or self._texts or self._calls):
+                for proposal in _asked(self._end):
+                    yield proposal
                 yield self._finish(self._end)
                 return
 
@@ -147,3 +150,8 @@ class Outbox:
         if isinstance(end, Exception):
             raise end
         return end
+
+
+def _asked(end: Done | Exception) -> tuple[Proposal, ...]:
+    """What the user has to confirm, told in front of the end."""
+    return end.proposals if isinstance(end, Done) else ()

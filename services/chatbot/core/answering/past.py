@@ -1,7 +1,7 @@
 """What is known of a conversation when it is asked in, and how the new turn joins it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,10 +9,12 @@ from uuid import uuid4
 
 from chatbot.core.answering.pump import Stored
 from chatbot.core.history import History
+from chatbot.core.memory.summarised import uncovered
 from chatbot.core.question import Question
 from chatbot.domain.chat import Conversation, Turn
 from chatbot.domain.errors import TurnReused
 from chatbot.domain.memory.standing import NOTHING, Standing
+from chatbot.domain.toolservers.proposal import Proposal, to_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,15 @@ class Past:
         if self.read is None or question.wishes.recalled_turns == 0:
             return NOTHING
         return self.read.standing
+
+    def recalled(self, question: Question, *, with_summary: bool) -> tuple[Sequence[Turn], str]:
+        """The turns that a question may have told, and the summary that stands for those before them; "" for none."""
+        if self.read is None:
+            return (), ""
+        wishes, summary = question.wishes, self.read.summary
+        if not with_summary or summary is None or wishes.history is not None or wishes.recalled_turns is not None:
+            return self.read.turns, ""
+        return uncovered(self.read), summary.text
 
 
 class Pasts:
@@ -55,8 +66,8 @@ class Pasts:
         local_only = question.local_only or (read is not None and read.local_only)
         return Past(read, unknown=read is None, local_only=local_only)
 
-    async def join(self, question: Question, past: Past, answer: str) -> Stored:
-        """Keep a question with its answer.
+    async def join(self, question: Question, past: Past, answer: str, proposals: tuple[Proposal, ...] = ()) -> Stored:
+        """Keep a question with its answer, and the calls that it asks for.
 
         Raises:
             TurnReused: The `Idempotency-Key` came before with another question.
@@ -66,7 +77,9 @@ class Pasts:
         if past.read is None:
             return Stored(answer, saved=False)
         character = question.role.persona.played if question.role is not None else ""
-        turn = Turn(question.turn_id or uuid4().hex, question.text, answer, datetime.now(UTC), character)
+        turn = Turn(
+            question.turn_id or uuid4().hex, question.text, answer, datetime.now(UTC), character, to_text(proposals)
+        )
         append = self._task(self._history.append(past.read, turn, local_only=past.local_only))
         stored = await asyncio.shield(append)  # a client that leaves now does not tear the write
         if stored is None:

@@ -17,6 +17,7 @@ from chatbot.domain.limits import NO_QUOTA, Quota
 from chatbot.domain.ports import Telemetry
 from chatbot.domain.style.rules import Speech
 from chatbot.domain.tools import ToolCall
+from chatbot.domain.toolservers.proposal import Proposal
 
 CLOSE_SECONDS = 1.0
 
@@ -51,7 +52,7 @@ class Work:
         arrived_at: Clock seconds; the first token is measured from here.
         generation_seconds: Longest generation, from the dispatch.
         field_names: The generator's names of the parts of a prompt -> the caller's names of fields.
-        store: Stores the answer; called once, after the slot was given back.
+        store: Stores the answer, with what it asks for; called once, after the slot was given back.
         hold: What the request reserved of its key's limits; it learns what was used.
         meter: What the answer takes; told by the source's model, whose every generation it sees.
     """
@@ -66,7 +67,7 @@ class Work:
     arrived_at: float
     generation_seconds: float
     field_names: Mapping[str, str]
-    store: Callable[[str], Awaitable[Stored]]
+    store: Callable[[str, tuple[Proposal, ...]], Awaitable[Stored]]
     meter: Meter
     hold: Hold = NO_HOLD
 
@@ -86,6 +87,7 @@ class Pump:
         self._texts: list[str] = []
         self._calls: list[ToolCall] = []
         self._steps: list[ToolStep] = []
+        self._proposals: tuple[Proposal, ...] = ()
         self._references: References | None = None
         self._violations: tuple[str, ...] | None = None
         self._last_piece_at: float | None = None
@@ -116,11 +118,12 @@ class Pump:
         work.meter.queue_seconds = work.ticket.waited_seconds
         finished = await self._counted(replace(work.request, deadline=work.clock() + work.generation_seconds))
         work.ticket.leave()
-        stored = await work.store("".join(self._texts))
+        stored = await work.store("".join(self._texts), self._proposals)
         timings = replace(finished.timings, queue_seconds=work.ticket.waited_seconds)
         calls, steps = tuple(self._calls), tuple(self._steps)
+        asked = self._proposals if stored.saved else ()  # what is not kept cannot be confirmed
         told = (timings, stored.saved, calls, steps, self._references, work.meter.cost_usd, self._violations)
-        return Done(stored.answer, finished.reason, finished.usage, *told)
+        return Done(stored.answer, finished.reason, finished.usage, *told, proposals=asked)
 
     async def _counted(self, request: GenerationRequest) -> Finished:
         """Generate, and tell the telemetry once how it ended."""
@@ -165,7 +168,7 @@ class Pump:
                 self._take(event)
         raise EngineLost("the generation ended without an end")
 
-    def _take(self, event: TextPiece | ToolCall | ToolStep | References | Styled) -> None:
+    def _take(self, event: TextPiece | ToolCall | ToolStep | References | Styled | Proposal) -> None:
         if isinstance(event, References):
             self._references = event
             return
@@ -177,6 +180,9 @@ class Pump:
                 self._steps.append(event)
                 self._work.meter.tools += (event.name,)
             self._outbox.step(event)
+            return
+        if isinstance(event, Proposal):
+            self._proposals += (event,)
             return
         self._measure()
         if isinstance(event, ToolCall):

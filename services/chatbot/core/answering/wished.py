@@ -41,8 +41,17 @@ def dialogue_of(templates: PromptTemplates, question: Question, turns: Sequence[
     return made if role is None else role.directed(made)
 
 
-def in_house(question: Question) -> Question:
-    """The same question, for the local model and nobody else."""
+def free_of_cost(question: Question) -> Question | None:
+    """The same question where it costs us nothing: with the user's own key alone, else for the local model alone.
+
+    None where neither may be.
+    """
+    key = question.upstream_key
+    if question.backend is Backend.OPENAI and key is not None and key.may_fall_back:
+        key.may_fall_back = False
+        return question
+    if not question.caller.may_go_local:
+        return None
     return replace(question, backend=Backend.LLAMA, wishes=replace(question.wishes, may_fall_back=False))
 
 

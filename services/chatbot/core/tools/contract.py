@@ -1,5 +1,6 @@
 """What a tool of ours is: arguments in, a small JSON object out, and the same in words for a person."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,23 @@ class ToolRefused(Exception):
         self.details = details
 
 
+class MaybeDone(Exception):
+    """Nobody knows whether a tool did what it was called for; it is not called again by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Of a tool that does more than read: its calls are shown to the user, and run once he says so.
+
+    Attributes:
+        server: Who runs it.
+        pin: Of its definition.
+    """
+
+    server: str
+    pin: str
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How far a tool reaches; what says nothing of it asks nobody.
@@ -36,6 +54,7 @@ class Reach:
         has_sources: Its results are `{"results": [{"title", "url", "text"}, …]}`: numbered and named behind the answer.
         seconds: Longest call; None: that of all tools.
         label: Its name in metrics; "" for its own.
+        asks_first: None where it only reads.
     """
 
     leaves: bool = False
@@ -43,6 +62,7 @@ class Reach:
     has_sources: bool = False
     seconds: float | None = None
     label: str = ""
+    asks_first: Approval | None = None
 
 
 _HERE: Final = Reach()
@@ -59,6 +79,7 @@ class ToolContext:
         ask: Asks the model itself; None where there is none. Raises what a generation raises.
         said: The user's own messages of the conversation, the question last.
         texts: Whole texts of the numbered sources that were read for the answer, from number 1.
+        granted: Calls that the user confirmed: name of the tool, `canonical` arguments.
     """
 
     caller: Caller
@@ -68,6 +89,7 @@ class ToolContext:
     ask: Callable[[Dialogue, Sampling], Awaitable[str]] | None = None
     said: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    granted: frozenset[tuple[str, str]] = frozenset()
 
 
 class Tool(Protocol):
@@ -93,6 +115,7 @@ class Tool(Protocol):
 
         Raises:
             ToolRefused: Not with these arguments.
+            MaybeDone: See there; of tools that do more than read.
         """
 
     def say(self, result: ToolResult, language: str) -> str:
@@ -103,6 +126,11 @@ def reach_of(tool: Tool) -> Reach:
     """How far a tool reaches."""
     reach: Reach = getattr(tool, "reach", _HERE)
     return reach
+
+
+def canonical(arguments: Mapping[str, JsonValue]) -> str:
+    """Arguments as text, the same however they were written."""
+    return json.dumps(arguments, sort_keys=True)
 
 
 def text_argument(arguments: Mapping[str, JsonValue], name: str, maximum: int) -> str:

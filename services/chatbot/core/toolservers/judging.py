@@ -1,11 +1,14 @@
-"""Whether one tool of a server is offered: allowed by name, approved by pin, read-only, and of a schema that holds."""
+"""Whether one tool of a server is offered: allowed by name, approved by pin, and of a schema that holds.
+
+And whether its calls ask first.
+"""
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from chatbot.core.agent.toolbox import definition_of
-from chatbot.core.tools.contract import Reach
+from chatbot.core.tools.contract import Approval, Reach
 from chatbot.core.toolservers.definition import DefinitionRefused, full_name, pin_of, told_description, told_schema
 from chatbot.core.toolservers.tool import METRIC_LABEL, RemoteTool
 from chatbot.domain.tools import ToolDefinition
@@ -23,7 +26,9 @@ class ServerPolicy:
 
     Attributes:
         pins: Tools that are allowed, by the server's name of them, with the pin of their definition; "" for none.
-        writes: Tools that do more than read: never offered.
+        writes: Tools that are never offered.
+        confirm: Tools that do more than read: their calls run once their user says so. Besides, what the server itself
+            says that it writes.
         takes_first: Whether a definition without a pin is approved as it was seen first, until the process ends; and
             where no tool is named at all, every tool is allowed.
         is_inside: Whether what the server is told stays in the cluster.
@@ -32,6 +37,7 @@ class ServerPolicy:
 
     pins: Mapping[str, str] = field(default_factory=dict)
     writes: frozenset[str] = frozenset()
+    confirm: frozenset[str] = frozenset()
     takes_first: bool = False
     is_inside: bool = False
     timeout_seconds: float = 15.0
@@ -76,14 +82,15 @@ class Judge:
                 raise DefinitionRefused("missing")
             pin = pin_of(definition)
             self._check(name, pin)
-            tool = self._tool(shown, definition)
+            tool = self._tool(shown, definition, pin)
         except DefinitionRefused as exc:
             state, reason = ToolState.WITHDRAWN, exc.reason
             if reason == "missing" and down:
                 state, reason = ToolState.UNAVAILABLE, down
             return Judged(ToolStanding(shown, source, state, reason, pin=pin))
         state = ToolState.UNAVAILABLE if down else ToolState.AVAILABLE
-        return Judged(ToolStanding(shown, source, state, down, tool.description, pin), tool)
+        asks_first = tool.reach.asks_first is not None
+        return Judged(ToolStanding(shown, source, state, down, tool.description, pin, asks_first), tool)
 
     def _check(self, name: str, pin: str) -> None:
         """Refuse what is not allowed, more than reading, or not approved.
@@ -104,17 +111,19 @@ class Judge:
         if approved != pin:
             raise DefinitionRefused("changed")
 
-    def _tool(self, name: str, definition: RemoteDefinition) -> RemoteTool:
+    def _tool(self, name: str, definition: RemoteDefinition, pin: str) -> RemoteTool:
         """What the loop calls.
 
         Raises:
             DefinitionRefused: `bad_schema`, `hidden_text`.
         """
+        asks_first = definition.name in self.policy.confirm or definition.says_it_writes
         reach = Reach(
             leaves=not self.policy.is_inside,
             is_outside=True,
             seconds=self.policy.timeout_seconds,
             label=METRIC_LABEL,
+            asks_first=Approval(self.server.name, pin) if asks_first else None,
         )
         description, schema = told_description(definition), told_schema(definition)
         tool = RemoteTool(name, description, schema, reach, self.server, definition.name, self.is_offered)

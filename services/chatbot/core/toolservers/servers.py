@@ -103,7 +103,8 @@ class ToolServers:
     def _is_offered(self, tool: RemoteTool) -> bool:
         self._look()
         now = self._tools.get(tool.name)
-        return now is not None and (now.description, now.parameters) == (tool.description, tool.parameters)
+        told = (tool.description, tool.parameters, tool.reach.asks_first)
+        return now is not None and (now.description, now.parameters, now.reach.asks_first) == told
 
     def _tell(self, standings: tuple[ToolStanding, ...]) -> None:
         """Log what is otherwise than before; names are the operator's and the servers', never a user's."""

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chatbot.core.tools.contract import JsonValue, Reach, ToolContext, ToolRefused, ToolResult
+from chatbot.core.tools.contract import JsonValue, MaybeDone, Reach, ToolContext, ToolRefused, ToolResult, canonical
 from chatbot.domain.toolservers.server import CallFailed, ToolServer
 
 METRIC_LABEL: Final = "mcp"
+_DONE: Final = {"ko": "실행했습니다.", "en": "It was done.", "ja": "実行しました。"}
 _SAID: Final = {
     "ko": "{characters}자를 받았습니다.",
     "en": "{characters} characters came.",
@@ -39,13 +40,20 @@ class RemoteTool:
         """`{text}`, and `left_out` where there was more than text.
 
         Raises:
-            ToolRefused: A word of `CALL_FAILURES`; `withdrawn`; or `tool_error` with what the tool says of it.
+            ToolRefused: A word of `CALL_FAILURES`; `withdrawn`; `not_confirmed`; or `tool_error` with what the tool
+                says of it.
+            MaybeDone: It does more than read, and may have been run.
         """
         if not self.is_offered(self):
             raise ToolRefused("withdrawn")
+        asks_first = self.reach.asks_first is not None
+        if asks_first and (self.name, canonical(arguments)) not in context.granted:
+            raise ToolRefused("not_confirmed")
         try:
-            result = await self.server.call(self.remote_name, arguments)
+            result = await self.server.call(self.remote_name, arguments, is_once=asks_first)
         except CallFailed as exc:
+            if asks_first and exc.may_have_run:
+                raise MaybeDone from None
             raise ToolRefused(exc.reason) from None
         if result.is_error:
             raise ToolRefused("tool_error", text=result.text)
@@ -53,4 +61,6 @@ class RemoteTool:
 
     def say(self, result: ToolResult, language: str) -> str:
         """How much came: its text is somebody else's, and is shown to nobody as ours."""
+        if self.reach.asks_first is not None:
+            return _DONE[language]
         return _SAID[language].format(characters=len(str(result.get("text", ""))))

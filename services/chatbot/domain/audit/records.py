@@ -21,6 +21,7 @@ class AuditAction(StrEnum):
     CHARACTER_IMPORT = "character.import"
     CHARACTER_PUT = "character.put"
     CHARACTER_ERASE = "character.erase"
+    TOOL_CONFIRM = "tool.confirm"
 
 
 class AuditOutcome(StrEnum):
@@ -40,7 +41,7 @@ class AuditEntry:
         tenant: Whose thing it is; "" where no keys are asked for.
         actor: Id of the key that asked, or the name of a command; "" where no keys are asked for.
         action: An `AuditAction`; of a record that was tampered with, anything. `outcome` likewise.
-        object: Id of a key, pseudonym of a user, digest of a file, name of a character; "" where there is none.
+        object: Id of a key, pseudonym of a user, digest of a file, name of a character or a tool, or "".
         request_id: Of the request; "" for a command.
     """
 

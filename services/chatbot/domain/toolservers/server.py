@@ -19,11 +19,13 @@ class RemoteDefinition:
 
     Attributes:
         parameters: JSON Schema of its arguments.
+        says_it_writes: Whether the server says by a hint that it does more than read. That it only reads is a claim.
     """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+    says_it_writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,13 @@ class CallFailed(Exception):
 
     Args:
         reason: One of `CALL_FAILURES`.
+        may_have_run: False where the tool certainly did nothing.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, may_have_run: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.may_have_run = may_have_run
 
 
 class ToolServer(Protocol):
@@ -78,8 +82,13 @@ class ToolServer(Protocol):
     def listing(self) -> Listing:
         """What it offers now; the same object until something changed."""
 
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> RemoteResult:
+    async def call(self, tool: str, arguments: Mapping[str, Any], *, is_once: bool = False) -> RemoteResult:
         """Call one of its tools. Whoever calls sees to the time.
+
+        Args:
+            tool: The server's own name of it.
+            arguments: Of the tool.
+            is_once: Whether it is sent once only, also where it certainly was not run.
 
         Raises:
             CallFailed: It gave nothing.

@@ -34,6 +34,7 @@ class ToolStanding:
         source: builtin, web, documents or `mcp:` with the name of the server.
         reason: "" where it is available; else one of `WITHDRAWN_REASONS` or `server.DOWN_REASONS`.
         pin: Of its definition as the server gives it now, to be approved; "" for tools of ours.
+        asks_first: Whether its calls run only once their user confirms them.
     """
 
     name: str
@@ -42,3 +43,4 @@ class ToolStanding:
     reason: str = ""
     description: str = ""
     pin: str = ""
+    asks_first: bool = False

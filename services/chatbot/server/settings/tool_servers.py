@@ -41,7 +41,11 @@ class McpServerSettings(Section):
     empty. For a machine of one's own: replicas would each decide for themselves, and anew with every start."""
 
     writes: list[str] = []
-    """Tools that do more than read: never offered."""
+    """Tools that are never offered."""
+
+    confirm: list[str] = []
+    """Tools that do more than read: each call is shown to the user, and run once he confirms it. A tool of which the
+    server itself says that it writes asks first in any case."""
 
     inside: bool = False
     """Whether what the server is told stays in the cluster: its tools may then be called for `local_only`
@@ -57,6 +61,14 @@ class McpServerSettings(Section):
     def _has_one_place(self) -> Self:
         if bool(self.url) == bool(self.command):
             raise ValueError("give a url or a command, one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _confirms_what_is_allowed(self) -> Self:
+        if self.tools and (unknown := set(self.confirm) - set(self.pins())):
+            raise ValueError(f"confirm: {', '.join(sorted(unknown))}: name it in tools, too")
+        if both := set(self.confirm) & set(self.writes):
+            raise ValueError(f"confirm: {', '.join(sorted(both))}: is in writes, so never offered; take it out of one")
         return self
 
     def pins(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Tools that the services run themselves."""
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from chatbot.server.settings.section import Section, check_time_zone
 from chatbot.server.settings.tool_servers import McpServerSettings
@@ -18,6 +18,9 @@ class ToolSettings(Section):
 
     mcp: list[McpServerSettings] = []
     """MCP servers whose tools the local model may call, a JSON list of objects (docs/operations.md, Tool servers)."""
+
+    confirm_seconds: float = Field(600.0, ge=30, le=3600)
+    """How long a call that asks first can be confirmed, seconds."""
 
     @field_validator("mcp")
     @classmethod

@@ -60,6 +60,7 @@ def _policy(server: McpServerSettings) -> ServerPolicy:
     return ServerPolicy(
         pins=server.pins(),
         writes=frozenset(server.writes),
+        confirm=frozenset(server.confirm),
         takes_first=server.approve == "first",
         is_inside=server.inside,
         timeout_seconds=server.timeout_seconds,
