@@ -14,8 +14,8 @@ from chatbot.server.settings.documents import DocumentSettings
 from chatbot.server.settings.history import HistorySettings, MongoSettings
 from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.access.audit import open_audit
+from chatbot.server.wiring.documents.opening import open_documents
 from chatbot.server.wiring.personal.people import open_people, open_tombstones
-from chatbot.server.wiring.stores import open_documents
 from parts.memory_keys import MemoryKeys
 
 ADAPTERS = Path(__file__).parents[2] / "services/chatbot/adapters"
@@ -34,6 +34,7 @@ ACCOUNTED = {
     **dict.fromkeys(("days", "usage_days"), "-: sums of days have no subject"),
     **dict.fromkeys(("characters", "revisions"), "-: cards are a tenant's, and no user owns one"),
     "spaces": "-: names of embedding models",
+    "document_indexes": "-: a name that an index of documents goes by",
     "document_sweeps": "-: ids of documents, for a minute",
     "key_set": "-: one number",
     **dict.fromkeys(("erasures", "exports", "erasure_exports"), "-: keyed hashes, once an erasure is over"),
@@ -68,7 +69,7 @@ def test_every_table_is_accounted_for() -> None:
 
 
 @pytest.mark.parametrize("history", ["sqlite", "mongodb", "redis"])
-@pytest.mark.parametrize("documents", ["none", "sqlite", "mongodb"])
+@pytest.mark.parametrize("documents", ["none", "sqlite", "mongodb", "qdrant"])
 async def test_the_list_of_stores_is_whole_wherever_they_are(tmp_path: Path, history: str, documents: str) -> None:
     uri, url, pepper = tmp_path / "uri", tmp_path / "url", tmp_path / "pepper"
     url.write_text("redis://127.0.0.1:1/0")
@@ -76,9 +77,13 @@ async def test_the_list_of_stores_is_whole_wherever_they_are(tmp_path: Path, his
     pepper.write_text("p" * 32)
     settings = Settings(
         history=HistorySettings(store=history, sqlite_path=tmp_path / "history", redis_url_file=url),  # type: ignore[arg-type]
-        documents=DocumentSettings(store=documents, sqlite_path=tmp_path / "documents"),  # type: ignore[arg-type]
+        documents=DocumentSettings(
+            store=documents,  # type: ignore[arg-type]
+            sqlite_path=tmp_path / "documents",
+            qdrant_url="http://127.0.0.1:1",
+        ),
         limits=LimitSettings(sqlite_path=tmp_path / "limits"),
-        mongodb=MongoSettings(uri_file=uri if history != "redis" or documents == "mongodb" else None),
+        mongodb=MongoSettings(uri_file=uri if history != "redis" or documents in ("mongodb", "qdrant") else None),
     )
     peppers = Peppers.load(pepper)
     keys = KeyCheck(stored=StoredKeys(MemoryKeys(), peppers), peppers=peppers)

@@ -5,18 +5,23 @@ from pathlib import Path
 
 import pytest
 from parts.mongo_server import mongo_url, scratch_database
+from parts.qdrant_server import Qdrant, qdrant_server
 from parts.redis_server import empty_history, redis_url
-from parts.store_place import HISTORY_KINDS, KINDS, StorePlace
+from parts.store_place import DOCUMENT_KINDS, HISTORY_KINDS, KINDS, StorePlace
 
-_OF_CONVERSATIONS = ("test_conversation_store.py", "test_history_kills.py", "test_proposals_store.py")
+_KINDS_OF = {
+    **dict.fromkeys(("test_conversation_store.py", "test_history_kills.py", "test_proposals_store.py"), HISTORY_KINDS),
+    **dict.fromkeys(("test_document_store.py", "test_document_vectors.py"), DOCUMENT_KINDS),
+}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Let tests of conversations alone run on Redis, too, where a test does not say itself on what."""
+    """Let tests of conversations run on Redis, and of documents on Qdrant, too, where a test does not say on what."""
     says_itself = any(mark.args[0] == "place" for mark in metafunc.definition.iter_markers("parametrize"))
-    if metafunc.definition.path.name in _OF_CONVERSATIONS and "place" in metafunc.fixturenames and not says_itself:
-        metafunc.definition.add_marker(pytest.mark.parametrize("place", HISTORY_KINDS, indirect=True))
+    kinds = _KINDS_OF.get(metafunc.definition.path.name)
+    if kinds and "place" in metafunc.fixturenames and not says_itself:
+        metafunc.definition.add_marker(pytest.mark.parametrize("place", kinds, indirect=True))
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +38,16 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def qdrant() -> Iterator[Qdrant]:
+    """A Qdrant of the file's own."""
+    with qdrant_server() as server:
+        yield server
+
+
 @pytest.fixture(params=KINDS)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
-    """Where a store keeps its data: in a file, in MongoDB by either driver, or in Redis."""
+    """Where a store keeps its data: in a file, in MongoDB by either driver, in Redis, or in MongoDB and Qdrant."""
     if request.param == "sqlite":
         yield StorePlace("sqlite", str(tmp_path / "deep" / "store.sqlite3"))
         return
@@ -46,4 +58,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace
         return
     url = request.getfixturevalue("url")
     with scratch_database(url) as database:
+        if request.param == "qdrant":
+            server = request.getfixturevalue("qdrant")
+            yield StorePlace("qdrant", url, database, server.url, str(server.folder))
+            server.drop(database)
+            return
         yield StorePlace(request.param, url, database)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bson.raw_bson import RawBSONDocument
-from chatbot.adapters.documents.mongo.store import MongoDocuments
+from chatbot.adapters.documents.mongo.store import FoundBy, MongoDocuments
+from chatbot.adapters.documents.qdrant.index import QdrantIndex
+from chatbot.adapters.documents.qdrant.places import QdrantPlace
 from chatbot.adapters.documents.sqlite_store import SqliteDocuments
-from chatbot.core.retrieval.terms import terms
+from chatbot.core.retrieval.terms import passage_terms, terms
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds, DocumentStore
 from chatbot.domain.documents import Chunk, Document, IndexedChunk, Job, Upload, VectorJob, VectorSpace
@@ -87,6 +89,10 @@ def open_documents(
     bounds = bounds or DocumentBounds()
     if place.kind == "sqlite":
         return SqliteDocuments(Path(place.where), bounds, clock=clock)
+    if place.kind == "qdrant":
+        index_of = QdrantIndex.at(QdrantPlace(place.qdrant, place.database))
+        found_by = FoundBy(index_of, passage_terms)
+        return MongoDocuments.open(place.where, place.database, "pymongo", bounds, clock=clock, found_by=found_by)
     return MongoDocuments.open(place.where, place.database, place.kind, bounds, clock=clock)  # type: ignore[arg-type]
 
 
@@ -96,4 +102,6 @@ def kept_bytes(place: StorePlace) -> bytes:
         return b"".join(file.read_bytes() for file in Path(place.where).parent.iterdir())
     with MongoClient[RawBSONDocument](place.where, document_class=RawBSONDocument) as client:
         database = client[place.database]
-        return b"".join(row.raw for name in database.list_collection_names() for row in database[name].find())
+        rows = b"".join(row.raw for name in database.list_collection_names() for row in database[name].find())
+    files = Path(place.qdrant_folder).glob(f"{place.database}*/**/*") if place.kind == "qdrant" else ()
+    return rows + b"".join(file.read_bytes() for file in files if file.is_file())

@@ -16,14 +16,22 @@ KINDS = ("sqlite", "motor", "pymongo")
 HISTORY_KINDS = (*KINDS, "redis")
 """Where conversations may live."""
 
+DOCUMENT_KINDS = (*KINDS, "qdrant")
+"""Where documents may live: with qdrant their passages are found there, and the rest is in MongoDB."""
+
 
 @dataclass(frozen=True)
 class StorePlace:
-    """`where` is a file, a connection string or a URL; `database` is of MongoDB alone."""
+    """`where` is a file, a connection string or a URL; `database` is of MongoDB alone, and names Qdrant's collections.
+
+    `qdrant` is its URL, and `qdrant_folder` what lies on its disk.
+    """
 
     kind: str
     where: str
     database: str = ""
+    qdrant: str = ""
+    qdrant_folder: str = ""
 
     def open(self, bounds: HistoryBounds | None = None, clock: Callable[[], datetime] = utc_now) -> ConversationStore:
         """Open the store."""

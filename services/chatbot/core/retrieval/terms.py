@@ -9,6 +9,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from chatbot.domain.documents import Chunk
+
 MAX_TERM_CHARACTERS = 64
 QUERY_TERMS = 128
 
@@ -27,6 +29,11 @@ _LATIN_ACCENTED = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
 def terms(text: str) -> tuple[str, ...]:
     """The terms of a text, in order, with repetitions."""
     return tuple(term for run in _runs(text) for term in _terms_of(run))
+
+
+def passage_terms(chunk: Chunk) -> tuple[str, ...]:
+    """What a passage is found by: its text, and the headings above it."""
+    return terms(f"{chunk.heading}\n{chunk.text}")
 
 
 def query_terms(question: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from chatbot.adapters.documents.reader_process import (
 )
 from chatbot.adapters.documents.readers import formats
 from chatbot.core.retrieval.chunking import chunks
-from chatbot.core.retrieval.terms import terms
+from chatbot.core.retrieval.terms import passage_terms
 from chatbot.domain.document_store import batches
 from chatbot.domain.documents import FailureReason, IndexedChunk, Unreadable
 
@@ -50,7 +50,7 @@ def main() -> None:
 def _indexed(request: Request, content: bytes) -> Iterator[IndexedChunk]:
     for chunk in chunks(formats.blocks(request.name, content)):
         if chunk.number >= request.first_chunk:
-            yield IndexedChunk(chunk, terms(f"{chunk.heading}\n{chunk.text}"))
+            yield IndexedChunk(chunk, passage_terms(chunk))
 
 
 def limit(request: Request) -> None:

@@ -11,9 +11,10 @@ from chatbot.server.settings.section import Section
 class DocumentSettings(Section):
     """Documents of users, and questions to them."""
 
-    store: Literal["none", "sqlite", "mongodb"] = "none"
+    store: Literal["none", "sqlite", "mongodb", "qdrant"] = "none"
     """Where documents live; none switches them off. sqlite is for one machine, also with several processes on it;
-    mongodb is the database of `CHATBOT_MONGODB_*`, for any number of machines."""
+    mongodb is the database of `CHATBOT_MONGODB_*`, for any number of machines. With qdrant passages are found by a
+    Qdrant, and all else is in MongoDB."""
 
     sqlite_path: Path = Path("var/documents.sqlite3")
     """File of the embedded store."""
@@ -21,11 +22,26 @@ class DocumentSettings(Section):
     file_bytes: int = Field(20 * 2**20, ge=1024, le=64 * 2**20)
     """Largest file that is taken, bytes."""
 
+    qdrant_url: str = Field("", pattern=r"^(https?://[^@\s?#]+)?$")
+    """Address of a Qdrant from 1.19 on, `http://host:6333` or `https://…`, for qdrant. No texts and no names of users
+    are sent there, but words as numbers, and vectors."""
+
+    qdrant_api_key_file: Path | None = None
+    """File that holds its API key, which must read, write and make collections. None: no key is sent."""
+
+    qdrant_prefix: str = Field("chatbot", pattern=r"^[A-Za-z0-9-]{1,40}$")
+    """Beginning of the names of its collections; installations that share a Qdrant differ in it."""
+
     reader_memory_bytes: int = Field(512 * 2**20, ge=128 * 2**20, le=8 << 30)
     """Memory that reading one file may take, bytes; more ends it with the reason parser_memory."""
 
     reader_cpu_seconds: int = Field(30, ge=1, le=3600)
     """CPU time that reading one file may take, seconds; more ends it with the reason parser_timeout."""
+
+    @property
+    def has_rows_in_mongodb(self) -> bool:
+        """Whether MongoDB says which documents there are."""
+        return self.store in ("mongodb", "qdrant")
 
 
 class EmbeddingSettings(Section):

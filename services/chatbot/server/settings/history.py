@@ -45,7 +45,7 @@ class MemorySettings(Section):
 
 
 class MongoSettings(Section):
-    """MongoDB, where `CHATBOT_HISTORY_STORE` or `CHATBOT_DOCUMENTS_STORE` is mongodb."""
+    """MongoDB, where `CHATBOT_HISTORY_STORE` is mongodb, or `CHATBOT_DOCUMENTS_STORE` mongodb or qdrant."""
 
     uri_file: Path | None = None
     """File that holds the connection string with its password."""

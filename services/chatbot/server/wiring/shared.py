@@ -27,12 +27,13 @@ from chatbot.server.settings.whole import Settings
 from chatbot.server.wiring.access.audit import note_policies, open_audit, open_audit_watch
 from chatbot.server.wiring.access.traces import open_traces
 from chatbot.server.wiring.characters import open_characters, open_curated
+from chatbot.server.wiring.documents.opening import Documents, open_documents
 from chatbot.server.wiring.embedding import Embedding, open_embedding
 from chatbot.server.wiring.engine import Engine, ModelSource, open_engine
 from chatbot.server.wiring.personal.people import People, open_people, open_tombstones
 from chatbot.server.wiring.personal.sweeping import open_sweeper
 from chatbot.server.wiring.remote import open_remote
-from chatbot.server.wiring.stores import Documents, open_documents, open_keys, open_limiter, open_store, open_tenants
+from chatbot.server.wiring.stores import open_keys, open_limiter, open_store, open_tenants
 from chatbot.server.wiring.tool_servers import open_tool_servers
 from chatbot.server.wiring.usage import open_prices, open_recorder
 

@@ -1,8 +1,5 @@
-"""Settings -> where conversations, keys and documents live: one file each on one machine, one database in a cluster."""
+"""Settings -> where conversations and keys live: one file each on one machine, one database in a cluster."""
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,21 +13,12 @@ from chatbot.core.accounts.stored import StoredKeys
 from chatbot.core.limits.limiter import Limiter, LimiterPolicy
 from chatbot.core.limits.windows import Calendar
 from chatbot.core.privacy.pseudonym import Pseudonyms
-from chatbot.core.retrieval.embedding import Embedder
-from chatbot.core.retrieval.ingest import Ingestor, IngestPolicy
-from chatbot.core.retrieval.library import Library
-from chatbot.core.retrieval.search import Retriever
-from chatbot.core.shelves.shelves import Shelves
-from chatbot.domain.document_store import DocumentBounds, DocumentStore
 from chatbot.domain.limits import AccountStore, LimitTelemetry
-from chatbot.domain.personal.erasure import NO_GUARD, Guard
 from chatbot.domain.ports import ConversationStore, KeyStore, TokenCheck, UserTokenCheck
-from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
+from chatbot.domain.tenants.policy import Tenants
 from chatbot.domain.usage.prices import PriceTable
 from chatbot.server.settings.accounts import AuthSettings
 from chatbot.server.settings.whole import Settings
-from chatbot.server.wiring.embedding import Embedding, open_embedder
-from chatbot.server.wiring.shelves import open_shelves
 
 
 def open_store(settings: Settings) -> ConversationStore:
@@ -144,7 +132,7 @@ def open_accounts(settings: Settings) -> AccountStore:
     if settings.limits.redis_url_file is not None:
         from chatbot.adapters.limits.redis import RedisAccounts  # the driver costs 0.5 CPU s and 40 MiB to import
 
-        return RedisAccounts.open(_line_of(settings.limits.redis_url_file, "CHATBOT_LIMITS_REDIS_URL_FILE"))
+        return RedisAccounts.open(line_of(settings.limits.redis_url_file, "CHATBOT_LIMITS_REDIS_URL_FILE"))
     if settings.records_store == "sqlite":
         from chatbot.adapters.limits.sqlite import SqliteAccounts
 
@@ -188,73 +176,6 @@ def _user_tokens() -> UserTokenCheck:
     return SignedUsers()
 
 
-@dataclass(frozen=True, slots=True)
-class Documents:
-    """What the endpoints use, and the worker beside them."""
-
-    library: Library
-    shelves: Shelves
-    ingestor: Ingestor
-    embedder: Embedder | None = None
-
-    async def run(self) -> None:
-        """Read, and make vectors, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.ingestor.run())
-            if self.embedder is not None:
-                group.create_task(self.embedder.run())
-
-
-def open_documents(
-    settings: Settings,
-    embedding: Embedding | None = None,
-    waiting: Callable[[], int] = lambda: 0,
-    tenants: Tenants = NO_POLICIES,
-    guard: Guard = NO_GUARD,
-) -> Documents | None:
-    """Documents of users; None where they are switched off. The store is opened when it is first used.
-
-    Args:
-        settings: Of the process.
-        embedding: Makes their vectors; None leaves them to their words.
-        waiting: How many requests wait for an answer now: those come first.
-        tenants: Say whose documents stay in the house.
-        guard: Knows who was erased.
-
-    Raises:
-        ValueError: The file with the connection string is missing or holds none.
-    """
-    chosen = settings.documents
-    if chosen.store == "none":
-        return None
-    from chatbot.adapters.documents.reader_process import ReaderLimits, ReaderProcess
-
-    store = _open_document_store(settings)
-    limits = ReaderLimits(memory_bytes=chosen.reader_memory_bytes, cpu_seconds=chosen.reader_cpu_seconds)
-    embedder = open_embedder(embedding, store, waiting, tenants) if embedding is not None else None
-    ingestor = Ingestor(
-        store,
-        lambda job: ReaderProcess.open(job, limits),
-        IngestPolicy(awaits_vectors=embedder is not None),
-        embedder.wake if embedder is not None else lambda: None,
-    )
-    retriever = Retriever(store, meaning=embedding.meaning if embedding is not None else None)
-    library = Library(store, retriever, ingestor.wake, chosen.file_bytes, guard)
-    shelves = open_shelves(settings, library, mongo_uri(settings) if chosen.store == "mongodb" else None)
-    return Documents(library, shelves, ingestor, embedder)
-
-
-def _open_document_store(settings: Settings) -> DocumentStore:
-    bounds = DocumentBounds(file_bytes=settings.documents.file_bytes)
-    if settings.documents.store == "sqlite":
-        from chatbot.adapters.documents.sqlite_store import SqliteDocuments
-
-        return SqliteDocuments(settings.documents.sqlite_path, bounds)
-    from chatbot.adapters.documents.mongo.store import MongoDocuments
-
-    return MongoDocuments.open(mongo_uri(settings), settings.mongodb.database, settings.mongodb.driver, bounds)
-
-
 def mongo_uri(settings: Settings) -> str:
     """The connection string of the one database.
 
@@ -263,7 +184,7 @@ def mongo_uri(settings: Settings) -> str:
     """
     if settings.mongodb.uri_file is None:
         raise ValueError("CHATBOT_MONGODB_URI_FILE: needed where a setting CHATBOT_…_STORE is mongodb")
-    return _line_of(settings.mongodb.uri_file, "CHATBOT_MONGODB_URI_FILE")
+    return line_of(settings.mongodb.uri_file, "CHATBOT_MONGODB_URI_FILE")
 
 
 def history_redis_url(settings: Settings) -> str:
@@ -274,10 +195,15 @@ def history_redis_url(settings: Settings) -> str:
     """
     if settings.history.redis_url_file is None:
         raise ValueError("CHATBOT_HISTORY_REDIS_URL_FILE: needed where CHATBOT_HISTORY_STORE is redis")
-    return _line_of(settings.history.redis_url_file, "CHATBOT_HISTORY_REDIS_URL_FILE")
+    return line_of(settings.history.redis_url_file, "CHATBOT_HISTORY_REDIS_URL_FILE")
 
 
-def _line_of(path: Path, setting: str) -> str:
+def line_of(path: Path, setting: str) -> str:
+    """The line that a mounted secret is.
+
+    Raises:
+        ValueError: The file is missing, or no text; the message names the setting.
+    """
     try:
         return path.read_text("utf-8").strip()
     except OSError as exc:

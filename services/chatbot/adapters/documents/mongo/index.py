@@ -33,7 +33,7 @@ class PassageIndex(Protocol):
         """Passages from that number on whose vectors are kept, though the row does not count them."""
 
     async def has_vectors(self, row: Row, space: VectorSpace) -> bool:
-        """Whether all vectors of a document are there."""
+        """Whether every vector that the row counts is there."""
 
     async def keep_only(self, document_id: str, row: Row | None) -> None:
         """Remove what the row does not name; all of the document where there is none."""

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Self
 
-from chatbot.adapters.documents.mongo import jobs, records, sweeping, vectors
+from chatbot.adapters.documents.mongo import jobs, records, reindexing, sweeping, vectors
 from chatbot.adapters.documents.mongo.index import PassageIndex
 from chatbot.adapters.documents.mongo.own.index import OwnIndex
+from chatbot.adapters.documents.mongo.reindexing import TermsOf
 from chatbot.adapters.documents.mongo.tables import Tables, owner_key
 from chatbot.adapters.mongo_client import Driver, close_client, open_client
 from chatbot.domain.chat import Caller
@@ -25,18 +27,27 @@ from chatbot.domain.documents import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class FoundBy:
+    """How passages are found.
+
+    Attributes:
+        index_of: Makes the index beside the collections; None is MongoDB itself.
+        terms_of: Makes a passage's terms anew where the index does not have them; None leaves such documents unfound.
+    """
+
+    index_of: Callable[[Tables], PassageIndex] | None = None
+    terms_of: TermsOf | None = None
+
+
 class MongoDocuments:
     """See `DocumentStore`."""
 
-    def __init__(self, tables: Tables, index: PassageIndex | None = None) -> None:
-        """Bring both together.
-
-        Args:
-            tables: The collections.
-            index: Where passages are found; None is MongoDB itself.
-        """
+    def __init__(self, tables: Tables, found_by: FoundBy | None = None) -> None:
+        found_by = found_by or FoundBy()
         self._tables = tables
-        self._index = index or OwnIndex(tables)
+        self._terms_of = found_by.terms_of
+        self._index = found_by.index_of(tables) if found_by.index_of is not None else OwnIndex(tables)
         tables.index = self._index
 
     @classmethod
@@ -48,6 +59,7 @@ class MongoDocuments:
         bounds: DocumentBounds,
         *,
         clock: Callable[[], float] = time.time,
+        found_by: FoundBy | None = None,
     ) -> Self:
         """Make the store; the first call connects.
 
@@ -57,11 +69,12 @@ class MongoDocuments:
             driver: Which library.
             bounds: How much one owner may keep, and how long a claim lasts: much longer than clocks may differ.
             clock: Unix seconds.
+            found_by: None is MongoDB itself, for good.
 
         Raises:
             ValueError: `uri` is not a connection string; the message does not repeat it.
         """
-        return cls(Tables(open_client(uri, driver), database, bounds, clock))
+        return cls(Tables(open_client(uri, driver), database, bounds, clock), found_by)
 
     async def add(self, owner: Caller, upload: Upload) -> Document:
         """Keep a file and queue its job."""
@@ -162,6 +175,8 @@ class MongoDocuments:
     async def tidy(self) -> None:
         """Remove what erased, cancelled and lost jobs left."""
         await sweeping.sweep_due(self._tables)
+        if self._terms_of is not None:
+            await reindexing.bring_some(self._tables, self._terms_of)
 
     async def close(self) -> None:
         """Close the connections."""

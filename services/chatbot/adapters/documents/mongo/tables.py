@@ -11,6 +11,7 @@
     document_segments  {_id: document/lease/first, owner, document, lease, first, lengths, keys, rows, counts}
     document_vectors   {_id: document/space/first, owner, document, space, last, stored, with_vector, vectors}
     document_sweeps    {_id: document/after, due}
+    document_indexes   {_id: prefix, generation}
 
 Everything that is made of a document has a name that begins with the document's. What the document's row does not name
 is rubbish, and `sweeping` removes it; so one update of that row decides, and nothing has to be written together.
@@ -71,6 +72,11 @@ def space_key(space: VectorSpace) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
+def indexed_in(generation: str) -> Row:
+    """What the field is like in documents of an index; those read before there were others than "" have none."""
+    return {"$in": [generation] if generation else [None, ""]}
+
+
 def names_of(document_id: str) -> Row:
     """Names of everything made of a document."""
     return {"$gte": f"{document_id}/", "$lt": f"{document_id}0"}  # "0" comes after "/"
@@ -103,6 +109,7 @@ class Tables:
         self.segments = database["document_segments"]
         self.vectors = database["document_vectors"]
         self.sweeps = database["document_sweeps"]
+        self.index_names = database["document_indexes"]
         self.database = database
 
     def now(self) -> int:

@@ -12,6 +12,7 @@ from chatbot.adapters.documents.mongo.tables import (
     NOT_CLAIMED,
     Row,
     Tables,
+    indexed_in,
     owner_key,
     runs_of,
     space_key,
@@ -35,10 +36,10 @@ _MANY = 1_000_000
 
 async def claim(tables: Tables, space: VectorSpace) -> VectorJob | None:
     """Take the next document. See `VectorStore.claim_vectors`."""
-    key = space_key(space)
+    key, here = space_key(space), indexed_in(await tables.index.generation())
     for state in (DocumentState.EMBEDDING, DocumentState.COMPLETED):
         for _ in range(_ATTEMPTS):
-            waiting = {"state": state.value, "spaces.key": {"$ne": key}}
+            waiting = {"state": state.value, "spaces.key": {"$ne": key}, "indexed_in": here}
             found = await next_of_turn(tables, waiting, at_once=_MANY)
             if found is None:
                 break
@@ -164,9 +165,13 @@ async def forgo(tables: Tables) -> None:
 async def coverage(tables: Tables, owner: Caller) -> Coverage:
     """How much of an owner's passages has vectors."""
     mine = {"owner": owner_key(owner), "state": DocumentState.COMPLETED.value}
-    rows = await tables.call(lambda: tables.documents.find(mine, {"spaces": 1, "chunks_done": 1}).to_list(None))
+    shown = {"spaces": 1, "chunks_done": 1, "indexed_in": 1}
+    rows = await tables.call(lambda: tables.documents.find(mine, shown).to_list(None))
+    generation = await tables.index.generation()
     by_space: dict[VectorSpace, int] = {}
     for row in rows:
+        if row.get("indexed_in", "") != generation:
+            continue
         for one in row["spaces"]:
             space = VectorSpace(one["model"], one["dimensions"], one["recipe"])
             by_space[space] = by_space.get(space, 0) + row["chunks_done"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from chatbot.adapters.documents.mongo.records import metadata_of
-from chatbot.adapters.documents.mongo.tables import Row, Tables, owner_key, runs_of, text_name
+from chatbot.adapters.documents.mongo.tables import Row, Tables, indexed_in, owner_key, runs_of, text_name
 from chatbot.adapters.documents.mongo.vectors import texts_of, to_chunk
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import Lookup
@@ -13,8 +13,6 @@ Hits = Sequence[tuple[str, int, float]]
 """Document, number of the passage, score; best first."""
 
 _SHOWN = {name: 1 for name in ("owner", "name", "metadata", "runs", "chunks_done", "added", "spaces")}
-MISSING_TOO = [None, ""]
-"""Of rows that no other index has found: those written before there were others have no such field."""
 
 
 async def rows_of(tables: Tables, owner: Caller, lookup: Lookup, generation: str, conditions: Row) -> dict[str, Row]:
@@ -27,8 +25,7 @@ async def rows_of(tables: Tables, owner: Caller, lookup: Lookup, generation: str
         generation: Of the index: what another one holds is not found here.
         conditions: What the documents are like.
     """
-    mine: Row = {"owner": owner_key(owner), **conditions}
-    mine["indexed_in"] = generation or {"$in": MISSING_TOO}
+    mine: Row = {"owner": owner_key(owner), "indexed_in": indexed_in(generation), **conditions}
     if lookup.collections:
         mine["collection"] = {"$in": list(lookup.collections)}
     if lookup.ids:

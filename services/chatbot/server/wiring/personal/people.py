@@ -90,7 +90,7 @@ def _stores(settings: Settings, documents: DocumentStore | None, keys: KeyCheck)
     found: list[PersonalData] = []
     if settings.history.store == "redis":
         found.append(_conversations_in_redis(settings))
-    if "mongodb" in (settings.records_store, settings.documents.store):
+    if settings.records_store == "mongodb" or settings.documents.has_rows_in_mongodb:
         found += _in_mongo(settings, documents)
     if "sqlite" in (settings.records_store, settings.documents.store):
         found += _in_files(settings, documents)

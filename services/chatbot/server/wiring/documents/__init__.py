@@ -1,0 +1,1 @@
+"""Settings -> documents: their store, their workers, and what endpoints ask."""
