@@ -13,9 +13,11 @@ import pytest
 from chatbot.adapters import sqlite_file
 from chatbot.adapters import sqlite_tables as tables
 from chatbot.adapters.history_bounds import GRACE, TOMBSTONE, HistoryBounds
+from chatbot.adapters.memory.mongo import summary_of, summary_values
 from chatbot.domain.chat import Caller, Conversation, ConversationKey, Turn
 from chatbot.domain.errors import ConversationErased
 from chatbot.domain.memory.standing import Note, Standing
+from chatbot.domain.memory.summary import Summary
 from hypothesis import given, settings
 from parts.history_model import START, HandClock, HistoryModel
 from parts.history_steps import KEYS, Step, histories
@@ -114,6 +116,23 @@ def test_another_ones_switch_to_the_write_ahead_log_is_waited_for(
             assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
     assert len(waits) == 1
+
+
+def test_a_summary_that_an_older_version_left_at_an_erasure_is_none(connection: sqlite3.Connection) -> None:
+    turn = Turn("t", "q", "a", START)
+    tables.append(connection, Conversation(KEY), turn, BOUNDS, START)
+    made = Summary("erased words", "t", "t", START, 1, "toy@0", START)
+    assert tables.summarise(connection, tables.load(connection, KEY, START), made, START)
+    connection.execute("UPDATE conversations SET epoch = epoch + 1")  # all that it knows of
+    connection.execute("DELETE FROM turns")
+
+    tables.append(connection, Conversation(KEY, 1), turn, BOUNDS, START)
+    read = tables.load(connection, KEY, START)
+    assert read.summary is None
+    assert tables.summarise(connection, read, replace(made, text="new words"), START)
+    assert tables.load(connection, KEY, START).summary == replace(made, text="new words")
+    assert summary_of({"turns": [turn], "epoch": 1, **summary_values(Conversation(KEY, 0), made)}) is None
+    assert summary_of({"turns": [turn], "epoch": 1, **summary_values(Conversation(KEY, 1), made)}) == made
 
 
 def test_a_file_of_an_older_version_is_completed_and_both_versions_go_on(tmp_path: Path) -> None:

@@ -25,8 +25,11 @@ from chatbot.domain.chat import Caller, Conversation, ConversationKey, Dialogue,
 from chatbot.domain.errors import EngineLost, ModelUnavailable, StoreUnavailable
 from chatbot.domain.generation import Backend, Finished, FinishReason, GenerationRequest, Sampling, Timings, Usage
 from chatbot.domain.memory.summary import Summary
+from chatbot.llm.dialogue_frames import dialogue_frame
+from chatbot.llm.engine.text.prompt_ids import DialogueTooLong
 from hypothesis import given
 from hypothesis import strategies as st
+from parts.byte_prompts import builder
 from parts.fakes import CountingTelemetry, MemoryStore
 from parts.writing_model import WritingModel
 
@@ -98,6 +101,28 @@ def test_what_is_full_is_60_percent_of_the_room_for_turns(context_tokens: int) -
     assert sure[-1] * size == pytest.approx(room * 0.6, abs=size + 20)  # one at the least
     asked = asked_room(request_of(turns), context_tokens)
     assert asked is not None and asked.max_tokens == pytest.approx(context_tokens - room * 0.6, abs=20)
+
+
+@given(
+    context_tokens=st.integers(600, 4_096),
+    sizes=st.lists(st.integers(1, 300), max_size=30),
+    system=st.sampled_from(["Be kind.", "Be kind. " * 20]),
+)
+def test_the_engine_says_full_where_the_turns_take_60_percent_of_what_it_leaves_them(
+    context_tokens: int, sizes: list[int], system: str
+) -> None:
+    request = request_of([turn(number, "x" * size, "y" * size) for number, size in enumerate(sizes)], system)
+    asked = asked_room(request, context_tokens)
+    room = context_tokens - min(1_024, context_tokens // 2) - len((system + "질문").encode()) // 2
+    used = sum(2 * size + 4 for size in sizes)
+    around = 8 + len((system + "질문").encode()) // 2  # what is guessed of what is never dropped
+    try:
+        sampling: Any = {"max_tokens": asked.max_tokens if asked is not None else 1}
+        builder(context_tokens).build(dialogue_frame(request.dialogue), sampling)
+    except DialogueTooLong:
+        assert asked is not None and used >= 0.6 * room - around
+    else:
+        assert used <= 0.6 * room + around
 
 
 class Told:

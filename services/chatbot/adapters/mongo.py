@@ -107,7 +107,7 @@ class MongoConversations:
     async def summarise(self, read: Conversation, summary: Summary) -> bool:
         """Keep a summary. See `ConversationStore`."""
         there = {"_id": to_id(read.key), **standing.unchanged(read, summary, self._clock())}
-        change = {"$set": standing.summary_values(summary)}
+        change = {"$set": standing.summary_values(read, summary)}
         return bool((await self._call(lambda: self._conversations.update_one(there, change))).matched_count)
 
     async def swap(self, key: ConversationKey, turn: Turn, proposals: str) -> bool:

@@ -33,20 +33,22 @@ def of_document(document: Mapping[str, Any]) -> Standing:
 
 def unchanged(read: Conversation, summary: Summary, now: datetime) -> Mapping[str, Any]:
     """What a document still is where a summary of the conversation may be kept; its `_id` besides."""
-    before = {"summary.last": read.summary.last} if read.summary is not None else {"summary": None}
+    before: dict[str, Any] = {"summary.epoch": {"$ne": read.epoch}}
+    if read.summary is not None:
+        before = {"summary.epoch": read.epoch, "summary.last": read.summary.last}
     covered = {"$elemMatch": {"turn_id": summary.last, "at": summary.last_at}}
     return {"epoch": read.epoch, "expires_at": {"$gt": now}, "turns": covered, **before}
 
 
-def summary_values(summary: Summary) -> Mapping[str, Any]:
-    """A summary as a field."""
-    return {"summary": asdict(summary)}
+def summary_values(read: Conversation, summary: Summary) -> Mapping[str, Any]:
+    """A summary as a field; with the epoch, because an older version erases turns and knows of no summary."""
+    return {"summary": asdict(summary) | {"epoch": read.epoch}}
 
 
 def summary_of(document: Mapping[str, Any]) -> Summary | None:
     """The summary in a conversation's document; an older version made none."""
     kept = document.get("summary")
-    if not kept or not document["turns"]:
+    if not kept or not document["turns"] or kept["epoch"] != document["epoch"]:
         return None
     found = {field.name: kept[field.name] for field in fields(Summary)}
     return Summary(**found | {name: _utc(found[name]) for name in ("last_at", "at")})

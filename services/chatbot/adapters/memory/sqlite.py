@@ -59,7 +59,7 @@ def summarise(connection: sqlite3.Connection, read: Conversation, summary: Summa
         summary: Of its oldest turns.
         now: Unix milliseconds.
     """
-    key, kept = read.key, to_text(summary)
+    key, kept = read.key, to_text(summary, read.epoch)
     values = {
         **{"tenant": key.caller.tenant, "service": key.service, "user": key.caller.user, "db_id": key.db_id},
         **{"epoch": read.epoch, "now": now, "kept": kept, "last": summary.last},
@@ -69,7 +69,8 @@ def summarise(connection: sqlite3.Connection, read: Conversation, summary: Summa
         done = connection.execute(
             """UPDATE conversations SET summary = :kept WHERE tenant = :tenant AND service = :service AND user = :user
             AND db_id = :db_id AND epoch = :epoch AND expires_at > :now
-            AND coalesce(json_extract(nullif(summary, ''), '$.last'), '') = :before
+            AND CASE json_extract(nullif(summary, ''), '$.epoch') WHEN :epoch
+                THEN json_extract(summary, '$.last') ELSE '' END = :before
             AND EXISTS (SELECT 1 FROM turns WHERE conversation = conversations.id AND turn_id = :last
                 AND at = json_extract(:kept, '$.last_at'))""",
             values,
@@ -80,7 +81,7 @@ def summarise(connection: sqlite3.Connection, read: Conversation, summary: Summa
 
 def summary_of_row(row: sqlite3.Row) -> Summary | None:
     """The summary in a row of `conversations`."""
-    return of_text(row["summary"])
+    return of_text(row["summary"], row["epoch"])
 
 
 def of_row(row: sqlite3.Row) -> Standing:

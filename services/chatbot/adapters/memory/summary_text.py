@@ -1,4 +1,7 @@
-"""A summary as one text, for stores that keep texts."""
+"""A summary as one text, for stores that keep texts.
+
+It names the epoch that its conversation had: an older version of the service erases turns and knows of no summary.
+"""
 
 import json
 from dataclasses import asdict
@@ -12,14 +15,14 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 _TIMES: Final = ("last_at", "at")
 
 
-def to_text(summary: Summary) -> str:
+def to_text(summary: Summary, epoch: int) -> str:
     """JSON; times are milliseconds of Unix time."""
     times = {name: (getattr(summary, name) - _UNIX) // _MILLISECOND for name in _TIMES}
-    return json.dumps(asdict(summary) | times, ensure_ascii=False)
+    return json.dumps(asdict(summary) | times | {"epoch": epoch}, ensure_ascii=False)
 
 
-def of_text(text: str) -> Summary | None:
-    """The summary in a text, None where that is empty.
+def of_text(text: str, epoch: int) -> Summary | None:
+    """The summary in a text, None where that is empty, or of another epoch.
 
     Raises:
         ValueError, TypeError: It is none of ours.
@@ -27,6 +30,8 @@ def of_text(text: str) -> Summary | None:
     if not text:
         return None
     found = json.loads(text)
+    if found.pop("epoch") != epoch:
+        return None
     return Summary(**found | {name: _UNIX + found[name] * _MILLISECOND for name in _TIMES})
 
 

@@ -39,7 +39,7 @@ def summary_arguments(read: Conversation, summary: Summary) -> list[str]:
     """What the script `SUMMARISE` wants behind the time: epoch, the summary that was read, the new one and its turn."""
     before = read.summary.last if read.summary is not None else ""
     last_at = str(milliseconds(summary.last_at))
-    return [str(read.epoch), before, to_text(summary), summary.last, last_at]
+    return [str(read.epoch), before, to_text(summary, read.epoch), summary.last, last_at]
 
 
 def summary_of_row(row: Mapping[str, str]) -> Summary | None:
@@ -51,6 +51,6 @@ def summary_of_row(row: Mapping[str, str]) -> Summary | None:
     if not int(row.get("turns", 0)):
         return None
     try:
-        return of_text(row.get("summary", ""))
+        return of_text(row.get("summary", ""), int(row["epoch"]))
     except (ValueError, TypeError, KeyError):
         raise foreign() from None

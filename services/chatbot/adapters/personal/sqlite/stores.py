@@ -39,7 +39,7 @@ def conversations(path: Path) -> SqlitePersonal:
                     "conversation",
                     "conversations",
                     _MINE,
-                    "service, db_id, local_only, updated_at, expires_at, note, note_depth, pins, summary",
+                    "service, db_id, local_only, updated_at, expires_at, note, note_depth, pins, summary, epoch",
                     show=_with_memory,
                 ),
                 Table(
@@ -225,8 +225,8 @@ def _account_names(person: Person) -> list[str]:
 
 def _with_memory(row: dict[str, Any]) -> Row:
     note = {"text": row["note"], "depth": row["note_depth"]}
-    kept = {name: value for name, value in row.items() if name != "note_depth"}
-    summary = shown_summary(of_text(row["summary"]))
+    kept = {name: value for name, value in row.items() if name not in ("note_depth", "epoch")}
+    summary = shown_summary(of_text(row["summary"], row["epoch"]))
     return {**kept, "note": note, "pins": json.loads(row["pins"]), "summary": summary}
 
 
