@@ -43,9 +43,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     run.add_argument("--contestants", type=_words, default=(), metavar="ours,…", help="default: those of the size")
     text = "instead of others: ours with this setting beside its defaults; may be given again"
     run.add_argument("--setting", action="append", default=[], metavar="CHATBOT_…=VALUE", help=text)
-    run.add_argument("--model", type=Path, help="a GGUF of engine_bench.model_file; default: made on the spot")
+    run.add_argument("--shape", choices=SHAPES, help="of the model that is made on the spot; default: that of the size")
+    run.add_argument("--model", type=Path, help="a GGUF of engine_bench.model_file instead")
     run.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default %(default)s")
-    run.add_argument("--out", type=Path, help="default var/bench/<size>-<commit>")
+    run.add_argument("--out", type=Path, help="default var/bench/<size>-…-<commit>")
     profiled = commands.add_parser("profile", help="where the time of a token goes in our service")
     profiled.add_argument("--programs", type=Path, required=True, help="folder that .ci/llama_server.py printed")
     profiled.add_argument("--shape", choices=SHAPES, default="small", help="of the model; default %(default)s")
@@ -92,20 +93,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(chosen: argparse.Namespace) -> str:
     size = SIZES[chosen.size]
-    shape = SHAPES[size.shape]
-    model = chosen.model or make_model(Path("var/bench") / f"{size.shape}.gguf", shape)
+    shape = chosen.shape or size.shape
+    model = chosen.model or make_model(Path("var/bench") / f"{shape}.gguf", SHAPES[shape])
     place = Place(model.resolve(), chosen.programs.resolve(), chosen.threads)
     workloads = _workloads(size, chosen.workloads)
     allowed = {each.name: allowed_bytes(place.sized(each.slots, each.slot_tokens)) for each in workloads}
     contestants = _contestants(size, workloads, chosen)
     bench = Bench(place, workloads, contestants, chosen.rounds or size.rounds, allowed_bytes=allowed)
     machine = describe(ROOT)
-    folder = (
-        chosen.out or Path("var/bench") / f"{chosen.size}{'-settings' if chosen.setting else ''}-{machine['commit']}"
-    )
+    words = (chosen.size, chosen.shape, "settings" if chosen.setting else None, machine["commit"])
+    folder = chosen.out or Path("var/bench") / "-".join(filter(None, words))
     inputs: dict[str, Any] = {
         "size": chosen.size,
-        "model": str(shape) if chosen.model is None else chosen.model.name,
+        "model": str(SHAPES[shape]) if chosen.model is None else chosen.model.name,
         "machine": machine,
         "threads": place.threads,
         "workloads": [str(workload) for workload in size.workloads],

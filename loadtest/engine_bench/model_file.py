@@ -67,6 +67,7 @@ SHAPES = {
     "tiny": Shape(layers=2, width=128, vocabulary=2048),
     "small": Shape(layers=8, width=512),
     "small-q8": Shape(layers=8, width=512, weights="Q8_0"),
+    "medium": Shape(layers=12, width=768),
     "large": Shape(layers=14, width=1024),
 }
 

@@ -7,7 +7,7 @@ import pytest
 from engine_bench.model_file import SHAPES, make_model
 from engine_bench.plan import has_left, seconds_left
 from engine_bench.results.journal import Journal, OtherBench, Run, alone_in
-from engine_bench.results.report import write_report
+from engine_bench.results.report import write_into, write_report
 from engine_bench.servers.contestants import TUNED, Place
 from engine_bench.servers.memory import OTHER_BYTES, allowed_bytes
 
@@ -93,6 +93,24 @@ def test_the_report_says_who_did_not_play_all_rounds_and_why_a_run_was_void(tmp_
     assert "Void: round 3, llama-server a: ~/llama-server: p3: status 503." in text
     assert re.search(r"^\| llama-server c \|.*\| 1 \| 0 \|$", text, re.MULTILINE)
     assert re.search(r"^\| llama-server a \|.*\| 3 \| 1 \|$", text, re.MULTILINE)
+
+
+def test_settings_have_a_place_of_their_own_on_a_page(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, {"machine": {"cpu": "test", "cores": 2}})
+    for name, speed in (("ours", 90.0), ("ours again", 90.0), ("ours CHATBOT_ENGINE_WITHOUT=shortlist", 45.0)):
+        journal.add(run(name, 0, speed))
+    journal.add(Run("W3", 1, "ours", 0, "ServerFailed: no", {}, machine={"wall_seconds": 1.0}))
+    page = tmp_path / "performance.md"
+    page.write_text(
+        "<!-- bench: begin -->\nstays\n<!-- bench: end -->\n<!-- settings: begin -->\n<!-- settings: end -->\n"
+    )
+
+    write_into(tmp_path, [page])
+
+    text = page.read_text()
+    assert text.startswith("<!-- bench: begin -->\nstays\n<!-- bench: end -->\n<!-- settings: begin -->\n| workload |")
+    assert "| W3 | tokens chosen from a short list | `CHATBOT_ENGINE_WITHOUT=shortlist` | tokens/s | 0.50 (" in text
+    assert "1 void runs" in text
 
 
 def test_two_benches_never_write_into_one_folder(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from engine_bench.results.ratios import best, median
 from engine_bench.results.rows import contestants_of, goal_rows, rows, scaled, setting_rows, workloads_of
 from engine_bench.servers.contestants import LLAMA_SERVERS, OURS, TUNED
 
-MARK = "bench"
+MARK, SETTINGS_MARK = "bench", "settings"
 _DETAILS = (
     Figure("tokens_per_second", "tokens/s", True),
     Figure("ttft_p50", "TTFT p50 s", False),
@@ -49,24 +49,33 @@ def write_report(folder: Path) -> str:
 
 
 def write_into(folder: Path, pages: Sequence[Path]) -> None:
-    """Put the result between the marks of pages: all of it, into a README the short form.
+    """Put the result between the marks of pages: all of it, into a README the short form, of settings their rows.
 
     Raises:
         ValueError: A page has no such marks.
     """
     inputs, runs = read_journal(folder)
     for page in pages:
-        put_between(page, MARK, _short(inputs, runs) if page.name == "README.md" else _page(inputs, runs))
+        if setting_rows(runs):
+            put_between(page, SETTINGS_MARK, [*_settings(runs), "", *_conditions(inputs, runs)])
+        else:
+            put_between(page, MARK, _short(inputs, runs) if page.name == "README.md" else _page(inputs, runs))
 
 
 def _short(inputs: Mapping[str, Any], runs: Sequence[Run]) -> Iterable[str]:
     """Goals, and on what they were measured."""
-    machine = inputs.get("machine", {})
-    rounds = max((run.round + 1 for run in runs), default=0)
     yield from _goals(runs)
     yield ""
-    yield f"{rounds} rounds on {machine.get('cpu')}, {machine.get('cores')} cores; commit {machine.get('commit')}; "
-    yield f"{inputs.get('model')}."
+    yield from _conditions(inputs, runs)
+
+
+def _conditions(inputs: Mapping[str, Any], runs: Sequence[Run]) -> Iterable[str]:
+    machine = inputs.get("machine", {})
+    rounds = max((run.round + 1 for run in runs), default=0)
+    voids = sum(1 for run in runs if run.void)
+    loads = [run.machine["load_average"] for run in runs if "load_average" in run.machine]
+    yield f"{rounds} rounds on {machine.get('cpu')}, {machine.get('cores')} cores; load average {_span(loads)}; "
+    yield f"{voids} void runs; commit {machine.get('commit')}; {inputs.get('model')}."
 
 
 def _goals(runs: Sequence[Run]) -> Iterable[str]:
@@ -90,6 +99,7 @@ def _page(inputs: Mapping[str, Any], runs: Sequence[Run]) -> Iterable[str]:
         )
     yield ""
     yield from _goals(runs)
+    yield ""
     yield from _settings(runs)
     yield from _details(runs)
     yield from _commands(runs)
@@ -104,7 +114,6 @@ def _page(inputs: Mapping[str, Any], runs: Sequence[Run]) -> Iterable[str]:
 def _settings(runs: Sequence[Run]) -> Iterable[str]:
     found = setting_rows(runs)
     if found:
-        yield ""
         yield "| workload | part | set otherwise | figure | so / else (least-greatest round) | ours / ours | verdict |"
         yield "|---|---|---|---|---|---|---|"
     for row in found:
@@ -117,9 +126,10 @@ def _settings(runs: Sequence[Run]) -> Iterable[str]:
 def _details(runs: Sequence[Run]) -> Iterable[str]:
     for workload in workloads_of(runs):
         rounds = len({run.round for run in runs if run.workload == workload and not run.void})
-        loads = [run.machine["load_average"] for run in runs if run.workload == workload and run.machine]
-        others = [run.machine["foreign_cpu_seconds"] for run in runs if run.workload == workload and run.machine]
-        stolen = [run.machine["steal_seconds"] for run in runs if run.workload == workload and run.machine]
+        whole = [run.machine for run in runs if run.workload == workload and "load_average" in run.machine]
+        loads, others, stolen = (
+            [machine[name] for machine in whole] for name in ("load_average", "foreign_cpu_seconds", "steal_seconds")
+        )
         yield ""
         yield (
             f"{workload}: medians of {rounds} rounds; load average {_span(loads)}; CPU s of others per run "
