@@ -1,5 +1,6 @@
 """One service: its app, and the way of its answers."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from starlette.types import ASGIApp
@@ -16,6 +17,7 @@ from chatbot.core.characters.desk import CharacterDesk
 from chatbot.core.embedding.clients import ClientEmbeddings
 from chatbot.core.history import History
 from chatbot.core.kept_answers.keeper import KeepingPolicy, KeptAnswers
+from chatbot.core.memory.summarising import Maker, Summariser, SummaryPolicy
 from chatbot.core.performance import Statistics
 from chatbot.core.prompt import PromptTemplates
 from chatbot.core.web.referenced import Web
@@ -42,6 +44,10 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         repeat_penalty=settings.generation.repeat_penalty,
     )
     characters = shared.characters if profile.has_characters else None
+    routes = _routes(profile, shared)
+    guard = shared.people.eraser.tombstones
+    refuses = settings.history.when_down == "refuse"
+    history = History(profile.name, shared.store, telemetry, refuses_when_down=refuses, guard=guard)
     policy = AnswerPolicy(
         queue_seconds=settings.queue.timeout_seconds,
         generation_seconds=settings.generation.timeout_seconds,
@@ -51,11 +57,8 @@ def open_service(profile: Profile, shared: Shared, root_path: str) -> tuple[ASGI
         casting=characters.casting if characters is not None else None,
         kept=_kept(profile, shared),
         style=shared.meters,
+        summaries=_summaries(profile, shared, routes, history),
     )
-    routes = _routes(profile, shared)
-    guard = shared.people.eraser.tombstones
-    refuses = settings.history.when_down == "refuse"
-    history = History(profile.name, shared.store, telemetry, refuses_when_down=refuses, guard=guard)
     answerer = Answerer(profile.name, routes, history, policy, telemetry)
     guard.tell(answerer.give_up)
     parts = Parts(
@@ -105,6 +108,21 @@ def _kept(profile: Profile, shared: Shared) -> KeptAnswers | None:
     return kept
 
 
+def _summaries(
+    profile: Profile, shared: Shared, routes: Mapping[Backend, BackendRoute], history: History
+) -> Summariser | None:
+    """Summaries of long conversations; None where nobody makes them."""
+    chosen = shared.settings.memory.summaries
+    if chosen == "none":
+        return None
+    makers = {backend: Maker(route.generator, route.admission.spare) for backend, route in routes.items()}
+    seconds = shared.settings.generation.timeout_seconds
+    policy = SummaryPolicy(by_answering=chosen == "same", generation_seconds=seconds)
+    summaries = Summariser(profile.name, history, makers, shared.meters, policy)
+    shared.people.eraser.tombstones.tell(summaries.give_up)
+    return summaries
+
+
 def _embeddings(profile: Profile, shared: Shared) -> ClientEmbeddings | None:
     """Vectors for clients, None where there is no model for them."""
     if shared.embedding is None:
@@ -134,9 +152,13 @@ def _agent(profile: Profile, shared: Shared, web: Web) -> Agent | None:
         return None
     outside = outside_tools(shared.settings, profile.name, shared.meters, web)
     return Agent(
-        Toolbox(profile.name, (*built_in(), *outside), AgentBounds(), shared.meters),
+        Toolbox(
+            profile.name, (*built_in(), *outside), AgentBounds(confirm_seconds=tools.confirm_seconds), shared.meters
+        ),
         tools.time_zone,
         others=shared.tool_servers.tools,
+        standings=shared.tool_servers.standings,
+        audit=shared.audit,
     )
 
 
