@@ -135,7 +135,9 @@ class Summariser:
         wishes = question.wishes
         if question.db_id is None or wishes.history is not None or wishes.recalled_turns is not None:
             return
-        backend = backend if self._policy.by_answering else Backend.LLAMA
+        # What a user's own key paid for is not sent there with ours.
+        by_answering = self._policy.by_answering and question.upstream_key is None
+        backend = backend if by_answering else Backend.LLAMA
         key = self._history.key(question.caller, question.db_id)
         maker = self._makers.get(backend)
         if maker is None or key in self._tasks or self._failures.get(key, 0) >= self._policy.failures:
