@@ -4,11 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+from chatbot.llm.engine.native.gguf_header import read_gguf_header
+from chatbot.llm.engine.native.sizing import Wanted, choose_sizes
 from engine_bench.model_file import SHAPES, make_model
 from engine_bench.plan import has_left, seconds_left
 from engine_bench.results.journal import Journal, OtherBench, Run, alone_in
 from engine_bench.results.report import write_into, write_report
-from engine_bench.servers.contestants import TUNED, Place
+from engine_bench.servers.contestants import STEP_TOKENS, TUNED, Place
 from engine_bench.servers.memory import OTHER_BYTES, allowed_bytes
 
 A, C, D, E = "llama-server a", "llama-server c", TUNED, "llama-server e"
@@ -128,3 +130,11 @@ def test_memory_that_ours_may_take_is_the_engines_own_sum_and_a_rest(tmp_path: P
     least = model.stat().st_size + OTHER_BYTES
 
     assert least < allowed_bytes(small) < allowed_bytes(large)
+
+
+def test_the_tuned_llama_server_gets_the_step_that_ours_has_by_default(tmp_path: Path) -> None:
+    header = read_gguf_header(make_model(tmp_path / "model.gguf", SHAPES["tiny"]))
+
+    sizes = choose_sizes(Wanted(context_tokens=2048, slots=8), header, has_gpu=False, cpus=2)
+
+    assert sizes.step_tokens == STEP_TOKENS

@@ -112,7 +112,7 @@ def _page(inputs: Mapping[str, Any], runs: Sequence[Run]) -> Iterable[str]:
 
 
 def _settings(runs: Sequence[Run]) -> Iterable[str]:
-    found = setting_rows(runs)
+    found = [row for row in setting_rows(runs) if row["is_main"]]
     if found:
         yield "| workload | part | set otherwise | figure | so / else (least-greatest round) | ours / ours | verdict |"
         yield "|---|---|---|---|---|---|---|"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, Final
 
 from engine_bench.results.goals import DEFAULT, FIGURES, GOALS, OWN, PRIMARY, Figure, Goal
 from engine_bench.results.goals import SERIAL as AGAINST_SERIAL
@@ -11,6 +11,10 @@ from engine_bench.results.journal import Run, runs_of
 from engine_bench.results.ratios import best, by_round, compare, median, verdict
 from engine_bench.servers.contestants import LLAMA_SERVERS, OURS, OURS_AGAIN, SERIAL, TUNED
 from engine_bench.settings import setting_of
+
+
+_MAIN_FIGURES: Final = 3
+"""Of a workload: what a page shows of settings; the rest is in the JSON."""
 
 
 def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -45,7 +49,7 @@ def setting_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     found = []
     for workload, name in product(workloads_of(runs), names):
         setting = setting_of(name)
-        for figure in FIGURES[workload]:
+        for number, figure in enumerate(FIGURES[workload]):
             ratio = compare(runs, workload, (name, setting.base), figure.name)
             noise = compare(runs, workload, (OURS_AGAIN, OURS), figure.name)
             if ratio is not None:
@@ -55,6 +59,7 @@ def setting_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
                         "part": setting.part,
                         "setting": setting.other,
                         "beside": setting.beside,
+                        "is_main": number < _MAIN_FIGURES,
                         "text": figure.text,
                         "ratio": [ratio.median, ratio.low, ratio.high],
                         "noise": noise and [noise.median, noise.low, noise.high],
