@@ -12,7 +12,6 @@ from engine_bench.results.ratios import best, by_round, compare, median, verdict
 from engine_bench.servers.contestants import LLAMA_SERVERS, OURS, OURS_AGAIN, SERIAL, TUNED
 from engine_bench.settings import setting_of
 
-
 _MAIN_FIGURES: Final = 3
 """Of a workload: what a page shows of settings; the rest is in the JSON."""
 
