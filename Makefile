@@ -91,7 +91,7 @@ PROGRAMS = "$$(.tools/uv-$(UV_VERSION)/bin/python .ci/llama_server.py)"
 bench: .venv/.dev  ## the engine beside llama.cpp's own server, 15 minutes once that is compiled; goes on if interrupted
 	@$(BENCH) run --programs $(PROGRAMS) $(ARGUMENTS)
 
-bench-full: .venv/.dev  ## the same with a larger model, all workloads and contestants: 4-5 hours, in sittings if you like
+bench-full: .venv/.dev  ## the same with a larger model, all workloads and contestants: 5 hours, in sittings if you like
 	@$(BENCH) run --size full --programs $(PROGRAMS) $(ARGUMENTS)
 
 bench-settings: .venv/.dev  ## the engine with and without each setting that is said to matter: half an hour

@@ -19,6 +19,7 @@ LOADS: Final = {
     "decode, 8 rows": Apart(clients=8, prompts=8, prompt_tokens=16, answer_tokens=256),
     "prefill": Apart(clients=8, prompts=8, prompt_tokens=1000, answer_tokens=1),
 }
+GOAL_SHARE: Final = 0.05
 _HEARTBEAT_SECONDS: Final = 1.5
 """The engine's counters reach the metrics once a second."""
 _SAMPLE: Final = re.compile(r"^chatbot_engine_(\w+?)(?:_total)?\{([^}]*)\} (\S+)$", re.MULTILINE)
@@ -82,6 +83,9 @@ def table(name: str, found: Reading, seconds: float) -> str:
         f"| {part} | {value / steps * 1e6:.0f} | {value / rows * 1e6:.0f} | {value / seconds:.1%} |"
         for part, value in parts.items()
     ]
+    ours = sum(counters[f"step_overhead_seconds.{part}"] for part in ("sample", "build", "deliver"))
+    share = ours / (ours + counters["step_seconds"])
+    lines += ["", f"Python and choosing: {share:.1%} of a step (goal with answers only: <= {GOAL_SHARE:.0%})"]
     lines += ["", "| CPU time | s | µs per row |", "|---|---|---|"]
     lines += [f"| {who} | {cpu:.2f} | {cpu / rows * 1e6:.0f} |" for who, cpu in _by_role(found.threads).items()]
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from engine_bench.results.journal import Journal, OtherBench, Run, alone_in
 from engine_bench.results.report import write_into, write_report
 from engine_bench.servers.contestants import STEP_TOKENS, TUNED, Place
 from engine_bench.servers.memory import OTHER_BYTES, allowed_bytes
+from engine_bench.token_time import Reading, table
 
 A, C, D, E = "llama-server a", "llama-server c", TUNED, "llama-server e"
 
@@ -138,3 +139,23 @@ def test_the_tuned_llama_server_gets_the_step_that_ours_has_by_default(tmp_path:
     sizes = choose_sizes(Wanted(context_tokens=2048, slots=8), header, has_gpu=False, cpus=2)
 
     assert sizes.step_tokens == STEP_TOKENS
+
+
+def test_the_profile_says_what_of_a_step_is_not_the_models() -> None:
+    counters = {
+        "steps": 100.0,
+        "step_rows": 800.0,
+        "step_seconds": 1.9,
+        "step_overhead_seconds.sample": 0.06,
+        "step_overhead_seconds.build": 0.03,
+        "step_overhead_seconds.deliver": 0.01,
+    }
+    before = Reading(dict.fromkeys(counters, 0.0), {(1, 1): 1.0, (2, 2): 1.0})
+    after = Reading(counters, {(1, 1): 1.5, (2, 2): 3.0, (2, 3): 1.0, (2, 4): 0.25})
+
+    text = table("decode", after.since(before), 2.5)
+
+    assert "Python and choosing: 5.0% of a step (goal with answers only: <= 5%)" in text
+    assert "| native: llama_decode | 19000 | 2375 | 76.0% |" in text
+    assert "| engine: its thread (steps, and llama.cpp's first thread) | 2.00 | 2500 |" in text
+    assert "| engine: frames in and out, heartbeat | 0.25 |" in text
