@@ -22,12 +22,12 @@ from chatbot.domain.outside.weather import WeatherFailed
 from chatbot.server.observe.telemetry import Meters
 from chatbot.server.settings.search import NewsSettings, SearchSettings, WeatherSettings
 from chatbot.server.settings.whole import Settings
-from chatbot.server.wiring.outside_tools import open_news, open_weather, outside_tools
+from chatbot.server.wiring.outside_tools import open_news, outside_tools
 from chatbot.server.wiring.web import open_web
 from parts.calling_model import CallingModel, Move, asked_for, call
 from parts.http_service import ServiceOptions, running_service
 from parts.injections import INJECTIONS
-from parts.outside_world import answer, drip, forecast, hang, network, rss
+from parts.outside_world import answer, drip, forecast, hang, network, rss, weather
 from parts.search_stub import search_stub
 from parts.web_world import World, redirect, response, web_world
 from pydantic import ValidationError
@@ -36,11 +36,6 @@ ITEMS = [
     ("서울에 <b>첫눈</b>", "https://news.example/1", "<p>아침부터 <img src='https://evil.com/x'>눈이 왔다</p>"),
     ("부산 영화제", "https://news.example/2", "배우들"),
 ]
-
-
-def weather(world: World, meters: Meters, **settings: Any) -> Weather:
-    chosen = WeatherSettings.model_validate({"plan": "self_hosted", "url": "http://site.test"} | settings)
-    return open_weather(chosen, "office", meters, network(world))
 
 
 def news(world: World, meters: Meters, *paths: str, seconds: float = 5.0) -> News:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from email.utils import formatdate
+from typing import Any
 from xml.sax.saxutils import escape
 
 from chatbot.adapters.web.guard import GuardedNetwork
@@ -12,9 +13,12 @@ from chatbot.core.agent.opening import Agent
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.question import Question, References, ToolStep
 from chatbot.core.tools.contract import Tool
+from chatbot.core.tools.outside.weather import Weather
 from chatbot.domain.chat import Caller, Dialogue, Message
 from chatbot.domain.generation import Backend, GenerationRequest, Sampling, TextPiece
 from chatbot.server.observe.telemetry import Meters
+from chatbot.server.settings.search import WeatherSettings
+from chatbot.server.wiring.outside_tools import open_weather
 
 from parts.calling_model import CallingModel
 from parts.web_world import World, response
@@ -65,6 +69,12 @@ async def drip(head: str, writer: asyncio.StreamWriter) -> None:
 def network(world: World) -> GuardedNetwork:
     """What connects in that world as the product connects."""
     return GuardedNetwork((), world.resolve, world)
+
+
+def weather(world: World, meters: Meters, **settings: Any) -> Weather:
+    """The tool, as it is configured there."""
+    chosen = WeatherSettings.model_validate({"plan": "self_hosted", "url": "http://site.test"} | settings)
+    return open_weather(chosen, "office", meters, network(world))
 
 
 class Told:

@@ -199,6 +199,11 @@ PROBLEM_TEXTS: Final[dict[str, Texts]] = {
         "must be a key: {minimum} to {maximum} printable ASCII characters without spaces.",
         "空白のないASCII文字{minimum}～{maximum}字のキーにしてください。",
     ),
+    "problem.ours_or_yours": (
+        "tools, tool_choice, response_format와 함께 쓸 수 없습니다. 하나만 보내 주세요.",
+        "cannot stand beside tools, tool_choice or response_format; send one of them.",
+        "tools、tool_choice、response_format とは併用できません。どれか一つにしてください。",
+    ),
     "problem.two_upstream_keys": (
         "서로 다른 키가 두 개 있습니다. 하나만 보내 주세요.",
         "differs from another key in the same request; send one.",

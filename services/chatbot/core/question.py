@@ -104,6 +104,9 @@ class Exchange:
     Attributes:
         tools: The caller's own: calls of them are returned, never run.
         role: The stored character that answers; None: the model itself.
+        our_tools: Names of tools of ours that are run for the answer; then there are none of the caller's.
+        local_only: Whether what they are called with must not leave the house.
+        language: Of the texts for people.
         oldest_seconds, is_whole, speech, upstream_key: As of a question.
     """
 
@@ -119,6 +122,9 @@ class Exchange:
     is_whole: bool = False
     speech: Speech | None = None
     upstream_key: UpstreamKey | None = None
+    our_tools: frozenset[str] = frozenset()
+    local_only: bool = False
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

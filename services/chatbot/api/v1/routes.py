@@ -14,6 +14,7 @@ from chatbot.api.accounts.decisions import check_backend
 from chatbot.api.accounts.flags import check_place, privacy_of
 from chatbot.api.accounts.upstream_key import upstream_key_of
 from chatbot.api.accounts.users import bound_user, caller_of, check_claim
+from chatbot.api.chat import done_fields
 from chatbot.api.schemas import count_unknown, validated
 from chatbot.api.service import Parts, parts_of, profile_of
 from chatbot.api.style.told import speech_fields, style_fields
@@ -27,7 +28,7 @@ from chatbot.api.wire.reuse import oldest_seconds
 from chatbot.api.wire.streams import AnswerResponse
 from chatbot.core.question import AnswerEvent, Done, Exchange, Queued, SpeechSegment, ToolStep
 from chatbot.domain.chat import Caller
-from chatbot.domain.errors import ModelNotFound, ModelUnavailable
+from chatbot.domain.errors import InvalidInput, ModelNotFound, ModelUnavailable
 from chatbot.domain.generation import Backend, Sampling, TextPiece
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.tools import ToolCall
@@ -62,12 +63,15 @@ async def chat_completions(request: Request) -> Response:
         speech=asked.speech.speech() if asked.speech is not None else None,
         oldest_seconds=_oldest_seconds(request, body),
         upstream_key=upstream_key_of(request),
+        our_tools=_our_tools(asked, context.backend, parts),
+        local_only=privacy_of(request).local_only or asked.local_only,
+        language=context.language,
     )
     completion = Completion(context.request_id, int(time.time()), asked.model)
     with_usage = asked.stream_options is not None and asked.stream_options.include_usage
     return AnswerResponse(
         lambda: parts.answerer.open_exchange(exchange),
-        V1Format(completion, is_stream=bool(asked.stream), with_usage=with_usage),
+        V1Format(completion, bool(asked.stream), with_usage, tells_tools=asked.chatbot_tools is not None),
         parts.statistics,
         parts.limits.send_timeout_seconds,
     )
@@ -105,6 +109,23 @@ def _caller(request: Request, asked: ChatCompletionRequest) -> Caller:
     context = context_of(request.scope)
     named = asked.safety_identifier or asked.user or bound_user(request)
     return caller_of(request, named or context.principal.key_id or context.client)
+
+
+def _our_tools(asked: ChatCompletionRequest, backend: Backend, parts: Parts) -> frozenset[str]:
+    """Tools of ours that the answer may use.
+
+    Raises:
+        InvalidInput: There is none of that name, or they are not for this model or this request.
+    """
+    names = parts.tool_names(also_away=True)
+    for name in asked.chatbot_tools or ():
+        if backend is not Backend.LLAMA:
+            raise InvalidInput("chatbot_tools", "not_supported_remotely")
+        if asked.tools or asked.tool_choice is not None or asked.response_format is not None:
+            raise InvalidInput("chatbot_tools", "ours_or_yours")
+        if name not in names:
+            raise InvalidInput("chatbot_tools", "wrong_choice", allowed=", ".join(names))
+    return frozenset(asked.chatbot_tools or ())
 
 
 def _oldest_seconds(request: Request, body: Mapping[str, Any]) -> float:
@@ -161,13 +182,14 @@ class V1Format:
     completion: Completion
     is_stream: bool
     with_usage: bool
+    tells_tools: bool = False
     _begun: bool = False
     _calls: int = 0
 
     def whole(self, done: Done) -> tuple[bytes, Mapping[str, str]]:
         """Body and headers of an answer in one piece."""
         told = self.completion.whole(done.text, done.calls, done.finish_reason, done.usage)
-        return _dump(told | style_fields(done)), {}
+        return _dump(told | self._besides(done)), {}
 
     def stream_headers(self) -> Mapping[str, str]:
         """Headers of a stream."""
@@ -181,8 +203,10 @@ class V1Format:
             return f": queue position={event.position} eta={round(event.eta_seconds)}\n\n".encode()
         if isinstance(event, ToolCall):
             return self._called(event)
-        if isinstance(event, ToolStep | Proposal):
-            return b""  # none of our tools is called here
+        if isinstance(event, Proposal):
+            return b""  # nothing is proposed where it could not be shown
+        if isinstance(event, ToolStep):
+            return f": tool {event.name} {event.state}\n\n".encode()
         first = b"" if self._begun else self._chunk({"role": "assistant", "content": ""})
         self._begun = True
         if isinstance(event, TextPiece):
@@ -202,12 +226,19 @@ class V1Format:
         self._calls += 1
         return self._chunk(first | {"tool_calls": [begun]}) + self._chunk({"tool_calls": [arguments]})
 
+    def _besides(self, done: Done) -> dict[str, Any]:
+        """What the OpenAI API does not have."""
+        told = done_fields(done)
+        names = {"tool_calls": "chatbot_tool_calls", "search": "search", "sources": "sources"}
+        ours = {ours: told[name] for name, ours in names.items() if self.tells_tools and name in told}
+        return style_fields(done) | ours
+
     def _chunk(self, delta: dict[str, Any], besides: dict[str, Any] | None = None) -> bytes:
         return _data(_dump(self.completion.chunk(delta, with_usage=self.with_usage) | (besides or {})))
 
     def _ending(self, done: Done) -> list[bytes]:
         last = self.completion.chunk({}, done.finish_reason, with_usage=self.with_usage)
-        frames = [_dump(last | style_fields(done))]
+        frames = [_dump(last | self._besides(done))]
         if self.with_usage:
             frames.append(_dump(self.completion.usage_chunk(done.usage)))
         return [_data(frame) for frame in [*frames, b"[DONE]"]]

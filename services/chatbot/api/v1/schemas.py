@@ -39,6 +39,7 @@ class StreamOptions(TextModel):
     include_usage: bool = False
 
 
+_ToolName = Annotated[str, Field(max_length=64)]
 _Stop = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100)]
 
 
@@ -79,6 +80,11 @@ class ChatCompletionRequest(TextModel):
     tools: Tools | None = Field(None, description="Functions that you run: calls of them are returned, never run here.")
     tool_choice: ToolChoice = Field(None, description="Obeyed by every model: answers cannot leave the grammar.")
     parallel_tool_calls: bool | None = Field(None, description="Whether one answer may hold several calls, at most 4.")
+    chatbot_tools: Annotated[list[_ToolName], Field(max_length=16)] | None = Field(
+        None,
+        description="Not in the OpenAI API: names of `/tools` that this service runs before it answers, instead of"
+        " `tools`. The answer tells of them in `chatbot_tool_calls`, `search` and `sources`.",
+    )
     functions: Annotated[Any, _unsupported([], problem="send_tools")] = None
     function_call: Annotated[Any, _unsupported("none", "auto", problem="send_tool_choice")] = None
     response_format: ResponseFormat | None = None

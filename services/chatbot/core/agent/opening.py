@@ -15,7 +15,7 @@ from chatbot.core.agent.sentences import answer_without_model, summary_of
 from chatbot.core.agent.toolbox import Toolbox
 from chatbot.core.audit.audit import Audit
 from chatbot.core.language import language_of
-from chatbot.core.question import Question, ToolStep
+from chatbot.core.question import Exchange, Question, ToolStep
 from chatbot.core.tools.calculate import Calculate
 from chatbot.core.tools.contract import Tool, ToolContext
 from chatbot.core.tools.convert_units import ConvertUnits
@@ -67,26 +67,27 @@ class Agent:
     audit: Audit | None = None
 
     def source(
-        self, question: Question, generator: TextGenerator, *, may_leave: bool = True
+        self, asked: Question | Exchange, generator: TextGenerator, *, may_leave: bool = True
     ) -> OutsideAnswer | AgentLoop | TextGenerator:
         """Where the answer to one question comes from: the loop, or the model alone where it may call nothing.
 
         Args:
-            question: The user's.
+            asked: The user's question; of a dialogue that the caller brought, the last message is it.
             generator: The model.
             may_leave: Whether words of the conversation may leave the house.
         """
-        toolbox, acting = self._offered(question, may_leave=may_leave), question.acting
+        toolbox = self._offered(asked, may_leave=may_leave)
+        acting = asked.acting if isinstance(asked, Question) else None
         if acting is not None:
             toolbox = toolbox.plus(acting.tools)
         if not toolbox.definitions:
             return generator
-        loop = AgentLoop(toolbox, generator, lambda: self._context(question), acting)
-        return OutsideAnswer(loop, language_of(question.text, question.language)) if toolbox.asks_outside else loop
+        loop = AgentLoop(toolbox, generator, lambda: self._context(asked), acting)
+        return OutsideAnswer(loop, _language(asked)) if toolbox.asks_outside else loop
 
-    def definitions(self, question: Question, *, may_leave: bool = True) -> tuple[ToolDefinition, ...]:
+    def definitions(self, asked: Question | Exchange, *, may_leave: bool = True) -> tuple[ToolDefinition, ...]:
         """The tools that the model is told of, as `source`."""
-        return tuple(self._offered(question, may_leave=may_leave).definitions)
+        return tuple(self._offered(asked, may_leave=may_leave).definitions)
 
     def offers(self, *, may_leave: bool) -> Offers:
         """What may be confirmed now."""
@@ -111,7 +112,10 @@ class Agent:
         started, done = ToolStep(call.id, name, "started"), ToolStep(call.id, name, "done", ran.seconds, summary)
         return Alone(text, (started, done))
 
-    def _offered(self, question: Question, *, may_leave: bool) -> Toolbox:
+    def _offered(self, question: Question | Exchange, *, may_leave: bool) -> Toolbox:
+        if isinstance(question, Exchange):  # has no place to show what is to be confirmed
+            toolbox = self.toolbox.plus(self.others()).only(question.our_tools).reading()
+            return toolbox.staying() if question.local_only else toolbox
         toolbox, wishes = self._toolbox_of(question), question.wishes
         # Nothing that others wrote may cause a call that writes: a stored character may be anybody's.
         is_own = question.role is None and not (wishes.wants_web or wishes.passages)
@@ -127,6 +131,10 @@ class Agent:
             toolbox = toolbox.only(LOCAL_TOOLS)
         return toolbox if wishes.tools is None else toolbox.only(wishes.tools)
 
-    def _context(self, question: Question) -> ToolContext:
-        language = language_of(question.text, question.language)
-        return ToolContext(question.caller, language, self.now(), self.zone)
+    def _context(self, asked: Question | Exchange) -> ToolContext:
+        return ToolContext(asked.caller, _language(asked), self.now(), self.zone)
+
+
+def _language(asked: Question | Exchange) -> str:
+    text = asked.text if isinstance(asked, Question) else asked.dialogue.question.content
+    return language_of(text, asked.language)

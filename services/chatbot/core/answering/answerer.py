@@ -11,12 +11,12 @@ from chatbot.core.agent.confirming.desk import ConfirmationDesk
 from chatbot.core.answering.confirmed import with_confirmed
 from chatbot.core.answering.delivery import Outbox
 from chatbot.core.answering.past import Past, Pasts
-from chatbot.core.answering.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words
+from chatbot.core.answering.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words, stored_nowhere
 from chatbot.core.answering.ready import ready, replayed
 from chatbot.core.answering.roles import brought_dialogue, played, sampling_of, voiced, with_role
 from chatbot.core.answering.routes import AnswerPolicy, BackendRoute
 from chatbot.core.answering.under_way import UnderWay
-from chatbot.core.answering.wished import dialogue_of, field_names, free_of_cost
+from chatbot.core.answering.wished import EXCHANGE_FIELDS, dialogue_of, field_names, free_of_cost
 from chatbot.core.history import History
 from chatbot.core.kept_answers.equal import Shaped
 from chatbot.core.kept_answers.keeper import Way
@@ -43,8 +43,6 @@ from chatbot.domain.tools import ToolDefinition
 from chatbot.domain.toolservers.proposal import Proposal
 
 T = TypeVar("T")
-
-_EXCHANGE_FIELDS = {"system": "messages", "question": "messages", "history": "messages"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +155,16 @@ class Answerer:
             PromptTooLong, Busy, ModelUnavailable, BackendUnavailable, Draining, RateLimited, QuotaSpent: As `open`.
         """
         self._entrance.check(exchange.caller, exchange.backend, exchange.upstream_key)
-
-        async def nothing(answer: str, _: object) -> Stored:
-            return Stored(answer, None)
-
-        arrived_at = self._clock()
-        dialogue = brought_dialogue(self._route(exchange.backend).templates, exchange)
+        arrived_at, route = self._clock(), self._route(exchange.backend)
+        dialogue = brought_dialogue(route.templates, exchange)
         request = self._request(exchange, dialogue, exchange.sampling, arrived_at)
-        seated = Seated(self._route(exchange.backend).generator)
+        seated = Seated(route.generator)
         generator = self._entrance.metered(seated)
-        plan = _Plan(exchange.backend, seated, generator, generator, _EXCHANGE_FIELDS, nothing)
+        plan = _Plan(exchange.backend, seated, generator, generator, EXCHANGE_FIELDS, stored_nowhere)
+        if route.agent is not None and exchange.our_tools:
+            plan = replace(
+                plan, tools=route.agent.definitions(exchange), source=route.agent.source(exchange, generator)
+            )
         plan = replace(plan, source=played(plan.source, exchange, generator, self._scene))
         answer = await self._given(plan, replace(request, tools=exchange.tools), exchange, arrived_at)
         return voiced(answer, exchange)
