@@ -9,10 +9,11 @@ allow.
 import json
 import os
 import shutil
+import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,10 +42,11 @@ class Qdrant:
     lock: threading.Lock = field(default_factory=threading.Lock)
     released: threading.Event = field(default_factory=threading.Event)
     port: int = 0
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return os.environ.get("CHATBOT_TEST_QDRANT_URL") or f"http://127.0.0.1:{self.port}"
+        return os.environ.get("CHATBOT_TEST_QDRANT_URL") or f"{self.scheme}://127.0.0.1:{self.port}"
 
     def answer(self, method: str, path: str, body: bytes) -> Told:
         """What a Qdrant answers."""
@@ -228,28 +230,38 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_POST = do_DELETE = _serve
 
+    def handle(self) -> None:
+        with suppress(OSError):  # a client that hung up, or would not trust us
+            super().handle()
+
     def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of broken handshakes."""
+
     qdrant: Qdrant
 
 
 @contextmanager
-def qdrant_server() -> Iterator[Qdrant]:
+def qdrant_server(tls: ssl.SSLContext | None = None) -> Iterator[Qdrant]:
     """A server of one's own on a free port; in memory where there is enough: collections sync often."""
     memory = Path("/dev/shm")  # noqa: S108  (a folder of our own in it)
     has_room = memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30
     with tempfile.TemporaryDirectory(dir=memory if has_room else None) as folder:
-        yield from _serving(Qdrant(Path(folder)))
+        yield from _serving(Qdrant(Path(folder)), tls)
 
 
-def _serving(qdrant: Qdrant) -> Iterator[Qdrant]:
+def _serving(qdrant: Qdrant, tls: ssl.SSLContext | None) -> Iterator[Qdrant]:
     server = _Server(("127.0.0.1", 0), _Handler)
     server.qdrant = qdrant
-    qdrant.port = server.server_port
+    qdrant.port, qdrant.scheme = server.server_port, "https" if tls else "http"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

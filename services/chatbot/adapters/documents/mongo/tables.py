@@ -11,7 +11,7 @@
     document_segments  {_id: document/lease/first, owner, document, lease, first, lengths, keys, rows, counts}
     document_vectors   {_id: document/space/first, owner, document, space, last, stored, with_vector, vectors}
     document_sweeps    {_id: document/after, due}
-    document_indexes   {_id: prefix, generation}
+    document_indexes   {_id: prefix, base, number, made}
 
 Everything that is made of a document has a name that begins with the document's. What the document's row does not name
 is rubbish, and `sweeping` removes it; so one update of that row decides, and nothing has to be written together.

@@ -10,6 +10,7 @@ from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 
+from chatbot.adapters.documents.mongo.own import written
 from chatbot.adapters.documents.mongo.tables import FOUND, Row, Tables, owner_key, runs_of, space_key
 from chatbot.adapters.documents.mongo.visible import found_in, rows_of
 from chatbot.adapters.documents.qdrant import points
@@ -81,7 +82,8 @@ class QdrantIndex:
         return await self._whole(lambda: self._has(lambda: self._collections.vectors(space), row, done))
 
     async def keep_only(self, document_id: str, row: Row | None) -> None:
-        """Remove points by filter, in all collections."""
+        """Remove points by filter, in all collections, and what MongoDB's own index had of the document."""
+        await written.keep_only(self._tables, document_id, None)
         kept = {points.TERMS}
         if row is not None:
             kept |= {one["key"] for one in row["spaces"]} | ({row["vectors"]["space"]} if row["vectors"] else set())
@@ -109,12 +111,12 @@ class QdrantIndex:
         return await self._search(owner, rows, lambda: self._collections.vectors(space), asked, lookup)
 
     async def count(self, owner: str) -> int:
-        """Points of an owner in all collections."""
+        """Points of an owner in all collections, and what MongoDB's own index had."""
 
         async def count() -> int:
             return sum([await self._count(name, points.of_owner(owner)) for name in await self._collections.every()])
 
-        return await self._whole(count)
+        return await self._whole(count) + await written.count(self._tables, owner)
 
     async def erase_owner(self, owner: str) -> None:
         """Remove by the owner's mark what no row of theirs names, should a sweep have missed it."""

@@ -8,13 +8,14 @@ that lost its disk: a new generation begins, in which no document is found until
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
 from pymongo.errors import DuplicateKeyError
 
-from chatbot.adapters.documents.mongo.tables import Tables, space_key
+from chatbot.adapters.documents.mongo.tables import Row, Tables, space_key
 from chatbot.adapters.documents.qdrant.points import MEANING, TERMS
 from chatbot.adapters.documents.qdrant.wire import WRITE_SECONDS, QdrantWire
 from chatbot.domain.documents import VectorSpace
@@ -89,7 +90,9 @@ class Collections:
         if key not in self._spaces:
             meaning = {"size": space.dimensions, "distance": "Cosine", "datatype": "float16"}
             # A graph for each owner, none over all: a search is always one owner's.
-            await self._make(name, {"vectors": {MEANING: meaning}, "hnsw_config": {"m": 0, "payload_m": 16}})
+            shape = {"vectors": {MEANING: meaning}, "hnsw_config": {"m": 0, "payload_m": 16}}
+            if await self._make(name, shape):
+                await self._forget(generation, key)
             self._spaces.add(key)
         return name
 
@@ -107,41 +110,52 @@ class Collections:
             raise DocumentsUnavailable("Qdrant: the server is older than 1.19, or none: it must be that or newer")
 
     async def _present(self) -> str:
-        """The generation of MongoDB where its collection is there, else a new one."""
+        """The generation of MongoDB where its collection is there, else the next one.
+
+        Names are decided in MongoDB before anything is made of that name: whoever dies, or is as fast, goes on with it.
+        """
         for _ in range(_ATTEMPTS):
-            row = await self._tables.call(lambda: self._tables.index_names.find_one({"_id": self._prefix}))
-            known = row["generation"] if row else ""
-            if known and await self._exists(self._name(known, TERMS)):
-                return str(known)
-            if known:
+            row = await self._tables.call(self._row)
+            known = f"{row['base']}-{row['number']}"
+            name = self._name(known, TERMS)
+            if row["made"] and await self._exists(name):
+                return known
+            if row["made"]:
                 await self._drop(known)
-            fresh = uuid4().hex[:12]
-            await self._make(self._name(fresh, TERMS), {"sparse_vectors": {TERMS: {"modifier": "idf"}}})
-            if await self._replace(known, fresh):
-                return fresh
-            await self._drop(fresh)  # another process was faster
+                await self._change(row, {"number": row["number"] + 1, "made": False})
+                continue
+            await self._make(name, {"sparse_vectors": {TERMS: {"modifier": "idf"}}})
+            if await self._change(row, {"made": True}):
+                return known
         raise DocumentsUnavailable("Qdrant: collections come and go all the time")
 
-    async def _replace(self, known: str, fresh: str) -> bool:
-        async def write() -> bool:
-            if known:
-                was, change = {"_id": self._prefix, "generation": known}, {"$set": {"generation": fresh}}
-                return bool((await self._tables.index_names.update_one(was, change)).matched_count)
-            try:
-                await self._tables.index_names.insert_one({"_id": self._prefix, "generation": fresh})
-            except DuplicateKeyError:
-                return False
-            return True
+    async def _row(self) -> Row:
+        found = await self._tables.index_names.find_one({"_id": self._prefix})
+        if found is None:
+            found = {"_id": self._prefix, "base": uuid4().hex[:12], "number": 1, "made": False}
+            with suppress(DuplicateKeyError):
+                await self._tables.index_names.insert_one(found)
+            found = await self._tables.index_names.find_one({"_id": self._prefix})
+        return dict(found or {})
 
-        return await self._tables.call(write)
+    async def _change(self, row: Row, change: Row) -> bool:
+        """Whether the row was still as it was read."""
+        done = await self._tables.call(lambda: self._tables.index_names.update_one(row, {"$set": change}))
+        return bool(done.matched_count)
 
     async def _exists(self, name: str) -> bool:
         found = await self._wire.call("GET", f"/collections/{name}/exists")
         return bool(isinstance(found, dict) and found.get("exists") is True)
 
-    async def _make(self, name: str, shape: dict[str, Any]) -> None:
-        """Make a collection and what its filters need; where it is there already, or becomes so, nothing is lost."""
-        if not await self._exists(name):
+    async def _forget(self, generation: str, key: str) -> None:
+        """Rows that have vectors in a space whose collection was not there get them anew."""
+        having = {"indexed_in": generation, "spaces.key": key}
+        await self._tables.call(lambda: self._tables.documents.update_many(having, {"$pull": {"spaces": {"key": key}}}))
+
+    async def _make(self, name: str, shape: dict[str, Any]) -> bool:
+        """Make a collection and what its filters need; whether it was not there. Where it is, nothing is lost."""
+        is_missing = not await self._exists(name)
+        if is_missing:
             try:
                 await self._wire.call("PUT", f"/collections/{name}", shape, WRITE_SECONDS)
             except DocumentsUnavailable:  # made by another process at the same time, or it was refused
@@ -150,6 +164,7 @@ class Collections:
         for key, schema in _INDEXED:
             body = {"field_name": key, "field_schema": schema}
             await self._wire.call("PUT", f"/collections/{name}/index?wait=true", body, WRITE_SECONDS)
+        return is_missing
 
     async def _drop(self, generation: str) -> None:
         for name in await self._named(self._name(generation, "")):
