@@ -3,9 +3,10 @@
 import asyncio
 import json
 import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from parts.stub_generator import StubGenerator
 from parts.waiting import until
 
 WRITE = "book__write"
+TIMES = replace(QUICK, reopened=0.2)
 ASKS_FIRST = ServerPolicy(takes_first=True, confirm=frozenset({"write"}))
 
 
@@ -176,7 +178,7 @@ async def study(
     """The service while the block runs; `place`: of a server that runs already."""
     book, model, clock = book or Notebook(), Eager(), Clock()
     async with _place(book, place) as there:
-        server = McpServer("book", lambda: http_streams(there.url, None, QUICK.call), QUICK)
+        server = McpServer("book", lambda: http_streams(there.url, None, QUICK.call), TIMES)
         servers = ToolServers([(server, policy)], (), compiles)
         following = asyncio.create_task(servers.follow())
         made = ServiceOptions(
@@ -209,3 +211,15 @@ async def _place(book: Notebook, place: Place | None) -> AsyncIterator[Place]:
         return
     async with mcp_place(book.made()) as made:
         yield made
+
+
+async def _serve(folder: Path, port: int) -> None:
+    """A process of its own with the same conversations, until its standard input ends."""
+    async with study(folder, place=Place(port)) as room:
+        sys.stdout.write(f"{room.service.url}\n")
+        sys.stdout.flush()
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Path(sys.argv[1]), int(sys.argv[2])))

@@ -6,6 +6,7 @@
 {{- range .Values.tools.mcp -}}
 {{- $server := dict "name" .name "url" .url "tools" .tools -}}
 {{- with .writes }}{{ $_ := set $server "writes" . }}{{ end -}}
+{{- with .confirm }}{{ $_ := set $server "confirm" . }}{{ end -}}
 {{- with .inside }}{{ $_ := set $server "inside" . }}{{ end -}}
 {{- with .timeoutSeconds }}{{ $_ := set $server "timeout_seconds" . }}{{ end -}}
 {{- if .tokenSecret }}{{ $_ := set $server "token_file" (printf "/etc/chatbot/mcp-%s/token" .name) }}{{ end -}}

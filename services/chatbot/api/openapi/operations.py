@@ -46,7 +46,9 @@ _PRODUCT_EVENTS: Final = (
     "`error` with the body that the HTTP error would have; a stream without either was cut. Where the web was asked "
     "for, `done` has `search` (`state`: used or unavailable, `reason`) and `sources` (`number`, `title`, `url`, "
     "`cited`). With `speech`: `speech` (`index`, `text`, `last`) as soon as a sentence ends, and `segments` in `done`. "
-    "Where a character has rules, `done` has `style_violations`, the names of those that the answer does not keep."
+    "Where a character has rules, `done` has `style_violations`, the names of those that the answer does not keep. "
+    "`confirm`, in front of `done`: a call that was not run, since its tool does more than read (`id`, `server`, `tool`, "
+    "`arguments`, `expires_at`); all of them are `confirmations` in `done`, and `confirm` of the next request runs them."
 )
 _V1_STREAM: Final = (
     ": queue position=3 eta=12\n\n"
@@ -61,7 +63,7 @@ _V1_EVENTS: Final = (
     "empty delta; the last chunk has `segments` and, where a character has rules, `style_violations`."
 )
 _CHAT: Final = Operation(
-    errors=(*READING, *ANSWERING, 409, 422),
+    errors=(*READING, *ANSWERING, 404, 409, 422),
     body="product",
     success="Answer",
     parameters=(TURN, UPSTREAM_KEY),
