@@ -808,6 +808,16 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
+        "Mistral's tools go where old turns are dropped",
+        "tests/integration/test_dialect_mistral.py::test_tools_stay_where_old_turns_are_dropped",
+        (Edit(f"{LLM}/engine/text/prompt_ids.py", "*groups[1:], tools, tail]", "*groups[1:], tail]"),),
+    ),
+    Mutant(
+        "a result leaves the object that names its call",
+        "tests/unit/test_dialect_mistral.py::test_a_result_stays_within_its_object_whatever_it_says",
+        (Edit(f"{LLM}/dialects/mistral.py", "json.dumps(text, ensure_ascii=False)", "f'\"{text}\"'"),),
+    ),
+    Mutant(
         "results of calls made together stand behind the wrong one",
         "tests/unit/test_dialect_llama31.py::test_calls_made_together_are_told_one_by_one_each_with_its_result",
         (Edit(f"{LLM}/dialects/llama31.py", " if result.call_id == call.id)", ")"),),

@@ -9,17 +9,23 @@ import httpx2
 import pytest
 from parts.own_dialects import asking, named, names_of, schemas, tools_of
 from parts.real_v1 import real_v1
-from parts.toy_gguf import LLAMA31_SPECIALS, QWEN3_SPECIALS, QWEN25_SPECIALS, make_toy
+from parts.toy_gguf import LLAMA31_SPECIALS, MISTRAL3_SPECIALS, QWEN3_SPECIALS, QWEN25_SPECIALS, make_toy
 
 FAMILIES: dict[str, tuple[tuple[str, ...], str, int]] = {
     "hermes": (QWEN25_SPECIALS, "<tool_call>", 4),
     "llama31": (LLAMA31_SPECIALS, "<|python_tag|>", 1),
+    "mistral": (MISTRAL3_SPECIALS, "[TOOL_CALLS]", 4),
 }
 """Special tokens, the one that calls begin with, and how many calls one message may have."""
 KNOWN = {dialect: schemas(token) for dialect, (_specials, token, _most) in FAMILIES.items()}
 KINDS = [
     *(pytest.param(dialect, {"specials": each[0], "eager": each[1]}, id=dialect) for dialect, each in FAMILIES.items()),
     pytest.param("hermes", {"specials": QWEN3_SPECIALS, "endless": True}, id="hermes-never-likely"),
+    pytest.param(
+        "mistral",
+        {"specials": MISTRAL3_SPECIALS, "eager": "[TOOL_CALLS]", "is_sentencepiece": True},
+        id="mistral-sentencepiece",
+    ),
 ]
 
 

@@ -9,7 +9,7 @@ import jsonschema_rs
 from chatbot.domain.chat import Dialogue, Message
 from chatbot.domain.generation import GenerationRequest, Sampling
 from chatbot.domain.tools import ToolCall, ToolDefinition, ToolUse
-from chatbot.llm.dialects.decision import answering, start_of, tongue_of
+from chatbot.llm.dialects.decision import answering, start_of, telling, tongue_of
 from chatbot.llm.dialogue_frames import dialogue_frame
 from chatbot.llm.engine.text.prompt_ids import Prompt
 from chatbot.llm.engine.text.vocabulary import Vocabulary
@@ -35,7 +35,9 @@ def built(engine: ToyEngine, asked: GenerationRequest) -> Prompt:
     tongue = tongue_of(asked, engine.tool_tokens.dialect)
     assert tongue.mark
     start = start_of(asked, asked.tools, "g", tongue) if asked.tools else None
-    frame = dialogue_frame(answering(asked, tongue).dialogue, start.text if start else "", tongue.mark)
+    frame = dialogue_frame(
+        answering(asked, tongue).dialogue, start.text if start else "", tongue.mark, telling(asked, tongue).tools
+    )
     return engine.prompts.build(frame, {**GREEDY, "max_tokens": 8}, start and start.decision)
 
 

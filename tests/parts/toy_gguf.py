@@ -41,6 +41,14 @@ _USER_DEFINED = frozenset(QWEN3_SPECIALS) - frozenset(CHATML_SPECIALS)
 """Specials that the files of their families mark so."""
 GEMMA_SPECIALS = ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>")
 MISTRAL_SPECIALS = ("<s>", "</s>", "[INST]", "[/INST]")
+MISTRAL3_SPECIALS = (
+    *MISTRAL_SPECIALS,
+    "[AVAILABLE_TOOLS]",
+    "[/AVAILABLE_TOOLS]",
+    "[TOOL_RESULTS]",
+    "[/TOOL_RESULTS]",
+    "[TOOL_CALLS]",
+)
 _ENDS = {  # (begin or None, end, end of turn) of each set
     LLAMA31_SPECIALS: ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"),
     LLAMA3_SPECIALS: ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"),
@@ -49,6 +57,7 @@ _ENDS = {  # (begin or None, end, end of turn) of each set
     QWEN3_SPECIALS: (None, "<|endoftext|>", "<|im_end|>"),
     GEMMA_SPECIALS: ("<bos>", "<eos>", "<end_of_turn>"),
     MISTRAL_SPECIALS: ("<s>", "</s>", "</s>"),
+    MISTRAL3_SPECIALS: ("<s>", "</s>", "</s>"),
 }
 _TEMPLATE = "{{ raise_exception('a template inside a file is never rendered') }}"
 
@@ -88,7 +97,7 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
         nan: Whether the last norm is NaN, so that every logit is NaN.
         mute: Whether the last norm is zero, so that all logits are equal and every answer is of zero bytes.
         endless: Whether special tokens, the last of a BPE vocabulary, are never likely: an answer ends at its limit.
-        eager: A special token, the last of a BPE vocabulary, that is by far the likeliest one of about every other row.
+        eager: A special token that is by far the likeliest one of about every other row.
         name: `general.name`.
         pooling: `llama.pooling_type` of an embedding model: 1 mean, 2 first, 3 last; None: the file says nothing.
     """
@@ -102,7 +111,8 @@ def make_toy(  # noqa: PLR0913 - every size may be asked for by name
     else:
         _write_vocabulary(writer, n_vocab, specials, specials_are_control)
     weights = _Weights(writer, dtype, seed)
-    eager_token = n_vocab - len(specials) + specials.index(eager) if eager else None
+    first_special = 1 if is_sentencepiece else n_vocab - len(specials)
+    eager_token = first_special + specials.index(eager) if eager else None
     _write_weights(weights, n_layers, n_embd, n_vocab, silent_tokens=len(specials) if endless else 0, eager=eager_token)
     weights.vector("output_norm.weight", n_embd, float("nan") if nan else float(not mute))
     writer.write_header_to_file()

@@ -32,15 +32,17 @@ class Start:
         most_tokens: After so many it is cut, whatever room the prompt was made for. None: that room.
         decision: What is decided before the answer, None where nothing is.
         mark: Stands around the names of tokens in the dialogue's texts and in `text`; "" where there are none.
+        tools: What is said of tools in a place of its own in front of the question; "" where nothing is.
     """
 
     text: str = ""
     most_tokens: int | None = None
     decision: DecisionFrame | None = None
     mark: str = ""
+    tools: str = ""
 
 
-def dialogue_frame(dialogue: Dialogue, answer_start: str = "", mark: str = "") -> DialogueFrame:
+def dialogue_frame(dialogue: Dialogue, answer_start: str = "", mark: str = "", tools: str = "") -> DialogueFrame:
     """A dialogue of plain messages as the wire has it; `answer_start` is set before what is generated."""
     frame: DialogueFrame = {
         "system": dialogue.system,
@@ -51,7 +53,11 @@ def dialogue_frame(dialogue: Dialogue, answer_start: str = "", mark: str = "") -
         "rounds": [(message.role, message.content) for message in dialogue.rounds],
         "answer": answer_start,
     }
-    return frame | {"mark": mark} if mark else frame
+    if mark:
+        frame["mark"] = mark
+    if tools:
+        frame["tools"] = tools
+    return frame
 
 
 def generate_frame(request: GenerationRequest, start: Start = Start()) -> bytes:
@@ -66,7 +72,7 @@ def generate_frame(request: GenerationRequest, start: Start = Start()) -> bytes:
         return {
             "type": "generate",
             "id": request.request_id,
-            "dialogue": dialogue_frame(dialogue, start.text, start.mark),
+            "dialogue": dialogue_frame(dialogue, start.text, start.mark, start.tools),
             "sampling": sampling,
             "timeout_seconds": max(0.0, request.deadline - time.monotonic()),
             "decision": start.decision,
@@ -75,7 +81,7 @@ def generate_frame(request: GenerationRequest, start: Start = Start()) -> bytes:
     try:
         return encode(frame(request.dialogue))
     except FrameError:
-        return encode(frame(_fitting(request.dialogue, _grammars(request, start))))
+        return encode(frame(_fitting(request.dialogue, _beside(request, start))))
 
 
 def measure_frame(request: GenerationRequest, measure_id: str, start: Start = Start()) -> bytes:
@@ -87,7 +93,7 @@ def measure_frame(request: GenerationRequest, measure_id: str, start: Start = St
     sampling = _sampling_frame(request.sampling, start)
 
     def frame(dialogue: Dialogue) -> MeasureFrame:
-        asked = dialogue_frame(dialogue, start.text, start.mark)
+        asked = dialogue_frame(dialogue, start.text, start.mark, start.tools)
         return {
             "type": "measure",
             "id": measure_id,
@@ -99,7 +105,7 @@ def measure_frame(request: GenerationRequest, measure_id: str, start: Start = St
     try:
         return encode(frame(request.dialogue))
     except FrameError:
-        return encode(frame(_fitting(request.dialogue, _grammars(request, start))))
+        return encode(frame(_fitting(request.dialogue, _beside(request, start))))
 
 
 def surely_fits(request: GenerationRequest, context_tokens: int, start: Start = Start()) -> bool:
@@ -108,7 +114,8 @@ def surely_fits(request: GenerationRequest, context_tokens: int, start: Start = 
     messages = [*dialogue.opening, dialogue.question, *dialogue.rounds]
     if not dialogue.may_shorten:
         messages += dialogue.history
-    n_bytes = len(dialogue.system.encode()) + sum(len(message.content.encode()) for message in messages)
+    n_bytes = len(dialogue.system.encode()) + len(start.tools.encode())
+    n_bytes += sum(len(message.content.encode()) for message in messages)
     answer_tokens = request.sampling.max_tokens or context_tokens // 2
     begun = start.decision["text"] if start.decision else start.text
     if begun or start.decision:
@@ -116,8 +123,9 @@ def surely_fits(request: GenerationRequest, context_tokens: int, start: Start = 
     return n_bytes + _SCAFFOLD_TOKENS * (len(messages) + 2) + answer_tokens <= context_tokens
 
 
-def _grammars(request: GenerationRequest, start: Start) -> str:
-    return request.sampling.grammar + (start.decision["grammar"] if start.decision else "")
+def _beside(request: GenerationRequest, start: Start) -> str:
+    """What a frame carries beside the dialogue and cannot leave out."""
+    return request.sampling.grammar + (start.decision["grammar"] if start.decision else "") + start.tools
 
 
 def _sampling_frame(sampling: Sampling, start: Start) -> SamplingFrame:
@@ -139,9 +147,9 @@ def _sampling_frame(sampling: Sampling, start: Start) -> SamplingFrame:
     }
 
 
-def _fitting(dialogue: Dialogue, grammar: str) -> Dialogue:
+def _fitting(dialogue: Dialogue, beside: str) -> Dialogue:
     """The dialogue with its newest history pairs, as many as one frame carries."""
-    left = MAX_FRAME_BYTES - _ENVELOPE_BYTES - len(json.dumps(grammar, ensure_ascii=False).encode())
+    left = MAX_FRAME_BYTES - _ENVELOPE_BYTES - len(json.dumps(beside, ensure_ascii=False).encode())
     left -= _wire_bytes(Message("system", dialogue.system))
     left -= sum(_wire_bytes(message) for message in (*dialogue.opening, dialogue.question, *dialogue.rounds))
     if left < 0 or not dialogue.may_shorten:

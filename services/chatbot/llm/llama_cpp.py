@@ -23,7 +23,7 @@ from chatbot.domain.generation import (
 )
 from chatbot.domain.model import ModelInfo
 from chatbot.domain.tools import ToolUse
-from chatbot.llm.dialects.decision import CallReader, Tongue, answering, calling, start_of, tongue_of
+from chatbot.llm.dialects.decision import CallReader, Tongue, answering, calling, start_of, telling, tongue_of
 from chatbot.llm.dialogue_frames import Start, generate_frame, measure_frame, surely_fits
 from chatbot.llm.engine.frames import StepEvent
 from chatbot.llm.engine_host import EngineHost
@@ -73,7 +73,7 @@ class LlamaCppGenerator:
         except (TimeoutError, EngineLost):
             return
         if measured["too_long"] is not None:
-            field = _field(str(measured["too_long"]), request, asked)
+            field = _field(str(measured["too_long"]), request, asked, start)
             raise PromptTooLong(field, int(measured["prompt_tokens"]), model.context_tokens)
 
     async def prompt_tokens(self, dialogue: Dialogue) -> int | None:
@@ -144,7 +144,7 @@ class LlamaCppGenerator:
         model, tools = self._host.model(), request.tools
         tongue = tongue_of(request, model.tool_dialect if model else "")
         if tools is None or not tools.may_call:
-            return self._answering(request, tongue), Start(mark=tongue.mark)
+            return self._answering(request, tongue), telling(request, tongue)
         grammar = self._calls_grammar(tools, tongue.dialect.shape)
         start = start_of(request, tools, grammar, tongue)
         return calling(request, grammar, tongue) if tools.must_call else self._answering(request, tongue), start
@@ -182,8 +182,10 @@ class LlamaCppGenerator:
         return Unavailable("the reader stalled" if finish == "slow" else "the generation failed")
 
 
-def _field(name: str, request: GenerationRequest, asked: GenerationRequest) -> str:
-    """The part of a request that does not fit: the tools stand in the system prompt, behind the caller's own."""
+def _field(name: str, request: GenerationRequest, asked: GenerationRequest, start: Start) -> str:
+    """The part of a request that does not fit: the tools stand in the system prompt, or in front of the question."""
+    if name == "question" and len(start.tools) >= len(request.dialogue.question.content):
+        return "tools" if start.tools else name
     own = len(request.dialogue.system)
     return "tools" if name == "system" and request.tools and len(asked.dialogue.system) - own >= own else name
 

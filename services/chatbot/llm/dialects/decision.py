@@ -8,7 +8,7 @@ from typing import Final
 
 from chatbot.domain.generation import GenerationRequest
 from chatbot.domain.tools import ToolCall, ToolUse
-from chatbot.llm.dialects import generic, hermes, llama31
+from chatbot.llm.dialects import generic, hermes, llama31, mistral
 from chatbot.llm.dialects.dialect import Dialect
 from chatbot.llm.dialects.generic import ANSWER_START, NOTHING
 from chatbot.llm.dialogue_frames import Start
@@ -17,7 +17,7 @@ from chatbot.llm.engine.frames import DecisionFrame
 LEAST_TOKENS: Final = 16
 """Room for a decision even where the answer may have fewer tokens: one call takes some."""
 _DECODER: Final = json.JSONDecoder()
-_OWN: Final = {dialect.name: dialect for dialect in (hermes.DIALECT, llama31.DIALECT)}
+_OWN: Final = {dialect.name: dialect for dialect in (hermes.DIALECT, llama31.DIALECT, mistral.DIALECT)}
 """Dialects of models that were trained for tools, by name."""
 
 
@@ -49,6 +49,12 @@ def answering(request: GenerationRequest, tongue: Tongue = GENERIC) -> Generatio
     return replace(request, dialogue=tongue.dialect.told(request.dialogue, request.tools, tongue.mark))
 
 
+def telling(request: GenerationRequest, tongue: Tongue = GENERIC) -> Start:
+    """What comes before an answer where nothing is decided: what is said of tools in a place of its own."""
+    apart, tools = tongue.dialect.apart, request.tools
+    return Start(mark=tongue.mark, tools=apart(tools) if apart is not None and tools is not None else "")
+
+
 def calling(request: GenerationRequest, grammar: str, tongue: Tongue = GENERIC) -> GenerationRequest:
     """The request of a model that must call: the likeliest tokens, nothing but calls."""
     sampling = replace(
@@ -69,14 +75,16 @@ def start_of(request: GenerationRequest, tools: ToolUse, grammar: str, tongue: T
     limits = [limit for limit in (tools.most_tokens, request.sampling.max_tokens) if limit is not None]
     most = max(LEAST_TOKENS, min(limits)) if limits else None
     trigger, mark = tongue.dialect.trigger, tongue.mark
+    told = telling(request, tongue)
     if tools.must_call:
-        return Start(f"{mark}{trigger}{mark}" or ANSWER_START, most, mark=mark)
+        return replace(told, text=f"{mark}{trigger}{mark}" or ANSWER_START, most_tokens=most)
     if not trigger:
-        return Start(decision={"text": ANSWER_START, "grammar": grammar, "nothing": NOTHING, "most_tokens": most})
+        asked: DecisionFrame = {"text": ANSWER_START, "grammar": grammar, "nothing": NOTHING, "most_tokens": most}
+        return replace(told, decision=asked)
     decision: DecisionFrame = {"text": "", "grammar": grammar, "nothing": "", "most_tokens": most, "trigger": trigger}
     if tongue.dialect.settled_by:
         decision["settled_by"] = tongue.dialect.settled_by
-    return Start(decision=decision, mark=mark)
+    return replace(told, decision=decision)
 
 
 class CallReader:

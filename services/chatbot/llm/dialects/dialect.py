@@ -28,6 +28,7 @@ class Dialect:
         trigger: Token that calls begin with; "" where the model is asked instead.
         settled_by: A text that begins with a call counts as one as soon as this stands in it, though the trigger did
             not come; "" where only the trigger tells.
+        apart: What is said of tools in a place of its own, which the chat format has; None where `told` says it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Dialect:
     shape: Shape
     trigger: str = ""
     settled_by: str = ""
+    apart: Callable[[ToolUse], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ class DialogueFrame(TypedDict):
 
     `answer` is what the answer begins with: it is part of the prompt, and not told again. Between two `mark`s stands
     the name of a token of the tools' dialect; whoever makes the frame draws it anew, so that no text in it can hold it.
+    `tools` stand in front of the question, in the place that the chat format has for them; they are never dropped.
     """
 
     system: str
@@ -32,6 +33,7 @@ class DialogueFrame(TypedDict):
     rounds: NotRequired[list[tuple[str, str]]]
     answer: NotRequired[str]
     mark: NotRequired[str]
+    tools: NotRequired[str]
 
 
 class SamplingFrame(TypedDict):

@@ -23,6 +23,8 @@ class Shape(StrEnum):
     """Each between `<tool_call>` and `</tool_call>`, behind the first of these."""
     SINGLE = "single"
     """One alone, whose arguments are called parameters."""
+    ARRAY = "array"
+    """A list, each call with an id of nine characters where the model writes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ def shaped_grammar(tools: Sequence[Tool], calls: Calls, shape: Shape) -> str:
             return tagged_grammar(tools, calls)
         case Shape.SINGLE:
             return call_grammar(tools, "parameters")
+        case Shape.ARRAY:
+            return array_grammar(tools, calls)
         case Shape.LIST:
             return decision_grammar(tools, calls, is_begun=True)
 
@@ -113,12 +117,29 @@ def tagged_grammar(tools: Sequence[Tool], calls: Calls = Calls()) -> str:
     return rules.text(f"{ended} ({more}){{0,{calls.most - 1}}}")
 
 
+def array_grammar(tools: Sequence[Tool], calls: Calls = Calls()) -> str:
+    """The grammar of `[{"name": …, "arguments": {…}, "id": "…"}, …]`; a tokenizer may put a space in front.
+
+    Ids of nine letters and digits may be left out. A list of one call is not ended: the call is whole without.
+
+    Raises:
+        SchemaRefused: As `call_grammar`.
+        ValueError: There is no tool.
+    """
+    rules = RuleBook()
+    named = rules.add("id", f'"," {SPACE} {json_literal("id")} ":" {SPACE} "\\"" [A-Za-z0-9]{{9}} "\\""')
+    call = _any_call(tools, "arguments", rules, behind=f"({named})?")
+    if calls.most == 1:
+        return rules.text(f'{SPACE} "[" {call}')
+    return rules.text(f'{SPACE} "[" {repeated(call, max(1, calls.least), calls.most)} "]"')
+
+
 def json_start(key: str) -> str:
     """Beginning of an object: its brace and first key."""
     return f'"{{" {json_literal(key)} ":" {SPACE}'
 
 
-def _any_call(tools: Sequence[Tool], arguments_key: str, rules: RuleBook) -> str:
+def _any_call(tools: Sequence[Tool], arguments_key: str, rules: RuleBook, behind: str = "") -> str:
     if not tools:
         raise ValueError("a grammar of calls needs a tool")
     check_tools(tools)
@@ -130,4 +151,5 @@ def _any_call(tools: Sequence[Tool], arguments_key: str, rules: RuleBook) -> str
         if rules.n_bytes > MAX_GRAMMAR_BYTES:
             raise SchemaRefused(tool.name, "", "parameters", "the grammar of the tools up to this one is too large")
     # What all calls begin with is written once: llama.cpp follows each beginning by itself.
-    return rules.add("calls", f'{json_start("name")} ({choice(made)}) "}}"')
+    end = f'{behind} "}}"'.lstrip()
+    return rules.add("calls", f"{json_start('name')} ({choice(made)}) {end}")

@@ -24,6 +24,7 @@ class _Layout:
         after: Behind a message, per role.
         has_system: Whether there is a system role; else that text opens the first user message.
         begins: Whether the prompt always begins with the begin token.
+        may_lack: Roles that not every vocabulary of the format has tokens for.
     """
 
     names: dict[str, str]
@@ -31,6 +32,7 @@ class _Layout:
     after: dict[str, tuple[Part, ...]]
     has_system: bool
     begins: bool
+    may_lack: frozenset[str] = frozenset()
 
 
 def _same(parts: tuple[Part, ...], more: Iterable[str] = ()) -> dict[str, tuple[Part, ...]]:
@@ -63,10 +65,21 @@ _LAYOUTS = {
     ),
     "mistral": _Layout(
         _NAMES,
-        {"user": (("[INST]",),), "assistant": ()},
-        {"user": (("[/INST]",),), "assistant": (("</s>",),)},
+        {
+            "user": (("[INST]",),),
+            "assistant": (),
+            "tools": (("[AVAILABLE_TOOLS]",),),
+            "tool": (("[TOOL_RESULTS]",),),
+        },
+        {
+            "user": (("[/INST]",),),
+            "assistant": (("</s>",),),
+            "tools": (("[/AVAILABLE_TOOLS]",),),
+            "tool": (("[/TOOL_RESULTS]",),),
+        },
         has_system=False,
         begins=True,
+        may_lack=frozenset(("tools", "tool")),
     ),
 }
 
@@ -82,7 +95,8 @@ class ChatFormat:
     Attributes:
         name: llama3, chatml, gemma or mistral.
         begin: Ids that begin every prompt.
-        before: Ids in front of a message, per role; those of the assistant also open the answer.
+        before: Ids in front of a message, per role; those of the assistant also open the answer. What is said of tools
+            is a role of its own where there is a place for it.
         after: Ids behind a message, per role.
         has_system: Whether there is a system role.
         ends: Ids that end an answer besides the vocabulary's own.
@@ -104,16 +118,16 @@ def find_chat_format(vocabulary: Vocabulary, name: str = "") -> ChatFormat:
     Raises:
         UnknownChatFormat: None fits, or the named one's tokens are missing.
     """
-    names = [name] if name else list(_LAYOUTS)
-    for candidate in names:
+    for candidate in [name] if name else _LAYOUTS:
         layout = _LAYOUTS[candidate]
-        tokens = _control_tokens(layout, vocabulary)
-        if None not in tokens.values():
-            vocabulary.reserve(token for token in tokens.values() if token is not None)
-            return _in_ids(candidate, layout, vocabulary)
+        if not _missing(layout, vocabulary):
+            roles = [role for role in layout.before if not _lacks(layout, role, vocabulary)]
+            named = (vocabulary.named(name) for role in roles for name in _names(layout, role))
+            vocabulary.reserve(token for token in named if token is not None)
+            return _in_ids(candidate, layout, roles, vocabulary)
     if name:
-        missing = [text for text, token in _control_tokens(_LAYOUTS[name], vocabulary).items() if token is None]
-        raise UnknownChatFormat(f"the file has no tokens {' '.join(missing)} of the chat format {name}")
+        missing = " ".join(_missing(_LAYOUTS[name], vocabulary))
+        raise UnknownChatFormat(f"the file has no tokens {missing} of the chat format {name}")
     raise UnknownChatFormat(f"no chat format fits the file's tokens; set CHATBOT_MODEL_CHAT_FORMAT to {_choices()}")
 
 
@@ -121,12 +135,21 @@ def _choices() -> str:
     return ", ".join(_LAYOUTS)
 
 
-def _control_tokens(layout: _Layout, vocabulary: Vocabulary) -> dict[str, int | None]:
-    parts = [part for side in (layout.before, layout.after) for parts in side.values() for part in parts]
-    return {part[0]: vocabulary.named(part[0]) for part in parts if isinstance(part, tuple)}
+def _names(layout: _Layout, role: str) -> list[str]:
+    return [part[0] for part in (*layout.before[role], *layout.after[role]) if isinstance(part, tuple)]
 
 
-def _in_ids(name: str, layout: _Layout, vocabulary: Vocabulary) -> ChatFormat:
+def _lacks(layout: _Layout, role: str, vocabulary: Vocabulary) -> list[str]:
+    return [name for name in _names(layout, role) if vocabulary.named(name) is None]
+
+
+def _missing(layout: _Layout, vocabulary: Vocabulary) -> list[str]:
+    """Control tokens that a vocabulary of the format must have, and this one has not."""
+    roles = [role for role in layout.before if role not in layout.may_lack]
+    return list(dict.fromkeys(name for role in roles for name in _lacks(layout, role, vocabulary)))
+
+
+def _in_ids(name: str, layout: _Layout, roles: Sequence[str], vocabulary: Vocabulary) -> ChatFormat:
     def ids(role: str, parts: Sequence[Part]) -> tuple[int, ...]:
         tokens: list[int] = []
         for part in parts:
@@ -134,16 +157,16 @@ def _in_ids(name: str, layout: _Layout, vocabulary: Vocabulary) -> ChatFormat:
                 token = vocabulary.named(part[0])
                 tokens += [] if token is None else [token]
             else:
-                tokens += vocabulary.encode(part.replace("{role}", layout.names[role]))
+                tokens += vocabulary.encode(part.replace("{role}", layout.names.get(role, "")))
         return tuple(tokens)
 
-    after = {role: ids(role, parts) for role, parts in layout.after.items()}
+    after = {role: ids(role, layout.after[role]) for role in roles}
     begin = vocabulary.begin if vocabulary.begin is not None else vocabulary.named("<|begin_of_text|>")
     must_begin = layout.begins or vocabulary.begin is not None
     return ChatFormat(
         name=name,
         begin=(begin,) if must_begin and begin is not None else (),
-        before={role: ids(role, parts) for role, parts in layout.before.items()},
+        before={role: ids(role, layout.before[role]) for role in roles},
         after=after,
         has_system=layout.has_system,
         ends=frozenset(after["assistant"][:1]),

@@ -83,20 +83,18 @@ class PromptBuilder:
         head, is_open = self._head(dialogue)
         mark = dialogue.get("mark", "")
         groups = [self._render(group, mark) for group in _pairs(dialogue["history"])]
-        tail = self._tail(dialogue)
+        tools, tail = self._tools(dialogue), self._tail(dialogue)
         asked = self._begun(decision["text"], mark) if decision else []
         spare = len(asked) + LEAST_DECISION_TOKENS if decision else 0
         wanted = sampling["max_tokens"]
-        self._check_fixed(head, tail, wanted, spare)
+        self._check_fixed(head, [*tools, *tail], wanted, spare)
         reserve = wanted if wanted is not None else min(DEFAULT_MAX_TOKENS, self._context_tokens // 2)
         slack = len(self._format.after["user"]) if is_open else 0
-        budget = max(0, self._context_tokens - max(reserve, spare) - len(head) - len(tail) - slack)
+        budget = max(0, self._context_tokens - max(reserve, spare) - len(head) - len(tools) - len(tail) - slack)
         dropped = _pairs_to_drop([len(group) for group in groups], budget)
         if dropped and not dialogue["may_shorten"]:
-            raise DialogueTooLong("history", len(head) + sum(map(len, groups)) + len(tail))
-        kept = [*groups[dropped:], tail]
-        if is_open:
-            kept[0] = self._continued(kept[0])
+            raise DialogueTooLong("history", len(head) + sum(map(len, groups)) + len(tools) + len(tail))
+        head, kept = self._joined(head, groups[dropped:], tools, tail, is_open)
         ids = np.array([*head, *(token for group in kept for token in group)], np.int32)
         left = self._context_tokens - len(ids)
         most = sampling.get("most_tokens")
@@ -124,6 +122,24 @@ class PromptBuilder:
             opening = self._continued(self._render(dialogue["opening"], mark))
             return [*head, *opening], False
         return [*head, *self._render(dialogue["opening"], mark)], is_open
+
+    def _joined(
+        self, head: list[int], groups: list[list[int]], tools: list[int], tail: list[int], is_open: bool
+    ) -> tuple[list[int], list[list[int]]]:
+        """The head and what follows it: the tools in front of the message with the question, wherever that begins."""
+        if not is_open:
+            return head, [*groups, tools, tail]
+        if groups:
+            return head, [self._continued(groups[0]), *groups[1:], tools, tail]
+        begin = len(self._format.begin)
+        return [*head[:begin], *tools, *head[begin:]], [self._continued(tail)]
+
+    def _tools(self, dialogue: DialogueFrame) -> list[int]:
+        """What is said of tools, where the format has a place for it."""
+        said = dialogue.get("tools", "")
+        return (
+            self._render([("tools", said)], dialogue.get("mark", "")) if said and "tools" in self._format.before else []
+        )
 
     def _tail(self, dialogue: DialogueFrame) -> list[int]:
         """The question, what came of it so far, and the beginning of the answer."""
@@ -173,7 +189,7 @@ class PromptBuilder:
         ids: list[int] = []
         for role, content in messages:
             known = self._memory.recall(content) if role == "assistant" else None
-            side = role if role == "assistant" or self._format.has_system else "user"
+            side = "user" if role == "system" and not self._format.has_system else role
             ids += self._format.before[side]
             ids += known if known is not None else self._encoded(content.strip(), mark)
             ids += self._format.after[side]

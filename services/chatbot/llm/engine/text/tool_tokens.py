@@ -5,7 +5,8 @@ only a scaffold that names them by id has them.
 
 Source: the tokens of Qwen 2.5 and 3 (https://qwen.readthedocs.io/en/latest/framework/function_call.html) and of the
 Hermes models, whose format it is (https://github.com/NousResearch/Hermes-Function-Calling); those of Llama 3.1
-(https://github.com/meta-llama/llama-models/blob/main/models/llama3_1/prompt_format.md).
+(https://github.com/meta-llama/llama-models/blob/main/models/llama3_1/prompt_format.md); those of Mistral's tokenizers
+(https://docs.mistral.ai/cookbook/concept-deep-dive-tokenization-control_tokens).
 """
 
 from collections.abc import Mapping
@@ -17,11 +18,16 @@ from chatbot.llm.engine.text.vocabulary import Vocabulary
 GENERIC: Final = "generic"
 HERMES: Final = "hermes"
 LLAMA31: Final = "llama31"
+MISTRAL: Final = "mistral"
 _CALL: Final = ("<tool_call>", "</tool_call>")
 _OTHERS: Final = ("<tools>", "</tools>", "<tool_response>", "</tool_response>")
 _PYTHON_TAG: Final = "<|python_tag|>"
 _OF_LLAMA31: Final = (_PYTHON_TAG, "<|eom_id|>", "<|finetune_right_pad_id|>")
 """All three came with Llama 3.1; a vocabulary with some of them borrowed their names."""
+_TOOL_CALLS: Final = "[TOOL_CALLS]"
+_OF_MISTRAL: Final = (_TOOL_CALLS, "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]")
+_LATER_MISTRAL: Final = ("[SYSTEM_PROMPT]", "[TOOL_CONTENT]", "[ARGS]", "[CALL_ID]")
+"""Of the seventh tokenizer and after: each arranges the same tokens in another way."""
 _THOUGHT: Final = ("<think>", "</think>")
 
 
@@ -30,7 +36,7 @@ class ToolTokens:
     """What one vocabulary has.
 
     Attributes:
-        dialect: How its model is told of tools: generic, hermes or llama31.
+        dialect: How its model is told of tools: generic, hermes, llama31 or mistral.
         by_name: Ids by text; none for generic.
         writable: Those that a call may hold: a file that marks them as control tokens gives them no text, and then the
             model writes that text in pieces.
@@ -57,7 +63,7 @@ def find_tool_tokens(vocabulary: Vocabulary, chat_format: str, wanted: str = "")
         chat_format: Its name.
         wanted: generic takes that, whatever there is; "" looks.
     """
-    find = {"chatml": _hermes, "llama3": _llama31}.get(chat_format)
+    find = {"chatml": _hermes, "llama3": _llama31, "mistral": _mistral}.get(chat_format)
     found = find(vocabulary) if find is not None and wanted != GENERIC else ToolTokens()
     vocabulary.reserve(found.ids)
     return found
@@ -77,6 +83,12 @@ def _llama31(vocabulary: Vocabulary) -> ToolTokens:
     if token is None or None in map(vocabulary.named, _OF_LLAMA31):
         return ToolTokens()
     return ToolTokens(LLAMA31, {_PYTHON_TAG: token})
+
+
+def _mistral(vocabulary: Vocabulary) -> ToolTokens:
+    by_name = {name: token for name in _OF_MISTRAL if (token := vocabulary.named(name)) is not None}
+    is_later = any(vocabulary.named(name) is not None for name in _LATER_MISTRAL)
+    return ToolTokens(MISTRAL, by_name) if len(by_name) == len(_OF_MISTRAL) and not is_later else ToolTokens()
 
 
 def _empty_thought(vocabulary: Vocabulary) -> tuple[int, ...]:
