@@ -189,7 +189,8 @@ class PromptBuilder:
         ids: list[int] = []
         for role, content in messages:
             known = self._memory.recall(content) if role == "assistant" else None
-            side = "user" if role == "system" and not self._format.has_system else role
+            is_known = role in self._format.before and (role != "system" or self._format.has_system)
+            side = role if is_known else "user"
             ids += self._format.before[side]
             ids += known if known is not None else self._encoded(content.strip(), mark)
             ids += self._format.after[side]
