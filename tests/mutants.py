@@ -67,6 +67,7 @@ USE, PRICES = "services/chatbot/domain/usage", "tests/unit/test_prices.py"
 USAGE_STORE = "tests/integration/test_usage_store.py"
 CURATED = "tests/unit/test_characters_curated.py"
 LIMITS, TENANTS = "tests/integration/test_limits_http.py", "tests/integration/test_limits_tenants.py"
+CONFIRMED = "tests/integration/test_confirmations_http.py"
 TOOL_SERVERS, MCP = "tests/unit/test_toolservers.py", "tests/integration/test_mcp_servers.py"
 ACCOUNT, ACCOUNT_TEST = f"{CORE}/limits/account.py", "tests/unit/test_limits_account.py"
 
@@ -123,6 +124,26 @@ MUTANTS: tuple[Mutant, ...] = (
         "a tool is called although it was withdrawn since",
         f"{TOOL_SERVERS}::test_a_tool_whose_definition_changed_since_the_model_was_told_of_it_is_not_called",
         (Edit(f"{CORE}/toolservers/tool.py", "if not self.is_offered(self):", "if not self.name:"),),
+    ),
+    Mutant(
+        "a tool that writes runs without its user's yes",
+        f"{TOOL_SERVERS}::test_a_tool_that_asks_first_runs_only_what_was_granted_and_is_sent_once",
+        (Edit(f"{CORE}/toolservers/tool.py", "not in context.granted:", "in context.granted:"),),
+    ),
+    Mutant(
+        "a tool that writes is offered beside the pages of others",
+        "tests/unit/test_confirming.py::test_it_is_not_offered_where_others_words_are_read_or_nobody_could_confirm_it[web]",
+        (Edit(f"{CORE}/agent/opening.py", "not (wishes.wants_web or wishes.passages)", "not wishes.passages"),),
+    ),
+    Mutant(
+        "a tool that writes is offered after outside text was read",
+        f"{CONFIRMED}::test_a_hundred_hostile_texts_cause_no_call_to_be_asked_for",
+        (Edit(f"{CORE}/agent/calls.py", "self.toolbox.staying().reading()", "self.toolbox.staying()"),),
+    ),
+    Mutant(
+        "confirmations that race both run the call",
+        f"{CONFIRMED}::test_of_confirmations_that_race_in_two_processes_one_runs_the_call",
+        (Edit(f"{CORE}/agent/confirming/desk.py", "if kept.state is not before:", "if not kept.id:"),),
     ),
     Mutant(
         "calls leave the cluster after outside text was read",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from chatbot.core.tools.contract import ToolRefused
+from chatbot.core.tools.contract import Approval, MaybeDone, ToolRefused, canonical
 from chatbot.core.toolservers.definition import DefinitionRefused, pin_of, told_description, told_schema
 from chatbot.core.toolservers.judging import CompileCheck, ServerPolicy
 from chatbot.core.toolservers.servers import ToolServers
@@ -29,12 +29,14 @@ class Server:
         self.now = Listing("", definitions)
         self.answer: RemoteResult | CallFailed = RemoteResult("so it is")
         self.called: list[tuple[str, Mapping[str, Any]]] = []
+        self.sent_once: list[bool] = []
 
     def listing(self) -> Listing:
         return self.now
 
     async def call(self, tool: str, arguments: Mapping[str, Any], *, is_once: bool = False) -> RemoteResult:
         self.called.append((tool, arguments))
+        self.sent_once.append(is_once)
         if isinstance(self.answer, CallFailed):
             raise self.answer
         return self.answer
@@ -131,6 +133,60 @@ def test_a_tool_that_writes_is_never_offered() -> None:
 
     assert standing(wiki)["wiki__read"] == ("withdrawn", "writes")
     assert offered(wiki) == ["wiki__search"]
+
+
+@pytest.mark.parametrize("policy", [approved(SEARCH, confirm=frozenset({"search"})), approved(SEARCH)])
+def test_a_tool_that_writes_asks_first_whoever_says_that_it_does(policy: ServerPolicy) -> None:
+    search = replace(SEARCH, says_it_writes=not policy.confirm)
+
+    wiki = servers(Server(search), policy)
+
+    assert wiki.tools()[0].reach.asks_first == Approval("wiki", pin_of(SEARCH))  # a hint is no part of the pin
+    assert [one.asks_first for one in wiki.standings()] == [True]
+    assert [one.asks_first for one in servers(Server(SEARCH), approved(SEARCH)).standings()] == [False]
+
+
+def test_a_tool_that_asks_first_runs_only_what_was_granted_and_is_sent_once() -> None:
+    server = Server(SEARCH)
+    tool = servers(server, approved(SEARCH, confirm=frozenset({"search"}))).tools()[0]
+    granted = replace(asked_for(), granted=frozenset({("wiki__search", canonical({"query": "a"}))}))
+
+    for context, query in ((asked_for(), "a"), (granted, "b")):
+        with pytest.raises(ToolRefused, match="not_confirmed"):
+            asyncio.run(tool.run({"query": query}, context))
+    assert server.called == []
+
+    asyncio.run(tool.run({"query": "a"}, granted))
+    assert (server.called, server.sent_once) == ([("search", {"query": "a"})], [True])
+    assert tool.say({}, "en") == "It was done."
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (CallFailed("unavailable"), MaybeDone),
+        (CallFailed("garbage"), MaybeDone),
+        (CallFailed("unavailable", may_have_run=False), ToolRefused),
+        (RemoteResult("no", is_error=True), ToolRefused),
+    ],
+)
+def test_of_a_tool_that_asks_first_it_is_told_whether_it_may_have_been_run(
+    answer: RemoteResult | CallFailed, error: type[Exception]
+) -> None:
+    server = Server(SEARCH)
+    server.answer = answer
+    tool = servers(server, approved(SEARCH, confirm=frozenset({"search"}))).tools()[0]
+
+    with pytest.raises(error):
+        asyncio.run(tool.run({}, replace(asked_for(), granted=frozenset({("wiki__search", canonical({}))}))))
+
+
+def test_what_is_to_be_confirmed_is_allowed_and_is_not_one_that_is_never_offered() -> None:
+    place = {"name": "wiki", "url": "http://wiki/mcp", "tools": ["write@" + "0" * 32]}
+    assert McpServerSettings(**place, confirm=["write"]).confirm == ["write"]  # type: ignore[arg-type]
+    for wrong in ({"confirm": ["other"]}, {"confirm": ["write"], "writes": ["write"]}):
+        with pytest.raises(ValueError, match="confirm: "):
+            McpServerSettings(**place, **wrong)  # type: ignore[arg-type]
 
 
 def test_a_server_inside_has_tools_that_stay() -> None:

@@ -16,7 +16,7 @@ _ASKS: Final = {
     "ko": ("확인이 필요한 작업이 있습니다. 아직 실행하지 않았습니다.", "{minutes}분 안에 확인하면 실행합니다."),
     "en": (
         "This needs your confirmation. Nothing was done yet.",
-        "Confirm it within {minutes} minutes, and it is done.",
+        "Confirm it within {minutes} min, and it is done.",
     ),
     "ja": ("確認が必要な操作があります。まだ実行していません。", "{minutes}分以内に確認すると実行します。"),
 }
