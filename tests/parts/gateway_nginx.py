@@ -6,6 +6,7 @@ https://github.com/kubernetes/ingress-nginx/blob/main/rootfs/etc/nginx/template/
 Service has no pod (503) is in its Lua, and therefore only translated here, not shown.
 """
 
+import hashlib
 import os
 import pwd
 import signal
@@ -39,7 +40,7 @@ _DIRECTIVES = {
     "proxy-next-upstream": ("error timeout", "proxy_next_upstream {};"),
     "proxy-next-upstream-tries": ("3", "proxy_next_upstream_tries {};"),
 }
-_OTHERS = ("use-regex", "rewrite-target", "upstream-hash-by")
+_OTHERS = ("use-regex", "rewrite-target", "upstream-hash-by", "auth-url", "auth-response-headers")
 _SET_HEADERS = {
     "Host": "$http_host",
     "Upgrade": "$http_upgrade",
@@ -210,11 +211,32 @@ def _location(rule: Rule, pods: Mapping[str, Sequence[str]]) -> str:
     lines = [text.format(rule.annotations.get(name, default)) for name, (default, text) in _DIRECTIVES.items()]
     lines += [f"proxy_set_header {name} {value};" for name, value in _SET_HEADERS.items()]
     lines += ["proxy_buffer_size 4k; proxy_buffers 4 4k; proxy_http_version 1.1; proxy_redirect off;"]
+    if "auth-url" in rule.annotations:
+        lines += _asked(rule)
     if "rewrite-target" in rule.annotations:
         lines += [f'rewrite "(?i){rule.path}" {rule.annotations["rewrite-target"]} break;']
     lines += [f"proxy_pass http://{rule.service};"]
     inside = "\n".join(f"      {line}" for line in lines)
+    if "auth-url" in rule.annotations:
+        inside += f"\n    }}\n    location = {_auth_path(rule)} {{\n      internal; proxy_pass_request_body off;"
+        inside += f'\n      proxy_set_header Content-Length ""; proxy_pass {rule.annotations["auth-url"]};'
     return f'    location ~* "^{rule.path}" {{\n{inside}\n    }}'
+
+
+def _auth_path(rule: Rule) -> str:
+    return f"/_external-auth-{hashlib.sha256(rule.path.encode()).hexdigest()[:12]}"
+
+
+def _asked(rule: Rule) -> list[str]:
+    """Ask an address who a caller is (buildAuthResponseHeaders in ingress-nginx's template.go): the headers that its
+    answer lacks are set, too, to nothing; nginx leaves those out.
+    """
+    lines = [f"auth_request {_auth_path(rule)};"]
+    for number, name in enumerate(rule.annotations["auth-response-headers"].split(",")):
+        variable = name.strip().lower().replace("-", "_")
+        lines += [f"auth_request_set $authHeader{number} $upstream_http_{variable};"]
+        lines += [f"proxy_set_header '{name.strip()}' $authHeader{number};"]
+    return lines
 
 
 @contextmanager

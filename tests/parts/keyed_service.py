@@ -15,7 +15,7 @@ from chatbot.core.accounts.key_check import KeyCheck, Tokens
 from chatbot.core.accounts.key_text import KeyText
 from chatbot.core.accounts.peppers import Peppers
 from chatbot.core.accounts.stored import StoredKeys
-from chatbot.domain.access import Rights
+from chatbot.domain.access import GatewayTrust, Rights
 from chatbot.domain.ports import KeyStore
 
 from parts.http_service import Service, ServiceOptions, running_service
@@ -58,17 +58,18 @@ def pepper_file(folder: Path) -> Path:
 
 @asynccontextmanager
 async def keyed_service(
-    folder: Path, options: ServiceOptions | None = None, store: KeyStore | None = None
+    folder: Path,
+    options: ServiceOptions | None = None,
+    store: KeyStore | None = None,
+    gateway: GatewayTrust | None = None,
 ) -> AsyncIterator[Keyed]:
-    """A service that follows its store as a real one does."""
+    """A service that follows its store as a real one does, behind a gateway that names users where there is one."""
     peppers = Peppers.load(pepper_file(folder))
     commands = SqliteKeys(folder / "keys.sqlite3")
     stored = StoredKeys(store or SqliteKeys(folder / "keys.sqlite3"), peppers)
     options = options or ServiceOptions()
-    options = replace(
-        options,
-        keys=KeyCheck(stored=stored, peppers=peppers, tokens=Tokens(users=SignedUsers), tenants=options.tenants),
-    )
+    keys = KeyCheck(stored=stored, peppers=peppers, tokens=Tokens(users=SignedUsers), tenants=options.tenants)
+    options = replace(options, keys=keys.behind(gateway))
     following = asyncio.create_task(stored.follow())
     try:
         async with running_service(folder, options) as service:

@@ -44,3 +44,32 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 def test_words_that_stand_for_no_scopes_are_refused(lines: list[str]) -> None:
     with pytest.raises(ValidationError):
         AuthSettings(jwt_scope_map=lines)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"gateway_peers": ["0.0.0.0/0"]},
+        {"gateway_peers": ["10.0.0.0/8", "::/0"]},
+        {"gateway_peers": ["10.0.0.1/8"]},
+        {"gateway_user_header": "Authorization"},
+        {"gateway_user_header": "x-user-id"},
+        {"gateway_user_header": "X User"},
+        {"gateway_scopes": ["admin"]},
+        {"gateway_tenant": ""},
+    ],
+)
+def test_a_gateway_that_would_let_anybody_be_anybody_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        AuthSettings.model_validate(wrong)
+
+
+def test_a_gateway_is_believed_by_its_networks_and_only_where_some_are_named() -> None:
+    assert AuthSettings().gateway_trust is None
+    trust = AuthSettings.model_validate({"gateway_peers": ["10.0.0.0/8", "fd00::/8"]}).gateway_trust
+    assert trust is not None
+
+    assert [trust.believes(peer) for peer in ("10.9.9.9", "::ffff:10.9.9.9", "fd00::1")] == [True] * 3
+    assert [trust.believes(peer) for peer in ("11.0.0.1", "::ffff:11.0.0.1", "fe80::1", "", "unix:", "10.9")] == [
+        False
+    ] * 6

@@ -26,6 +26,7 @@ SAMPLES: list[domain.ChatError] = [
     domain.BodyTooLarge(131072),
     domain.Unauthorized(),
     domain.UserTokenInvalid(),
+    domain.GatewayUserInvalid("X-Auth-Request-User"),
     domain.Forbidden(),
     domain.ScopeMissing("chat"),
     domain.ServiceNotAllowed(),

@@ -2,20 +2,26 @@
 
 {{/* chatbot.keyed $: not empty where callers need a key or a token */}}
 {{- define "chatbot.keyed" -}}
-{{- or .Values.auth.existingSecret .Values.auth.pepperSecret .Values.auth.jwt.issuer | default "" -}}
+{{- or .Values.auth.existingSecret .Values.auth.pepperSecret .Values.auth.jwt.issuer (first .Values.auth.gateway.peers) | default "" -}}
 {{- end -}}
 
 {{- define "chatbot.checks" -}}
 {{- $v := .Values -}}
 {{- $keyed := include "chatbot.keyed" . -}}
 {{- if and (not $keyed) (not $v.auth.allowAnonymous) -}}
-{{- fail "auth: nobody is asked for a key. Set auth.pepperSecret or auth.existingSecret to ask for API keys, auth.jwt.issuer for tokens, or auth.allowAnonymous=true to let everybody in." -}}
+{{- fail "auth: nobody is asked for a key. Set auth.pepperSecret or auth.existingSecret to ask for API keys, auth.jwt.issuer for tokens, auth.gateway.peers for a gateway that asks people who they are, or auth.allowAnonymous=true to let everybody in." -}}
 {{- end -}}
 {{- if and $keyed $v.auth.allowAnonymous -}}
-{{- fail "auth: auth.allowAnonymous=true contradicts auth.existingSecret, auth.pepperSecret and auth.jwt.issuer; choose one." -}}
+{{- fail "auth: auth.allowAnonymous=true contradicts auth.existingSecret, auth.pepperSecret, auth.jwt.issuer and auth.gateway.peers; choose one." -}}
 {{- end -}}
 {{- if and $v.auth.jwt.issuer (not (and $v.auth.jwt.audience $v.auth.jwt.jwksConfigMap)) -}}
 {{- fail "auth: auth.jwt.issuer needs auth.jwt.audience and auth.jwt.jwksConfigMap." -}}
+{{- end -}}
+{{- if and $v.auth.gateway.peers $v.gateway.ingress.enabled (not $v.auth.gateway.url) -}}
+{{- fail "auth: auth.gateway.peers with an Ingress needs auth.gateway.url, which says who a caller is; without it callers would say so themselves." -}}
+{{- end -}}
+{{- if and $v.auth.gateway.peers $v.gateway.httpRoute.enabled $v.gateway.httpRoute.stripsUser (not $v.gateway.httpRoute.authFilters) -}}
+{{- fail "auth: the HTTPRoute takes auth.gateway.userHeader away, so nobody would have a user. List the filters that ask who a caller is in gateway.httpRoute.authFilters, or set gateway.httpRoute.stripsUser=false where a policy of the gateway overwrites that header in every request." -}}
 {{- end -}}
 {{- if and $v.auth.adminApi.enabled (not $v.auth.pepperSecret) -}}
 {{- fail "auth: auth.adminApi.enabled=true needs auth.pepperSecret, which keys are made with." -}}

@@ -1,6 +1,6 @@
 """Who may ask: keys, what they allow, and the principal that a request has once its key was checked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -29,6 +29,16 @@ class Scope(StrEnum):
 
 ALL_SCOPES: Final = frozenset(Scope) - {Scope.ADMIN}
 """What a key may do where nobody says otherwise."""
+
+
+def is_within(address: str, networks: Iterable[Network]) -> bool:
+    """Whether an address is of some networks, also as IPv6 writes one of IPv4; text that is none is nowhere."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(parsed.version == network.version and parsed in network for network in networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +106,7 @@ class Rights:
 
     def allows_address(self, address: str) -> bool:
         """Whether callers may come from this address; text that is none is nowhere."""
-        if not self.networks:
-            return True
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        parsed = getattr(parsed, "ipv4_mapped", None) or parsed
-        return any(parsed.version == network.version and parsed in network for network in self.networks)
+        return not self.networks or is_within(address, self.networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,3 +174,34 @@ class Principal:
 
 ANYBODY: Final = Principal()
 """Where no keys are asked for."""
+
+GATEWAY_KEY_ID: Final = "gateway"
+"""Stands for the id of a key in logs, where a gateway says who the user is."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayTrust:
+    """A gateway that asks people who they are, and says so in a header.
+
+    Attributes:
+        networks: Where it connects from; what it hands on of addresses is not looked at.
+        header: Names the user.
+        tenant: Whose user that is.
+        scopes: What such a user may.
+    """
+
+    networks: tuple[Network, ...]
+    header: str
+    tenant: str
+    scopes: frozenset[Scope]
+
+    def believes(self, peer: str) -> bool:
+        """Whether the other end of a connection is that gateway."""
+        return is_within(peer, self.networks)
+
+    def principal(self, user: str) -> Principal:
+        """Who asks without a key."""
+        rights = Rights(scopes=self.scopes, user=user)
+        return Principal(
+            self.tenant, GATEWAY_KEY_ID, rights, KeyRecord(GATEWAY_KEY_ID, self.tenant, b"", rights=rights)
+        )

@@ -55,7 +55,8 @@ async def serve_one(profile: Profile, settings: Settings) -> None:
     shared = open_shared(settings, [profile])
     if shared.keys.is_open:
         _LOG.warning(
-            "no CHATBOT_AUTH_KEYS_FILE, _PEPPER_FILE or _JWT_ISSUER: whoever reaches this port may ask, as any user"
+            "no CHATBOT_AUTH_KEYS_FILE, _PEPPER_FILE, _JWT_ISSUER or _GATEWAY_PEERS: "
+            "whoever reaches this port may ask, as any user"
         )
     app, answerer = open_service(profile, shared, settings.http.root_path)
     listeners = [

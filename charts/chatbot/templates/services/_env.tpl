@@ -59,6 +59,12 @@
 {{- $_ := set $env "CHATBOT_AUTH_JWT_SCOPE_CLAIM" .scopeClaim -}}
 {{- with .scopeMap }}{{ $_ := set $env "CHATBOT_AUTH_JWT_SCOPE_MAP" (toJson .) }}{{ end -}}
 {{- end -}}{{- end -}}
+{{- with $v.auth.gateway -}}{{- if .peers -}}
+{{- $_ := set $env "CHATBOT_AUTH_GATEWAY_PEERS" (toJson .peers) -}}
+{{- $_ := set $env "CHATBOT_AUTH_GATEWAY_USER_HEADER" .userHeader -}}
+{{- $_ := set $env "CHATBOT_AUTH_GATEWAY_TENANT" .tenant -}}
+{{- $_ := set $env "CHATBOT_AUTH_GATEWAY_SCOPES" (toJson .scopes) -}}
+{{- end -}}{{- end -}}
 {{- if $v.usage.pricesConfigMap }}{{ $_ := set $env "CHATBOT_USAGE_PRICES_FILE" "/etc/chatbot/prices/prices.yaml" }}{{ end -}}
 {{- if $s.promptsConfigMap }}{{ $_ := set $env "CHATBOT_PROMPTS_DIR" "/etc/chatbot/prompts" }}{{ end -}}
 {{- if $v.caBundleConfigMap }}{{ $_ := set $env "SSL_CERT_FILE" "/etc/chatbot/ca/ca.crt" }}{{ end -}}

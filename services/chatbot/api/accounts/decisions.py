@@ -11,6 +11,7 @@ from typing import Final
 from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
 
+from chatbot.api.accounts.gateway_user import bound_by, vouched_user
 from chatbot.api.service import Parts, parts_of, profile_of
 from chatbot.api.wire.context import RequestContext, context_of
 from chatbot.domain.access import Principal, Scope
@@ -147,9 +148,10 @@ async def decide(request: Request) -> None:
     parts, service, context = parts_of(request), profile_of(request).name, context_of(request.scope)
     outcome = "unavailable"
     try:
-        context.principal = await parts.keys.principal(presented(request.headers), user_token(request.headers))
+        user = vouched_user(request, parts.keys.gateway)
+        context.principal = await parts.keys.principal(presented(request.headers), user_token(request.headers), user)
         outcome = "forbidden"
-        context.principal = _admitted(context.principal, service, parts)
+        context.principal = bound_by(_admitted(context.principal, service, parts), user, parts.keys.gateway)
         _check(decision, service, parts, context)
         outcome = "anonymous" if parts.keys.is_open else "accepted"
     except Unauthorized:
@@ -193,7 +195,8 @@ async def is_known(request: Request) -> bool:
     if parts.keys.is_open:
         return is_loopback(context.client)
     try:
-        principal = await parts.keys.principal(presented(request.headers), user_token(request.headers))
+        user = vouched_user(request, parts.keys.gateway)
+        principal = await parts.keys.principal(presented(request.headers), user_token(request.headers), user)
         rights = _admitted(principal, profile_of(request).name, parts).rights
     except (Unauthorized, Forbidden, KeysUnavailable):
         return False

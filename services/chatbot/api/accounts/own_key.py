@@ -10,7 +10,7 @@ from chatbot.api.accounts.usage_report import OwnUsage, own_usage
 from chatbot.api.accounts.users import limited_of
 from chatbot.api.service import parts_of
 from chatbot.api.wire.context import context_of
-from chatbot.domain.access import KeyRecord
+from chatbot.domain.access import GATEWAY_KEY_ID, KeyRecord, Principal
 from chatbot.domain.limits import NO_QUOTA, Standing
 
 router = APIRouter(tags=["operations"])
@@ -33,7 +33,8 @@ class LimitView(BaseModel):
 class KeyView(BaseModel):
     """A key, never the key itself. Empty lists of services, backends and networks stand for all, of limits for none.
 
-    `user_from` is who says for which user a request is: the request (claimed), the key (fixed), or a signed token.
+    `user_from` is who says for which user a request is: the request (claimed), the key (fixed), a signed token, or the
+    gateway in front.
     """
 
     id: str | None
@@ -69,10 +70,16 @@ async def own_key(request: Request) -> Response:
         not_before=_moment(key.not_before or None),
         expires_at=_moment(key.expires_at),
         last_used_at=_moment(key.last_used_at),
-        user_from="token" if principal.key is not None and not key.digest else principal.rights.user_from,
+        user_from=_user_from(principal),
         **principal.rights.fields() | {"limits": [_limit(standing) for standing in quota.standings]},
     )
     return Response(view.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _user_from(principal: Principal) -> str:
+    if principal.key_id == GATEWAY_KEY_ID:
+        return "gateway"
+    return "token" if principal.key is not None and not principal.key.digest else principal.rights.user_from
 
 
 def _limit(standing: Standing) -> LimitView:

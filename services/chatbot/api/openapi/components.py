@@ -225,8 +225,12 @@ HEADERS: Final[Json] = {
         "description": "Language of the texts.",
     },
 }
+_KEY: Final = (
+    "Needed where the operator configured keys; not for users whom a gateway in front names, where it is believed"
+    " (`user_from: gateway` in `GET /key`)."
+)
 SECURITY_SCHEMES: Final[Json] = {
-    "key": {"type": "http", "scheme": "bearer", "description": "Needed where the operator configured keys."},
+    "key": {"type": "http", "scheme": "bearer", "description": _KEY},
     "keyHeader": {"type": "apiKey", "in": "header", "name": KEY_HEADER, "description": "The same key, told otherwise."},
     "userToken": {
         "type": "apiKey",

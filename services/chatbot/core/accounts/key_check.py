@@ -11,7 +11,7 @@ from chatbot.core.accounts.mounted import MountedKeys
 from chatbot.core.accounts.peppers import Peppers
 from chatbot.core.accounts.stored import StoredKeys
 from chatbot.core.privacy.pseudonym import Pseudonyms
-from chatbot.domain.access import ANYBODY, KeyRecord, Principal, Rights
+from chatbot.domain.access import ANYBODY, GatewayTrust, KeyRecord, Principal, Rights
 from chatbot.domain.errors import Unauthorized, UserTokenInvalid
 from chatbot.domain.ports import TokenCheck, UserTokenCheck
 from chatbot.domain.tenants.policy import NO_POLICIES, Tenants
@@ -65,23 +65,32 @@ class KeyCheck:
         self._pseudonyms = peppers.pseudonyms if peppers else None
         self._tokens = tokens
         self._now = now
+        self.gateway: GatewayTrust | None = None
 
     def naming(self, pseudonyms: Pseudonyms | None) -> Self:
         """The same, with pseudonyms under a secret of their own in the place of the peppers; None changes nothing."""
         self._pseudonyms = pseudonyms or self._pseudonyms
         return self
 
+    def behind(self, gateway: GatewayTrust | None) -> Self:
+        """The same, where a gateway may say who the user is; nobody passes then without it or a key."""
+        self.gateway = gateway
+        return self
+
     @property
     def is_open(self) -> bool:
         """Whether no key is asked for."""
-        return self._mounted is None and self.stored is None and self._tokens.issuer is None
+        return self._mounted is None and self.stored is None and self._tokens.issuer is None and self.gateway is None
 
-    async def principal(self, presented: str | None, user_token: str | None = None) -> Principal:
+    async def principal(
+        self, presented: str | None, user_token: str | None = None, vouched: str | None = None
+    ) -> Principal:
         """Who presents a key or a token.
 
         Args:
             presented: The key or token, None where there is none.
             user_token: Says who the user is, where the key asks for it.
+            vouched: The user whom the gateway names; he needs no key. Whose key it is decides before.
 
         Raises:
             Unauthorized: It is missing, unknown, expired, revoked, not valid yet, or older than its tenant allows:
@@ -91,6 +100,8 @@ class KeyCheck:
         """
         if self.is_open:
             return ANYBODY
+        if presented is None and vouched is not None and self.gateway is not None:
+            return self.gateway.principal(vouched)
         if presented is not None and self._tokens.issuer is not None and presented.startswith(_JSON_BEGINS):
             if len(presented) > MAX_TOKEN_CHARACTERS:
                 raise Unauthorized

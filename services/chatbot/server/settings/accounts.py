@@ -1,12 +1,17 @@
 """Settings of who may call, and how limits of keys are counted."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from chatbot.domain.access import ALL_SCOPES, Scope
+from chatbot.domain.access import ALL_SCOPES, GatewayTrust, Scope
 from chatbot.server.settings.section import Section, check_time_zone
+
+_CALLERS_HEADERS = frozenset(
+    {"authorization", "x-api-key", "x-user-token", "x-user-id", "x-forwarded-for", "cookie", "host"}
+)
 
 
 class AuthSettings(Section):
@@ -54,6 +59,20 @@ class AuthSettings(Section):
     """What words of the scope claim stand for, as a JSON list: `["staff=chat documents", "authors=characters:write"]`;
     other words open nothing. Empty: the words are scopes."""
 
+    gateway_peers: list[IPv4Network | IPv6Network] = []
+    """Networks of a gateway that asks people who they are (as oauth2-proxy does) and names them in a header, as a JSON
+    list. Whom it names needs no key, nobody else passes without one. It must overwrite the header in every request.
+    Empty: no such header is believed."""
+
+    gateway_user_header: str = Field("X-Auth-Request-User", pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
+    """The header that names the user: once, 1 to 128 printable ASCII characters without a comma."""
+
+    gateway_tenant: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    """Tenant of the users whom the gateway names."""
+
+    gateway_scopes: list[Scope] = [Scope.CHAT]
+    """What users whom the gateway names may without a key, as a JSON list of scopes; never `admin`."""
+
     admin_api: bool = False
     """Whether keys with the scope `admin` make, list, rotate and revoke keys at `/admin/keys` of the metrics port.
     Needs a pepper."""
@@ -66,12 +85,34 @@ class AuthSettings(Section):
             raise ValueError(f"behind = stand some of {', '.join(sorted(known))}")
         return lines
 
-    @field_validator("jwt_scopes")
+    @field_validator("gateway_peers")
+    @classmethod
+    def _are_some(cls, networks: list[IPv4Network | IPv6Network]) -> list[IPv4Network | IPv6Network]:
+        if any(not network.prefixlen for network in networks):
+            raise ValueError("must name the gateway's networks: of all networks anybody could say who he is")
+        return networks
+
+    @field_validator("gateway_user_header")
+    @classmethod
+    def _is_no_callers(cls, name: str) -> str:
+        if name.lower() in _CALLERS_HEADERS:
+            raise ValueError("callers send this header themselves: let the gateway take one of its own")
+        return name
+
+    @field_validator("jwt_scopes", "gateway_scopes")
     @classmethod
     def _has_no_admin(cls, scopes: list[Scope]) -> list[Scope]:
         if Scope.ADMIN in scopes:
             raise ValueError("admin is for keys alone")
         return scopes
+
+    @property
+    def gateway_trust(self) -> GatewayTrust | None:
+        """The gateway that is believed; None where none is."""
+        if not self.gateway_peers:
+            return None
+        scopes = frozenset(self.gateway_scopes)
+        return GatewayTrust(tuple(self.gateway_peers), self.gateway_user_header, self.gateway_tenant, scopes)
 
     @property
     def scope_meanings(self) -> dict[str, frozenset[Scope]]:

@@ -72,11 +72,10 @@ def open_keys(settings: Settings, tenants: Tenants) -> KeyCheck:
     mounted = MountedKeys(auth.keys_file) if auth.keys_file is not None else None
     pseudonyms = open_pseudonyms(settings)
     tokens = Tokens(_open_tokens(auth), _user_tokens)
-    if auth.pepper_file is None:
-        return KeyCheck(mounted, tokens=tokens, tenants=tenants).naming(pseudonyms)
-    peppers = Peppers.load(auth.pepper_file)
-    stored = StoredKeys(open_key_store(settings), peppers)
-    return KeyCheck(mounted, stored, peppers, tokens, tenants=tenants).naming(pseudonyms)
+    peppers = Peppers.load(auth.pepper_file) if auth.pepper_file is not None else None
+    stored = StoredKeys(open_key_store(settings), peppers) if peppers is not None else None
+    keys = KeyCheck(mounted, stored, peppers, tokens, tenants=tenants)
+    return keys.naming(pseudonyms).behind(auth.gateway_trust)
 
 
 def open_pseudonyms(settings: Settings) -> Pseudonyms | None:
