@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,16 @@ from chatbot.adapters.documents.mongo.tables import Tables
 from chatbot.adapters.documents.qdrant.index import QdrantIndex
 from chatbot.adapters.documents.qdrant.wire import QdrantWire
 from chatbot.adapters.mongo_client import close_client, open_client
+from chatbot.core.retrieval.search import Search
 from chatbot.core.retrieval.terms import passage_terms, query_terms
 from chatbot.domain.chat import Caller
 from chatbot.domain.document_store import DocumentBounds, DocumentStore, Lookup
 from chatbot.domain.documents import DocumentState, Upload, VectorSpace
 from chatbot.domain.errors import DocumentsUnavailable
+from chatbot.server.settings.documents import DocumentSettings
+from chatbot.server.settings.history import HistorySettings, MongoSettings
+from chatbot.server.settings.whole import Settings
+from chatbot.server.wiring.documents.opening import open_documents as open_documents_of
 from parts.document_place import (
     ALICE,
     BOB,
@@ -376,3 +382,52 @@ async def test_points_carry_no_text_and_no_name_of_a_person(store: DocumentStore
     sent = b"".join(body for _, _, _, body in qdrant.asked)
     assert b"number" in sent and b"idf" in sent
     assert b"canary" not in sent and "카나".encode() not in sent and b"\\u" not in sent
+
+
+async def test_erased_owner_has_nothing_left_that_is_counted(store: DocumentStore, both: StorePlace) -> None:
+    assert isinstance(store, MongoDocuments)
+    for owner in (ALICE, BOB):
+        await store.add(owner, UPLOAD)
+    await finish_everything(store)
+    before = [await store.count_made(owner) for owner in (ALICE, BOB)]
+
+    await store.erase_owner(ALICE)
+
+    assert before == [6, 6]
+    assert [await store.count_made(owner) for owner in (ALICE, BOB)] == [0, 6]
+    assert await search(store, owner=BOB) == sorted(TEXTS)
+
+
+async def test_file_is_read_and_found_as_the_settings_say(both: StorePlace, qdrant: Qdrant, tmp_path: Path) -> None:
+    uri, key = tmp_path / "uri", tmp_path / "key"
+    uri.write_text(f"{both.where}\n")
+    key.write_text("key-canary\n")
+    settings = Settings(
+        history=HistorySettings(sqlite_path=tmp_path / "history"),
+        mongodb=MongoSettings(uri_file=uri, database=both.database),
+        documents=DocumentSettings(
+            store="qdrant", qdrant_url=qdrant.url, qdrant_api_key_file=key, qdrant_prefix=both.database
+        ),
+    )
+    documents = open_documents_of(settings)
+    assert documents is not None
+    qdrant.api_key = "key-canary"
+    try:
+        await documents.library.add(ALICE, Upload("rules.md", "# 휴가\n연차는 15일이다.".encode()))
+        assert await documents.ingestor.work()
+        found = await documents.library.retriever.search(ALICE, Search("연차는 며칠?"))
+    finally:
+        qdrant.api_key = ""
+        await documents.library.store.close()
+        await documents.shelves.store.close()
+
+    assert [one.chunk.text for one in found.passages] == ["연차는 15일이다."]
+
+
+def test_qdrant_without_an_address_is_refused_at_the_start(tmp_path: Path) -> None:
+    uri = tmp_path / "uri"
+    uri.write_text("mongodb://127.0.0.1:1")
+    settings = Settings(mongodb=MongoSettings(uri_file=uri), documents=DocumentSettings(store="qdrant"))
+
+    with pytest.raises(ValueError, match="CHATBOT_DOCUMENTS_QDRANT_URL"):
+        open_documents_of(settings)

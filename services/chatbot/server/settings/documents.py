@@ -29,7 +29,7 @@ class DocumentSettings(Section):
     qdrant_api_key_file: Path | None = None
     """File that holds its API key, which must read, write and make collections. None: no key is sent."""
 
-    qdrant_prefix: str = Field("chatbot", pattern=r"^[A-Za-z0-9-]{1,40}$")
+    qdrant_prefix: str = Field("chatbot", pattern=r"^[A-Za-z0-9_-]{1,40}$")
     """Beginning of the names of its collections; installations that share a Qdrant differ in it."""
 
     reader_memory_bytes: int = Field(512 * 2**20, ge=128 * 2**20, le=8 << 30)
