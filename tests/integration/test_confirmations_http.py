@@ -96,6 +96,10 @@ async def test_an_answer_in_one_piece_that_is_a_bare_string_and_v1_are_offered_n
         answer = await room.client.post("/v1/chat/completions", json=v1)
 
         assert (answer.status_code, room.model.requests[-1].tools, room.book.begun) == (200, None, 0)
+        named = await room.client.post("/v1/chat/completions", json={**v1, "chatbot_tools": ["book__read", WRITE]})
+        error = named.json()["error"]
+        assert (named.status_code, error["param"], room.book.begun) == (400, "chatbot_tools", 0)
+        assert "/chat" in error["message"]
 
 
 async def test_what_is_not_exactly_this_users_call_of_this_session_is_refused(tmp_path: Path) -> None:

@@ -47,8 +47,9 @@ _PRODUCT_EVENTS: Final = (
     "for, `done` has `search` (`state`: used or unavailable, `reason`) and `sources` (`number`, `title`, `url`, "
     "`cited`). With `speech`: `speech` (`index`, `text`, `last`) as soon as a sentence ends, and `segments` in `done`. "
     "Where a character has rules, `done` has `style_violations`, the names of those that the answer does not keep. "
-    "`confirm`, in front of `done`: a call that was not run, since its tool does more than read (`id`, `server`, `tool`, "
-    "`arguments`, `expires_at`); all of them are `confirmations` in `done`, and `confirm` of the next request runs them."
+    "`confirm`, in front of `done`: a call that was not run, since its tool does more than read (`id`, `server`, "
+    "`tool`, `arguments`, `expires_at`); `done` has all of them as `confirmations`, the next request's `confirm` runs "
+    "them."
 )
 _V1_STREAM: Final = (
     ": queue position=3 eta=12\n\n"

@@ -92,6 +92,11 @@ CONFIRM_TEXTS: Final[dict[str, Texts]] = {
         "needs its conversation; send db_id or session_id.",
         "会話（db_id または session_id）と一緒に送ってください。",
     ),
+    "problem.asks_first": (
+        "확인이 필요한 도구가 있습니다. /chat에서 사용해 주세요.",
+        "names a tool whose calls have to be confirmed, for which there is no place here; use it by /chat.",
+        "確認が必要なツールが含まれています。/chat でお使いください。",
+    ),
     "problem.leaves_the_house": (
         "외부로 나갈 수 없는 대화라 이 작업을 실행할 수 없습니다. local_only가 아닌 새 대화에서 요청해 주세요.",
         "cannot be run: this conversation must stay in the house. Ask in another one without local_only.",

@@ -118,6 +118,7 @@ def _our_tools(asked: ChatCompletionRequest, backend: Backend, parts: Parts) -> 
         InvalidInput: There is none of that name, or they are not for this model or this request.
     """
     names = parts.tool_names(also_away=True)
+    asking = {one.name for one in parts.remote_tools() if one.asks_first}
     for name in asked.chatbot_tools or ():
         if backend is not Backend.LLAMA:
             raise InvalidInput("chatbot_tools", "not_supported_remotely")
@@ -125,6 +126,8 @@ def _our_tools(asked: ChatCompletionRequest, backend: Backend, parts: Parts) -> 
             raise InvalidInput("chatbot_tools", "ours_or_yours")
         if name not in names:
             raise InvalidInput("chatbot_tools", "wrong_choice", allowed=", ".join(names))
+        if name in asking:
+            raise InvalidInput("chatbot_tools", "asks_first")
     return frozenset(asked.chatbot_tools or ())
 
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from chatbot.core.agent.confirming.desk import ConfirmationDesk
 from chatbot.core.answering.confirmed import with_confirmed
 from chatbot.core.answering.delivery import Outbox
-from chatbot.core.answering.past import Past, Pasts
-from chatbot.core.answering.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words, stored_nowhere
+from chatbot.core.answering.past import Past, Pasts, stored_nowhere
+from chatbot.core.answering.pump import Answer, AnswerSource, Pump, Stored, Work, in_callers_words
 from chatbot.core.answering.ready import ready, replayed
 from chatbot.core.answering.roles import brought_dialogue, played, sampling_of, voiced, with_role
 from chatbot.core.answering.routes import AnswerPolicy, BackendRoute

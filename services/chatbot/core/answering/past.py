@@ -87,3 +87,8 @@ class Pasts:
         if stored.question != question.text:
             raise TurnReused
         return Stored(stored.answer, saved=True)
+
+
+async def stored_nowhere(answer: str, _: object) -> Stored:
+    """For answers that belong to no conversation."""
+    return Stored(answer, None)

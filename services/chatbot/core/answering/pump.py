@@ -30,11 +30,6 @@ class Stored:
     saved: bool | None
 
 
-async def stored_nowhere(answer: str, _: object) -> Stored:
-    """For answers that belong to no conversation."""
-    return Stored(answer, None)
-
-
 class AnswerSource(Protocol):
     """Where an answer comes from: a backend, or the loop of tools before one."""
 
