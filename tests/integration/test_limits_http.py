@@ -426,7 +426,7 @@ GENERATING = {
 }
 
 
-NO_TEXT = {"createEmbedding", "listTools", "putNote", "putPins"}
+NO_TEXT = {"createEmbedding", "listTools", "putNote", "putPins", "continueConversation"}
 """Keys that chat may do this, and no model makes text for it."""
 
 

@@ -128,7 +128,7 @@ async def until_read(people: People, user: str) -> None:
 # What an operation that is not in `sow` has of a user: only ids of what others put there, or nothing at all.
 ONLY_NAMES = {
     *("readSession", "eraseSession", "listConversations", "readConversation", "eraseConversation"),
-    *("readNote", "readPins"),
+    *("readNote", "readPins", "continueConversation"),
     *("eraseUser", "readErasure", "exportUser", "readExport", "fetchExport"),
     *("listDocuments", "readDocument", "eraseDocument", "watchDocument", "cancelDocument"),
     *("listFiles", "retrieveFile", "deleteFile", "downloadFile", "listVectorStores", "retrieveVectorStore"),
@@ -151,6 +151,7 @@ async def sow(client: httpx.AsyncClient, canaries: Canaries) -> None:
         beside = f"/conversations/{body['db_id']}"
         assert (await client.put(f"{beside}/note", json={"text": word("putNote")})).status_code == 200
         assert (await client.put(f"{beside}/pins", json={"pins": [word("putPins")]})).status_code == 200
+        assert (await client.post(f"{beside}/continue")).status_code == 200
         body = {"message": word("chat"), "user_id": user, "session_id": word("chat"), "role": word("chat")}
         answer = await client.post("/chat", json=body | {"memory_context": [word("chat")]})
         assert answer.status_code == 200, answer.text

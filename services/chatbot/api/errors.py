@@ -12,6 +12,7 @@ from chatbot.api import texts
 from chatbot.api.accounts.limit_texts import duration
 from chatbot.domain import errors as domain
 from chatbot.domain import limits
+from chatbot.domain.memory import summary
 from chatbot.domain.outside import upstream_key
 from chatbot.domain.personal import erasure
 from chatbot.domain.toolservers import proposal
@@ -83,6 +84,7 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     MethodNotAllowed: Row(405, "method_not_allowed", _INVALID),
     BodyTimeout: Row(408, "body_timeout", _INVALID),
     domain.ConversationErased: Row(409, "conversation_erased", _INVALID),
+    summary.NothingToCarry: Row(409, "nothing_to_carry", _INVALID),
     erasure.UserErased: Row(409, "user_erased", _INVALID),
     erasure.ErasureNotFound: Row(404, "erasure_not_found", _INVALID),
     erasure.ExportNotFound: Row(404, "export_not_found", _INVALID),

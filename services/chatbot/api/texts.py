@@ -219,6 +219,12 @@ TEXTS: Final[dict[str, Texts]] = {
         "It was erased while the answer was made, so nothing was stored. Send again to start anew.",
         "回答の作成中に会話が削除されたため、保存しませんでした。もう一度送ると新しい会話が始まります。",
     ),
+    "title.nothing_to_carry": ("이어 갈 내용이 없습니다", "Nothing to carry over", "引き継ぐ内容がありません"),
+    "detail.nothing_to_carry": (
+        "이 대화에는 아직 요약도 메모도 고정된 사실도 없습니다. 이 대화를 계속하거나 먼저 pins를 정해 주세요.",
+        "This conversation has no summary, note or pins yet. Go on in it, or set its pins first.",
+        "この会話にはまだ要約もメモもピンもありません。この会話を続けるか、先に pins を設定してください。",
+    ),
     "title.queue_full": ("지금은 요청이 너무 많습니다", "Too many requests right now", "現在リクエストが多すぎます"),
     "detail.queue_full": (
         "{retry_after}초 뒤에 다시 시도해 주세요. 지금 {queue_size}개의 요청이 기다리고 있습니다.",

@@ -89,6 +89,7 @@ DECISIONS: Final[Mapping[str, Decision]] = {
     "putNote": Decision(Scope.CHAT, stays_here=True),
     "readPins": Decision(Scope.CONVERSATIONS_READ, stays_here=True),
     "putPins": Decision(Scope.CHAT, stays_here=True),
+    "continueConversation": Decision(Scope.CHAT, stays_here=True),
     "eraseConversation": Decision(Scope.CONVERSATIONS_ERASE, stays_here=True),
     "eraseUser": _ERASE_PEOPLE,
     "readErasure": _ERASE_PEOPLE,

@@ -1,9 +1,11 @@
-"""`/conversations/{db_id}/note` and `/pins`: what a user sets beside the turns of a conversation.
+"""`/conversations/{db_id}/note` and `/pins`: what a user sets beside the turns; `/continue`: a new one that knows it.
 
 The user is in the header `X-User-ID`, as everywhere under `/conversations`.
 """
 
+from hashlib import sha256
 from typing import TypeVar
+from uuid import uuid4
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -11,10 +13,17 @@ from starlette.responses import Response
 
 from chatbot.api.accounts.flags import privacy_of
 from chatbot.api.conversations import caller_of_header
-from chatbot.api.memory.schemas import ConversationNote, ConversationPins, NoteFields, PinsFields
-from chatbot.api.schemas import check_db_id, count_unknown, validated
+from chatbot.api.memory.schemas import (
+    ContinuedConversation,
+    ConversationNote,
+    ConversationPins,
+    NoteFields,
+    PinsFields,
+)
+from chatbot.api.schemas import check_db_id, check_turn_id, count_unknown, validated
 from chatbot.api.service import parts_of, profile_of
 from chatbot.api.wire.guard import read_object
+from chatbot.core.memory.continuing import continued
 from chatbot.core.memory.told import pins_told
 from chatbot.domain.chat import ConversationKey
 from chatbot.domain.errors import ConversationNotFound, InvalidInput
@@ -54,6 +63,29 @@ async def put_pins(request: Request, db_id: str) -> Response:
     asked = await _asked(request, PinsFields, "pins")
     await parts_of(request).history.remember(key, pins=asked.pins)
     return _pins(request, tuple(asked.pins))
+
+
+@router.post(
+    "/{db_id}/continue", operation_id="continueConversation", summary="Go on anew", response_model=ContinuedConversation
+)
+async def continue_conversation(request: Request, db_id: str) -> Response:
+    """A new conversation begins with its summary, note and pins, and with the newest turns that no summary covers.
+
+    The one before stays as it is. With an `Idempotency-Key` the same request names the same conversation.
+    """
+    key, turn_id = _key(request, db_id), request.headers.get("idempotency-key")
+    name = uuid4().hex if turn_id is None else _named_once(key, check_turn_id(turn_id))
+    if not privacy_of(request).may_store:
+        raise InvalidInput("db_id", "nothing_is_kept")
+    made = await continued(parts_of(request).history, key, name)
+    has_note, pins = bool(made.standing.note.text), len(made.standing.pins)
+    shown = {"db_id": name, "turns": len(made.turns), "has_summary": made.summary is not None}
+    return _json(ContinuedConversation.model_validate(shown | {"has_note": has_note, "pins": pins}))
+
+
+def _named_once(key: ConversationKey, turn_id: str) -> str:
+    """The name that a repeat gets, too; other users' conversations of that name are others."""
+    return sha256(f"{key.db_id}\n{turn_id}".encode()).hexdigest()[:32]
 
 
 def _key(request: Request, db_id: str) -> ConversationKey:

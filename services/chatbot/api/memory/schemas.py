@@ -53,6 +53,16 @@ class ConversationNote(BaseModel):
     depth: int
 
 
+class ContinuedConversation(BaseModel):
+    """The new conversation. `turns` came along; of its summary, note and pins, what there was."""
+
+    db_id: str
+    turns: int
+    has_summary: bool
+    has_note: bool
+    pins: int
+
+
 class ConversationPins(BaseModel):
     """The pins. `told`: how many, from the first, the model is told now: what a quarter of its context holds."""
 

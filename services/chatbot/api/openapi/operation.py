@@ -45,6 +45,11 @@ TURN: Final = _header(
     "Id of this turn; with `db_id`, a repeat of the same question gets the stored answer.",
     {"type": "string", "pattern": TURN_ID_PATTERN},
 )
+AGAIN: Final = _header(
+    "Idempotency-Key",
+    "With it, the same request once more gets the same conversation.",
+    {"type": "string", "pattern": TURN_ID_PATTERN},
+)
 USER: Final = _header(
     "X-User-ID",
     "The user: UTF-8, percent-encoded. A key that is bound to one user needs none.",

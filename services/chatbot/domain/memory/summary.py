@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
+from chatbot.domain.errors import ChatError
+
 MAX_SUMMARY_BYTES: Final = 8_192
 
 SUMMARY_OUTCOMES: Final = ("made", "gave_way", "empty", "cut", "too_long", "stale", "failed", "dropped")
-"""How a try ended: `made`; `gave_way` to a person who asked, or to an end of the process; `empty`, `cut` at its bound or `too_long`, so not kept;
-`stale`: the conversation was erased meanwhile, or another process was faster; `failed`; `dropped`: too many wait."""
+"""How a try ended: `made`; `gave_way` to a person who asked, or to the process's end; `empty`, `cut` at its bound or
+`too_long`, so not kept; `stale`: the conversation was erased meanwhile, or another process was faster; `failed`;
+`dropped`: too many wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,10 @@ class Summary:
     turns: int
     model: str
     at: datetime
+
+
+class NothingToCarry(ChatError):
+    """A conversation has neither summary nor note nor pins that a new one could begin with."""
 
 
 class SummaryTelemetry(Protocol):

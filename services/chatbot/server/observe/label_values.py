@@ -47,6 +47,7 @@ ROUTES: Final = (
     "/conversations/{db_id}",
     "/conversations/{db_id}/note",
     "/conversations/{db_id}/pins",
+    "/conversations/{db_id}/continue",
     "/users/{user_id}",
     "/users/{user_id}/erasure",
     "/users/{user_id}/export",
