@@ -82,6 +82,12 @@ USE: Final = Board(
                     ((rate("chatbot_usage_requests_total", _REFUSED, "service, outcome"), "{{service}} {{outcome}}"),),
                 ),
                 Panel(
+                    "Quotas of tenants",
+                    "percentunit",
+                    "Share of a tenant's day or month that is used; behind 100 % it is refused.",
+                    ((f"max by (tenant, limit) (chatbot_quota_used_ratio{{{SCOPE}}})", "{{tenant}} {{limit}}"),),
+                ),
+                Panel(
                     "Records lost",
                     "short",
                     "Requests of the last hour whose record was lost; full: the store was away for long.",

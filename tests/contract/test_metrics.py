@@ -6,10 +6,10 @@ import pytest
 from chatbot.server.metrics import METRICS, Kind, Metric
 
 # Labels whose values are decided by this project, by Kubernetes objects, or by HTTP; never by a user or a model.
-CLOSED_LABELS = {
+CLOSED_LABELS = {  # of tenants 50 at most, whom operators name
     "backend", "cache", "cause", "check", "finish_reason", "kind", "limit", "mode", "model", "operation", "outcome",
     "part", "provider", "purpose", "rc", "reason", "revision", "route", "server", "source", "state", "status", "step",
-    "store", "to", "tool",
+    "store", "tenant", "to", "tool",
 }  # fmt: skip
 UNITS = ("seconds", "tokens", "bytes", "ratio", "info", "rounds")
 

@@ -45,7 +45,7 @@ FIRED_BY = {
     "store": {"ChatbotErasureFailing", "ChatbotErrorsBurnBudget", "ChatbotStoreFailing"},
     "personas": set(),
     "tools": {"ChatbotToolChanged", "ChatbotToolServerDown"},
-    "use": {"ChatbotPricesOld", "ChatbotUseUnrecorded"},
+    "use": {"ChatbotPricesOld", "ChatbotQuotaNearlySpent", "ChatbotUseUnrecorded"},
     "volume": {"ChatbotVolumeNearlyFull"},
 }
 """Namespace, which is the fault -> the alerts that it is there to fire; it may fire more."""

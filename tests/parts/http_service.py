@@ -143,7 +143,7 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
     accounts = options.accounts or MemoryAccounts()
     limiter = Limiter(accounts, options.limiter, meters, prices=options.prices, now=options.limiter_now)
     meters.watch_prices(options.prices)
-    meters.watch_limits(lambda: limiter.is_degraded)
+    meters.watch_limits(lambda: limiter.is_degraded, limiter.use.read)
     recorder = Recorder(options.usage, meters, options.recording) if options.usage is not None else None
     kept = KeptAnswers(name, options.kept, meters, erasures=guard.epoch) if options.kept is not None else None
     summaries = _summaries(options, history, routes, meters)

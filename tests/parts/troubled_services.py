@@ -246,9 +246,11 @@ def personas_stray(folder: Path) -> Iterator[Trouble]:
 
 @contextmanager
 def use_cut_off(folder: Path) -> Iterator[Trouble]:
-    """Somebody holds the store of use, there is hardly room for records in memory, and prices are of long ago."""
-    store = folder / "usage.sqlite3"
+    """Somebody holds the store of use, there is hardly room for records, prices are of long ago, a quota is spent."""
+    store, policies = folder / "usage.sqlite3", folder / "tenants.yaml"
+    policies.write_text("tenants: [{name: default, limits: {tenant: {tokensPerDay: 12000}}}]")
     settings = {
+        "CHATBOT_TENANTS_FILE": str(policies),
         "CHATBOT_USAGE_SQLITE_PATH": str(store),
         "CHATBOT_USAGE_MAX_WAITING": "5",
         "CHATBOT_USAGE_PRICES_FILE": price_table(folder, date(2020, 1, 1)),

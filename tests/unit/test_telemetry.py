@@ -49,6 +49,7 @@ def meters() -> Meters:
     model = ModelInfo("demo", "0" * 16, "0" * 64, 1024, "llama3")
     made.watch_engine(["office"], lambda: EngineReading(STATS, 2, model))
     made.watch_prices(PriceTable.parse([{"model": "local/office", "from": date(2026, 1, 1), "input": 1, "output": 2}]))
+    made.watch_limits(lambda: False, lambda: [("team-a", "tenant-usd-day", 0.5)])
     made.watch_tool_servers(cast(ToolServers, NamedServers()))
     made.registry.register(ScrubCollector(["office"], {}))
     return made

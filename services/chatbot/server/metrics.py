@@ -15,15 +15,10 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
 
 
-QUEUE_OUTCOMES = (
-    "dispatched",
-    "rejected_wait",
-    "rejected_full",
-    "rejected_unavailable",
-    "expired",
-    "client_gone",
-    "shutdown",
+QUEUE_OUTCOMES = tuple(
+    "dispatched rejected_wait rejected_full rejected_unavailable expired client_gone shutdown".split()
 )
+QUOTA_USED = "chatbot_quota_used_ratio"
 LOG_SCRUBBED = "chatbot_log_scrubbed_total"
 SCRUBBED_KINDS = ("key", "token", "mail", "resident_number", "phone", "card")
 AUTH_OUTCOMES = ("accepted", "anonymous", "unauthorized", "forbidden", "unavailable")
@@ -131,6 +126,9 @@ METRICS: tuple[Metric, ...] = (
         ("backend", "kind"),
     ),
     Metric("chatbot_cost_usd_total", _COUNTER, "Cost by the price table, US dollars.", ("model",)),
+    Metric(
+        QUOTA_USED, _GAUGE, "Share of a tenant's day or month that is used; 50 tenants by name.", ("tenant", "limit")
+    ),
     Metric("chatbot_usage_unrecorded_total", _COUNTER, "Requests whose record was lost.", ("reason",)),
     Metric(
         "chatbot_price_age_seconds",

@@ -20,7 +20,7 @@ from chatbot.core.limits.counters import Counters, Entry, LimiterPolicy
 from chatbot.core.limits.estimate import Estimates, answer_tokens
 from chatbot.core.limits.hold import NO_HOLD, Held, Hold, at_most, generations_of
 from chatbot.core.limits.refusals import Refusals
-from chatbot.core.limits.windows import WINDOWS
+from chatbot.core.limits.windows import WINDOWS, WindowUse
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import InvalidInput, StoreUnavailable
 from chatbot.domain.generation import Backend, GenerationRequest
@@ -77,6 +77,7 @@ class Limiter:
 
     Attributes:
         estimates: Of prompts that nobody counted.
+        use: Of tenants' days and months.
         clock: Monotonic, seconds.
         now: Unix seconds.
     """
@@ -97,6 +98,7 @@ class Limiter:
         self.prices = prices
         self._now = now
         self.estimates = Estimates()
+        self.use = WindowUse(clock)
         self._refusals = Refusals(clock)
         self._unpriced: set[str] = set()
 
@@ -183,6 +185,7 @@ class Limiter:
         quotas: list[Quota] = []
         for limited in caller.limited:
             entry, outcome, quota = await self.counters.reserve(limited, ask)
+            self.use.seen(caller.tenant, () if quota.is_degraded else quota.standings)
             if isinstance(outcome, Refused):
                 raise self._refusal(wanted, ask, entry, outcome, _together([*quotas, quota]))
             taken.append(entry)

@@ -1,17 +1,20 @@
 """Gauges that read the parts of a process when somebody scrapes, and hold nothing themselves."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.registry import Collector
 
 from chatbot.core.admission import Line
 from chatbot.core.toolservers.servers import ToolServers
 from chatbot.domain.personal.stores import STORE_NAMES
 from chatbot.domain.tenants.policy import PolicyStatus
 from chatbot.domain.usage.prices import PriceTable
+from chatbot.server.metrics import METRICS, QUOTA_USED
 from chatbot.server.observe.engine_metrics import EngineCollector, EngineSource
 
 
@@ -46,9 +49,12 @@ class Gauges:
             if isinstance(gauge, Gauge):
                 gauge.labels(service=service).set_function(read)
 
-    def watch_limits(self, is_degraded: Callable[[], bool]) -> None:
-        """Let the gauge of the limits read them."""
+    def watch_limits(
+        self, is_degraded: Callable[[], bool], use: Callable[[], Iterable[tuple[str, str, float]]]
+    ) -> None:
+        """Let the gauges of the limits read them, and what tenants, known only once they ask, used of theirs."""
         self._watch("chatbot_limits_degraded", is_degraded)
+        self.registry.register(_QuotaUse(self._services, use))
 
     def watch_erasures(self, oldest_seconds: Callable[[], float]) -> None:
         """Let the gauge of erasures read them."""
@@ -97,3 +103,24 @@ class Gauges:
         for service in self._services:
             if isinstance(gauge, Gauge):
                 gauge.labels(service=service).set_function(read)
+
+
+class _QuotaUse(Collector):
+    """A series for each limit that is there now."""
+
+    def __init__(self, services: Sequence[str], read: Callable[[], Iterable[tuple[str, str, float]]]) -> None:
+        self._services = services
+        self._read = read
+        self._metric = next(one for one in METRICS if one.name == QUOTA_USED)
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        yield self._family()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = self._family()
+        for (tenant, limit, ratio), service in product(list(self._read()), self._services):
+            family.add_metric((service, tenant, limit), ratio)
+        yield family
+
+    def _family(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily(QUOTA_USED, self._metric.help, labels=("service", *self._metric.labels))

@@ -14,7 +14,7 @@ from chatbot.core.agent.toolbox import NOT_RUN
 from chatbot.domain.generation import FinishReason
 from chatbot.domain.usage.prices import MICRO_USD
 from chatbot.domain.usage.rows import UsageRow
-from chatbot.server.metrics import LOG_SCRUBBED, METRICS, Kind, Metric
+from chatbot.server.metrics import LOG_SCRUBBED, METRICS, QUOTA_USED, Kind, Metric
 from chatbot.server.observe.engine_metrics import ENGINE_METRICS
 from chatbot.server.observe.gauges import Gauges
 from chatbot.server.observe.label_values import (
@@ -36,7 +36,7 @@ class Meters(Gauges):
 
     def __init__(self, services: Iterable[str]) -> None:
         registry = CollectorRegistry(auto_describe=True)
-        own = [metric for metric in METRICS if metric.name not in {*ENGINE_METRICS, LOG_SCRUBBED}]
+        own = [metric for metric in METRICS if metric.name not in {*ENGINE_METRICS, LOG_SCRUBBED, QUOTA_USED}]
         super().__init__(registry, tuple(services), {metric.name: _made(metric, registry) for metric in own})
         # The library's look-up of a labelled child costs 10 us; label sets are closed, so these stay small.
         self._counters: dict[tuple[str, ...], Counter] = {}

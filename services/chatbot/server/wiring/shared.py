@@ -104,7 +104,7 @@ def open_shared(settings: Settings, profiles: Sequence[Profile], *, may_start_pr
     prices = open_prices(settings)
     meters.watch_prices(prices)
     limiter = open_limiter(settings, meters, prices)
-    meters.watch_limits(lambda: limiter.is_degraded)
+    meters.watch_limits(lambda: limiter.is_degraded, limiter.use.read)
     for profile in profiles:
         meters.watch_line(profile.name, lambda name=profile.name: engine.admission.line(name))  # type: ignore[misc]
     meters.watch_engine([profile.name for profile in profiles], engine.reading)
