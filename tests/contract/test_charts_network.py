@@ -246,6 +246,25 @@ def test_a_redis_is_reached_at_its_own_place_alone(helm: Helm, group: str) -> No
     assert f"{group}.redis.peers" in helm.refusal("chatbot", sets=[*CHOSEN, *redis])
 
 
+def test_a_qdrant_is_reached_at_its_own_place_alone(helm: Helm) -> None:
+    peer = '{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}'
+    qdrant = ["documents.qdrant.url=http://qdrant.shop:6333", "documents.qdrant.port=5432"]
+    opened = of_kind(
+        helm.render("chatbot", sets=[*CHOSEN, *qdrant, f"documents.qdrant.peers=[{peer}]"]), "NetworkPolicy"
+    )
+    before = of_kind(helm.render("chatbot", sets=CHOSEN), "NetworkPolicy")
+
+    found = {
+        (who, where, port)
+        for who, where, port in product(PLACES, PLACES, PORTS)
+        if passes(opened, PLACES[who], PLACES[where], port) and not passes(before, PLACES[who], PLACES[where], port)
+    }
+    assert found == {(who, "another namespace", 5432) for who in ("office", "character")}
+    assert "documents.qdrant.peers" in helm.refusal("chatbot", sets=[*CHOSEN, *qdrant])
+    off = helm.render("chatbot", sets=[*CHOSEN, *qdrant, "documents.enabled=false"])
+    assert "qdrant" not in str(of_kind(off, "Deployment"))
+
+
 def test_an_embedding_api_is_reached_at_its_own_place_alone(helm: Helm) -> None:
     peer = '{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}'
     api = ["embedding.url=http://vectors.shop/v1", "embedding.model=m", "embedding.port=8080"]

@@ -65,6 +65,9 @@
 {{- if and $v.openai.fallback (not $v.openai.enabled) -}}
 {{- fail "openai: openai.fallback=true needs openai.enabled=true." -}}
 {{- end -}}
+{{- if and $v.openai.fallback (not $v.openai.freeMode) -}}
+{{- fail "openai: openai.fallback=true needs openai.freeMode=true: nobody else's key would answer." -}}
+{{- end -}}
 {{- if and $v.gateway.httpRoute.enabled (not $v.gateway.httpRoute.parentRefs) -}}
 {{- fail "gateway: gateway.httpRoute.enabled=true needs gateway.httpRoute.parentRefs, the Gateways to attach to." -}}
 {{- end -}}

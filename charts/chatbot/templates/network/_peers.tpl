@@ -18,6 +18,8 @@
 {{- $v.limits.redis.peers | toJson -}}
 {{- else if eq $who "history-redis" -}}
 {{- $v.history.redis.peers | toJson -}}
+{{- else if eq $who "qdrant" -}}
+{{- $v.documents.qdrant.peers | toJson -}}
 {{- else if eq $who "web" -}}
 {{- $v.search.peers | toJson -}}
 {{- else if hasPrefix "mcp:" $who -}}
@@ -38,6 +40,7 @@
 {{- if eq $number "traces" }}{{ $number = toString $root.Values.traces.port }}{{ end -}}
 {{- if eq $number "redis" }}{{ $number = toString $root.Values.limits.redis.port }}{{ end -}}
 {{- if eq $number "history-redis" }}{{ $number = toString $root.Values.history.redis.port }}{{ end -}}
+{{- if eq $number "qdrant" }}{{ $number = toString $root.Values.documents.qdrant.port }}{{ end -}}
 {{- if eq $number "search" }}{{ $number = toString $root.Values.search.port }}{{ end -}}
 {{- if hasPrefix "mcp:" $number }}{{ $number = include "chatbot.mcpPort" (include "chatbot.mcpServer" (list $root $number) | fromJson) }}{{ end -}}
 {{- $ports = append $ports (dict "port" (int $number) "protocol" (ternary "UDP" "TCP" (hasSuffix "/UDP" (toString .)))) -}}
@@ -56,7 +59,7 @@
 {{/* chatbot.connections $: the rows of files/connections.yaml that hold for these values, as JSON */}}
 {{- define "chatbot.connections" -}}
 {{- $found := list -}}
-{{- $conditions := dict "" true "openai.enabled" .Values.openai.enabled "embedding.url" .Values.embedding.url "limits.redis" .Values.limits.redis.existingSecret "history.redis" .Values.history.redis.existingSecret "traces.url" .Values.traces.url "networkPolicy.administrators" (and .Values.auth.adminApi.enabled .Values.networkPolicy.administrators) "search, weather, news" (or .Values.search.enabled .Values.weather.plan .Values.news.feeds) "tests.gatewayUrl" .Values.tests.gatewayUrl -}}
+{{- $conditions := dict "" true "openai.enabled" .Values.openai.enabled "embedding.url" .Values.embedding.url "limits.redis" .Values.limits.redis.existingSecret "history.redis" .Values.history.redis.existingSecret "documents.qdrant" (and .Values.documents.enabled .Values.documents.qdrant.url) "traces.url" .Values.traces.url "networkPolicy.administrators" (and .Values.auth.adminApi.enabled .Values.networkPolicy.administrators) "search, weather, news" (or .Values.search.enabled .Values.weather.plan .Values.news.feeds) "tests.gatewayUrl" .Values.tests.gatewayUrl -}}
 {{- range .Files.Get "files/connections.yaml" | fromYamlArray -}}
 {{- if get $conditions (.when | default "") }}{{ $found = append $found . }}{{ end -}}
 {{- if eq (.when | default "") "tools.mcp" }}{{ $found = concat $found (include "chatbot.mcpConnections" (list $ .) | fromJsonArray) }}{{ end -}}

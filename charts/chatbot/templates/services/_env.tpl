@@ -25,10 +25,11 @@
   "CHATBOT_HISTORY_MAX_TURNS" $v.history.maxTurns
   "CHATBOT_HISTORY_MAX_BYTES" ($v.history.maxBytes | int64)
   "CHATBOT_HISTORY_TTL_SECONDS" ($v.history.ttlSeconds | int64)
+  "CHATBOT_MEMORY_SUMMARIES" $v.history.summaries
   "CHATBOT_MONGODB_URI_FILE" "/etc/chatbot/mongodb/uri"
   "CHATBOT_MONGODB_DATABASE" $v.mongodb.database
   "CHATBOT_MONGODB_DRIVER" $v.mongodb.driver
-  "CHATBOT_DOCUMENTS_STORE" (ternary "mongodb" "none" $v.documents.enabled)
+  "CHATBOT_DOCUMENTS_STORE" (ternary (empty $v.documents.qdrant.url | ternary "mongodb" "qdrant") "none" $v.documents.enabled)
   "CHATBOT_DOCUMENTS_FILE_BYTES" ($v.documents.fileBytes | int64)
   "CHATBOT_CHARACTERS_MAX_OWN" $v.characters.maxOwn
   "CHATBOT_CHARACTERS_FILE_BYTES" ($v.characters.fileBytes | int64)
@@ -72,6 +73,7 @@
 {{- $_ := set $env "CHATBOT_OPENAI_BASE_URL" $v.openai.baseUrl -}}
 {{- $_ := set $env "CHATBOT_OPENAI_MODEL" $v.openai.model -}}
 {{- $_ := set $env "CHATBOT_OPENAI_USER_FIELD" $v.openai.userField -}}
+{{- $_ := set $env "CHATBOT_OPENAI_FREE_MODE" $v.openai.freeMode -}}
 {{- $_ := set $env "CHATBOT_OPENAI_TIMEOUT_SECONDS" $v.openai.timeoutSeconds -}}
 {{- $_ := set $env "CHATBOT_OPENAI_MAX_CONCURRENT" $v.openai.maxConcurrent -}}
 {{- $_ := set $env "CHATBOT_FALLBACK_ENABLED" $v.openai.fallback -}}

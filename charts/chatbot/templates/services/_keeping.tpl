@@ -1,4 +1,4 @@
-{{/* Answers that are kept, and a Redis that counts limits or keeps conversations: their settings and checks. */}}
+{{/* Answers that are kept, a Redis that counts limits or keeps conversations, a Qdrant: their settings and checks. */}}
 
 {{/* chatbot.keepingEnv (list $ name): settings as JSON, numbers as text: its numbers would come back as 1e+06 */}}
 {{- define "chatbot.keepingEnv" -}}
@@ -15,6 +15,11 @@
 {{- end -}}
 {{- if $v.limits.redis.existingSecret }}{{ $_ := set $env "CHATBOT_LIMITS_REDIS_URL_FILE" "/etc/chatbot/redis/url" }}{{ end -}}
 {{- if $v.history.redis.existingSecret }}{{ $_ := set $env "CHATBOT_HISTORY_REDIS_URL_FILE" "/etc/chatbot/history-redis/url" }}{{ end -}}
+{{- if and $v.documents.enabled $v.documents.qdrant.url -}}
+{{- $_ := set $env "CHATBOT_DOCUMENTS_QDRANT_URL" $v.documents.qdrant.url -}}
+{{- $_ := set $env "CHATBOT_DOCUMENTS_QDRANT_PREFIX" $v.documents.qdrant.prefix -}}
+{{- if $v.documents.qdrant.existingSecret }}{{ $_ := set $env "CHATBOT_DOCUMENTS_QDRANT_API_KEY_FILE" "/etc/chatbot/qdrant/api-key" }}{{ end -}}
+{{- end -}}
 {{- $env | toJson -}}
 {{- end -}}
 
@@ -22,6 +27,11 @@
 {{- range $group, $redis := dict "limits" .Values.limits.redis "history" .Values.history.redis -}}
 {{- if and $redis.existingSecret $.Values.networkPolicy.enabled (not $redis.peers) -}}
 {{- fail (printf "%s: the NetworkPolicy keeps the pods from reaching %s.redis. List its pods or networks in %s.redis.peers, or set networkPolicy.enabled=false." $group $group $group) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.documents -}}
+{{- if and .enabled .qdrant.url $.Values.networkPolicy.enabled (not .qdrant.peers) -}}
+{{- fail "documents: the NetworkPolicy keeps the pods from reaching documents.qdrant. List its pods or networks in documents.qdrant.peers, or set networkPolicy.enabled=false." -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

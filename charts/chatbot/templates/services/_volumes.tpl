@@ -6,6 +6,7 @@
 {{- with .Values.auth.pepperSecret }}{{ $_ := set $found "pepper" . }}{{ end -}}
 {{- with .Values.limits.redis.existingSecret }}{{ $_ := set $found "redis" . }}{{ end -}}
 {{- with .Values.history.redis.existingSecret }}{{ $_ := set $found "history-redis" . }}{{ end -}}
+{{- if and .Values.documents.enabled .Values.documents.qdrant.url }}{{ with .Values.documents.qdrant.existingSecret }}{{ $_ := set $found "qdrant" . }}{{ end }}{{ end -}}
 {{- if and .Values.openai.enabled .Values.openai.existingSecret }}{{ $_ := set $found "openai" .Values.openai.existingSecret }}{{ end -}}
 {{- if and .Values.embedding.url .Values.embedding.existingSecret }}{{ $_ := set $found "embedding" .Values.embedding.existingSecret }}{{ end -}}
 {{- with .Values.search -}}{{- if .enabled -}}
