@@ -141,7 +141,7 @@ def test_every_end_of_a_tool_has_its_series_from_the_start(meters: Meters) -> No
 
     assert set(scraped(meters)) == there
     assert value(meters, "chatbot_tool_calls_total", tool="calculate", outcome="ok") == 1
-    assert value(meters, "chatbot_tool_seconds_count", tool="calculate") == 4  # those that were run
+    assert value(meters, "chatbot_tool_seconds_count", tool="calculate") == 5  # those that were run
     assert value(meters, "chatbot_agent_rounds_count") == 1 + len(STOP_REASONS)
     assert value(meters, "chatbot_agent_stopped_total", reason="repeated") == 1
 
