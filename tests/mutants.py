@@ -49,12 +49,14 @@ class Mutant:
 CORE, LLM, ADAPTERS, API = (f"services/chatbot/{layer}" for layer in ("core", "llm", "adapters", "api"))
 ADMISSION, ANSWER = "tests/unit/test_admission.py", "tests/unit/test_answer.py"
 SESSIONS = "tests/integration/test_http_sessions.py"
+OWN_KEYS = "tests/integration/test_upstream_key.py"
 CHARACTERS, CARDS = "tests/integration/test_http_characters.py", "tests/unit/test_characters_cards.py"
 MACROS = "tests/unit/test_characters_macros.py"
 STYLIST, STYLED, SPEECH = (f"tests/unit/test_{name}.py" for name in ("stylist", "styled_source", "speech"))
 LOOP = "tests/unit/test_agent_loop.py"
 KEPT = "tests/unit/test_kept_answers.py"
 REDIS = "tests/integration/test_history_redis.py"
+SUMMARIES, CONTINUED = "tests/integration/test_memory_summaries.py", "tests/integration/test_memory_continue.py"
 STORES, SCHEDULER = "tests/integration/test_conversation_store.py", "tests/integration/test_engine_scheduler.py"
 STREAMS = "tests/integration/test_engine_streams.py"
 DECISION = "tests/integration/test_engine_decision.py"
@@ -566,9 +568,31 @@ MUTANTS: tuple[Mutant, ...] = (
         (Edit(f"{API}/sessions/routes.py", " and asked.documents is None,", ","),),
     ),
     Mutant(
-        "a key of the user's own is ignored",
-        f"{SESSIONS}::test_a_key_of_the_users_own_is_refused_and_never_told",
-        (Edit(f"{API}/sessions/schemas.py", 'if value not in (None, ""):', "if not value:"),),
+        "an answer of the user's own key is billed to the tenant",
+        f"{OWN_KEYS}::test_the_users_own_money_is_not_ours",
+        (Edit(f"{CORE}/limits/hold.py", " and not is_on_own_key(request.upstream_key):", ":"),),
+    ),
+    Mutant(
+        "where the user's own key is limited, ours pays",
+        f"{OWN_KEYS}::test_other_trouble_of_the_users_key_never_moves_the_cost_to_us",
+        (
+            Edit(
+                "services/chatbot/llm/openai/generator.py",
+                "if fault.kind is FaultKind.KEY_REFUSED and answer.own",
+                "if fault.kind in (FaultKind.KEY_REFUSED, FaultKind.OVERLOADED) and answer.own",
+            ),
+        ),
+    ),
+    Mutant(
+        "tools that chatbot_tools names ask outside for those who stay",
+        "tests/integration/test_v1_own_tools.py::test_what_stays_in_the_house_calls_nothing_outside",
+        (
+            Edit(
+                f"{CORE}/agent/opening.py",
+                "return toolbox.staying() if question.local_only else toolbox",
+                "return toolbox",
+            ),
+        ),
     ),
     Mutant(
         "a mark of a stream that names no source is shown",
@@ -1298,6 +1322,65 @@ MUTANTS: tuple[Mutant, ...] = (
                 f"{ADAPTERS}/redis/conversations.py", "may_evict = policy != _NEVER_EVICTS and", "may_evict = False and"
             ),
         ),
+    ),
+    Mutant(
+        "a summary keeps its slot when a person comes",
+        "tests/unit/test_spare_slots.py::test_a_person_takes_the_slot_and_is_never_counted_behind_the_work",
+        (Edit(f"{CORE}/waiting/spare.py", "seat.reschedule(0.0)  # the loop cancels what is done in it", "pass"),),
+    ),
+    Mutant(
+        "the later of two summaries is kept",
+        f"{STORES}::test_of_summaries_made_at_once_one_is_kept[sqlite]",
+        (Edit(f"{ADAPTERS}/memory/sqlite.py", "ELSE '' END = :before", "ELSE '' END != :before || :now"),),
+    ),
+    Mutant(
+        "a summary outlives the erasure of its conversation",
+        f"{SUMMARIES}::test_an_erasure_beats_a_summary_that_is_being_made[and begun again]",
+        (
+            Edit(f"{ADAPTERS}/memory/sqlite.py", "AND db_id = :db_id AND epoch = :epoch AND", "AND db_id = :db_id AND"),
+            Edit(
+                f"{ADAPTERS}/memory/sqlite.py",
+                "AND EXISTS (SELECT 1 FROM turns WHERE conversation = conversations.id AND turn_id = :last",
+                "AND EXISTS (SELECT 1 FROM turns WHERE conversation = conversations.id OR turn_id = :last",
+            ),
+        ),
+    ),
+    Mutant(
+        "a summary of local words is made elsewhere",
+        f"{SUMMARIES}::test_no_summary_leaves_the_house_that_its_words_may_not_leave[False-False]",
+        (Edit(f"{CORE}/memory/summarising.py", "backend = backend if by_answering else Backend.LLAMA", ""),),
+    ),
+    Mutant(
+        "a summary that is longer than its turns is kept",
+        f"{SUMMARIES}::test_a_model_that_cannot_is_asked_three_times_and_changes_nothing[too_long]",
+        (Edit(f"{CORE}/memory/summarised.py", ">= min(MAX_SUMMARY_BYTES, plan.size_bytes)", ">= 1 << 30"),),
+    ),
+    Mutant(
+        "no memory is told the summary",
+        f"{SUMMARIES}::test_who_does_not_recall_all_makes_none_and_is_told_none[no memory]",
+        (
+            Edit(
+                f"{CORE}/answering/past.py",
+                "or wishes.history is not None or wishes.recalled_turns is not None",
+                "or wishes.history is not None",
+            ),
+        ),
+    ),
+    Mutant(
+        "a conversation that goes on survives the erasure of the one before",
+        f"{CONTINUED}::test_an_erasure_meanwhile_leaves_nothing_of_it_in_the_new_one",
+        (
+            Edit(
+                f"{CORE}/memory/continuing.py",
+                "if now.epoch != read.epoch or not now.turns:",
+                "if not now.turns and False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "a call that waits to be confirmed can be confirmed twice",
+        f"{CONTINUED}::test_one_that_was_interrupted_anywhere_is_completed_by_the_same_call[1]",
+        (Edit(f"{CORE}/memory/continuing.py", 'tuple(replace(turn, proposals="") for turn in turns)', "tuple(turns)"),),
     ),
 )
 

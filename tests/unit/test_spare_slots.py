@@ -48,8 +48,9 @@ async def test_a_person_takes_the_slot_and_is_never_counted_behind_the_work() ->
     ticket = enter(admission)
 
     assert (ticket.phase, shown.running, shown.depth, shown.predicted_wait_seconds) == (Phase.RUNNING, 0, 0, 0.0)
-    await task
+    await settled()
     assert log == ["seated", "stopped", "gave way"]
+    await task
 
 
 @pytest.mark.parametrize(("slots", "people"), [(1, 1), (2, 1), (3, 1), (4, 2), (8, 4)])
