@@ -110,6 +110,14 @@ def test_a_wrong_value_is_refused_with_its_path(helm: Helm, chart: str, sets: tu
         ("chatbot", (*CHOSEN, "openai.enabled=true"), "needs openai.model"),
         ("chatbot", (*CHOSEN, "openai.enabled=true", "openai.model=m"), "List its networks in openai.cidrs"),
         ("chatbot", (*CHOSEN, "openai.fallback=true"), "needs openai.enabled=true"),
+        (
+            "chatbot",
+            (
+                *CHOSEN, "openai.enabled=true", "openai.model=m", 'openai.cidrs=["10.0.0.0/8"]', "openai.fallback=true",
+                "openai.freeMode=false",
+            ),
+            "needs openai.freeMode=true",
+        ),
         ("chatbot", (*CHOSEN, "gateway.httpRoute.enabled=true"), "needs gateway.httpRoute.parentRefs"),
         ("chatbot", (*CHOSEN, 'monitoring.dashboards.only=["cost"]'), 'there is no dashboard "cost"'),
         (
