@@ -155,11 +155,9 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         summaries=summaries,
     )
     answerer = Answerer(name, routes, history, policy, meters.of(name))
-    forgetting = [answerer.give_up]
-    forgetting += [kept.forget] if kept is not None else []  # an empty one is no truth
-    forgetting += [summaries.give_up] if summaries is not None else []
-    for forget in forgetting:
-        if options.eraser is not None:
+    made = (kept.forget if kept is not None else None, summaries.give_up if summaries is not None else None)
+    for forget in (answerer.give_up, *made):
+        if options.eraser is not None and forget is not None:
             options.eraser.tombstones.tell(forget)
     gate = Gate(lambda: options.generator.has_model)
     parts = Parts(
