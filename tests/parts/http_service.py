@@ -155,8 +155,11 @@ def build(folder: Path, options: ServiceOptions) -> tuple[ASGIApp, Service]:
         summaries=summaries,
     )
     answerer = Answerer(name, routes, history, policy, meters.of(name))
-    made = (kept.forget if kept is not None else None, summaries.give_up if summaries is not None else None)
-    for forget in (answerer.give_up, *made):
+    for forget in (
+        answerer.give_up,
+        kept.forget if kept is not None else None,
+        summaries.give_up if summaries is not None else None,
+    ):
         if options.eraser is not None and forget is not None:
             options.eraser.tombstones.tell(forget)
     gate = Gate(lambda: options.generator.has_model)
