@@ -178,6 +178,12 @@ SERVICES: Final = Board(
                     "Tools that are withdrawn because their definition is not the approved one.",
                     ((f"max by (service, server) (chatbot_mcp_tools_changed{{{SCOPE}}})", "{{service}} {{server}}"),),
                 ),
+                Panel(
+                    "Calls to be confirmed",
+                    "ops",
+                    "Calls that write: asked, and what became of them once their user confirmed them or did not.",
+                    ((rate("chatbot_confirmations_total", "", "service, outcome"), "{{service}} {{outcome}}"),),
+                ),
             ),
         ),
         (

@@ -59,6 +59,18 @@ USE: Final = Board(
                     ((rate(_TOKENS, "", "service, backend, kind"), "{{service}} {{backend}} {{kind}}"),),
                 ),
                 Panel(
+                    "Tokens of summaries",
+                    "short",
+                    "Tokens a second for summaries of long conversations, which are on nobody's bill.",
+                    ((rate("chatbot_memory_summary_tokens_total", "", "service, kind"), "{{service}} {{kind}}"),),
+                ),
+                Panel(
+                    "Summaries of long conversations",
+                    "ops",
+                    "Tries by how they ended; gave_way: a person asked.",
+                    ((rate("chatbot_memory_summaries_total", "", "service, outcome"), "{{service}} {{outcome}}"),),
+                ),
+                Panel(
                     "Share of prompts that was cached",
                     "percentunit",
                     "Prompt tokens that cost nothing here, and less elsewhere, because they were there already.",

@@ -60,9 +60,9 @@ OF_MODELS = {
 """Fired by tests/cluster/test_alerts_models.py."""
 FIRE_SECONDS = 480.0
 ONLY_ZERO: dict[str, set[str]] = {
-    "services": {"Tools turned off"},
+    "services": {"Calls to be confirmed", "Tools turned off"},
     "capacity": {"Cells"},
-    "use": set(),
+    "use": {"Summaries of long conversations", "Tokens of summaries"},
     "personas": set(),
 }
 """Panels that none of these faults moves."""
