@@ -64,6 +64,7 @@ DECISION = "tests/integration/test_engine_decision.py"
 DOCUMENTS, DOCUMENT_STORE = f"{ADAPTERS}/documents", "tests/integration/test_document_store.py"
 MONGO_DOCUMENTS = "tests/integration/test_document_store_mongo.py"
 DOCUMENT_VECTORS = "tests/integration/test_document_vectors.py"
+QDRANT_DOCUMENTS = "tests/integration/test_documents_qdrant.py"
 
 USE, PRICES = "services/chatbot/domain/usage", "tests/unit/test_prices.py"
 USAGE_STORE = "tests/integration/test_usage_store.py"
@@ -477,6 +478,37 @@ MUTANTS: tuple[Mutant, ...] = (
         "two processes take more of one owner than may be",
         f"{MONGO_DOCUMENTS}::test_many_processes_never_hold_more_of_one_owner_than_may_be",
         (Edit(f"{DOCUMENTS}/mongo/jobs.py", 'if not await take_turn(tables, row["owner"], turn):', "if False:"),),
+    ),
+    Mutant(
+        "a Qdrant that repeats itself shows a passage twice",
+        f"{QDRANT_DOCUMENTS}::test_what_a_lying_server_answers_is_shown_to_nobody_else",
+        (
+            Edit(
+                f"{DOCUMENTS}/qdrant/index.py",
+                "setdefault((document_id, number),",
+                "setdefault((document_id, len(hits)),",
+            ),
+        ),
+    ),
+    Mutant(
+        "a document is shown whose points a Qdrant lost",
+        f"{QDRANT_DOCUMENTS}::test_points_that_were_acknowledged_and_lost_hide_no_part_of_a_document",
+        (Edit(f"{DOCUMENTS}/qdrant/index.py", '(name, named) != end - run["first"]', "(name, named) < 0"),),
+    ),
+    Mutant(
+        "a Qdrant weighs words by how rare they are among everybody's",
+        f"{DOCUMENT_STORE}::test_what_others_keep_does_not_change_a_score[qdrant]",
+        (Edit(f"{DOCUMENTS}/qdrant/index.py", 'body["params"] = {"idf": {"corpus": within}}', "pass"),),
+    ),
+    Mutant(
+        "points of erased documents stay in a Qdrant",
+        f"{QDRANT_DOCUMENTS}::test_erasure_that_died_is_finished_within_a_minute[erase]",
+        (Edit(f"{DOCUMENTS}/qdrant/index.py", "await self._remove(name, points.unnamed(document_id, named))", "pass"),),
+    ),
+    Mutant(
+        "a Qdrant that lost its disk is believed to have everything",
+        f"{QDRANT_DOCUMENTS}::test_lost_collections_are_made_anew_from_the_texts",
+        (Edit(f"{DOCUMENTS}/qdrant/places.py", '{"number": row["number"] + 1, "made": False}', '{"made": False}'),),
     ),
     Mutant(
         "a document is found before it is complete",
