@@ -11,8 +11,9 @@ from typing import Any
 from chatbot.adapters.history_bounds import HistoryBounds, utc_now
 from chatbot.adapters.personal.redis_conversations import RedisConversationsOfPeople
 from chatbot.adapters.redis.conversations import RedisConversations
-from chatbot.domain.chat import Caller, ConversationKey, Turn
+from chatbot.domain.chat import Caller, Conversation, ConversationKey, Turn
 from chatbot.domain.errors import StoreUnavailable
+from chatbot.domain.memory.summary import Summary
 from redis import Redis
 
 KEY = ConversationKey("office", Caller("", "CANARY"), "CANARY")
@@ -63,6 +64,7 @@ def every_call(store: RedisConversations) -> list[Callable[[], Awaitable[Any]]]:
         lambda: store.append(KEY, turn(), epoch=0),
         lambda: store.listing("office", KEY.caller, limit=5),
         lambda: store.remember(KEY, pins=("CANARY",)),
+        lambda: store.summarise(Conversation(KEY), Summary("CANARY", "t", "t", turn().at, 1, "toy@0", turn().at)),
         lambda: store.erase(KEY),
         lambda: store.retract(KEY, "t"),
         store.ping,
