@@ -15,7 +15,7 @@ from chatbot.llm.engine.text.tool_tokens import find_tool_tokens
 from chatbot.llm.engine.text.vocabulary import Vocabulary
 from parts.own_dialects import ROUNDS, USE, assert_no_text_becomes_a_token, built, by_hand, request
 from parts.toy_engine import ToyEngine, load_toy, open_library
-from parts.toy_gguf import MISTRAL3_SPECIALS, MISTRAL_SPECIALS, make_toy
+from parts.toy_gguf import MISTRAL3_SPECIALS, MISTRAL7_SPECIALS, MISTRAL_SPECIALS, make_toy
 
 TOOLS = """\
 [AVAILABLE_TOOLS][{"type": "function", "function": {"name": "weather", "description": "Weather of a place", \
@@ -121,18 +121,39 @@ def test_what_anybody_writes_becomes_no_token_of_the_dialect(kind: str, open_eng
     assert_no_text_becomes_a_token(open_engine(kind, context_tokens=4096, kv_tokens=4096), list(MISTRAL3_SPECIALS))
 
 
+SEVENTH = f"""\
+<s>[SYSTEM_PROMPT]{SYSTEM.strip()}[/SYSTEM_PROMPT][INST]안녕?[/INST]안녕하세요!</s>{TOOLS}[INST]날씨?[/INST]\
+볼게요.[TOOL_CALLS][{{"name": "weather", "arguments": {{"place": "서울"}}, "id": "{call_id("c1")}"}}]</s>\
+[TOOL_RESULTS]{call_id("c1")}[TOOL_CONTENT]맑음[/TOOL_RESULTS]"""
+
+
+def test_with_the_seventh_tokenizer_system_prompt_and_results_have_tokens_of_their_own(tmp_path: Path) -> None:
+    library = open_library()
+    toy = load_toy(make_toy(tmp_path / "toy.gguf", specials=MISTRAL7_SPECIALS))
+    engine = ToyEngine(toy, shows_ids=False, context_tokens=2048, kv_tokens=2048)
+    rounds = (Message("assistant", "볼게요.", ROUNDS[0].calls[:1]), ROUNDS[1])
+
+    ids = built(engine, request(Dialogue("Be kind.", (), EARLIER, QUESTION, rounds=rounds))).ids.tolist()
+
+    assert ids == by_hand(SEVENTH, engine.vocabulary, MISTRAL7_SPECIALS)
+    assert_no_text_becomes_a_token(engine, list(MISTRAL7_SPECIALS))
+    engine.close()
+    assert library.last_words() is not None
+
+
 @pytest.mark.parametrize(
     ("specials", "dialect"),
     [
         (MISTRAL3_SPECIALS, "mistral"),
         (MISTRAL_SPECIALS, "generic"),
         (MISTRAL3_SPECIALS[:-1], "generic"),
-        ((*MISTRAL3_SPECIALS, "[SYSTEM_PROMPT]", "[TOOL_CONTENT]"), "generic"),
-        ((*MISTRAL3_SPECIALS, "[ARGS]"), "generic"),
+        (MISTRAL7_SPECIALS, "mistral7"),
+        (MISTRAL7_SPECIALS[:-1], "generic"),
+        ((*MISTRAL7_SPECIALS, "[ARGS]", "[CALL_ID]"), "generic"),
     ],
-    ids=["v3", "without tools", "without one token", "v7", "v11"],
+    ids=["v3", "without tools", "without one token", "v7", "v7 without one token", "v11"],
 )
-def test_only_the_third_tokenizer_speaks_the_dialect(
+def test_only_the_third_and_the_seventh_tokenizer_speak_a_dialect(
     specials: tuple[str, ...], dialect: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = open_library()
@@ -145,4 +166,5 @@ def test_only_the_third_tokenizer_speaks_the_dialect(
     assert find_tool_tokens(vocabulary, "mistral").dialect == dialect
     assert find_tool_tokens(vocabulary, "mistral", "generic").dialect == "generic"
     assert ("tools" in chat_format.before) == ("[AVAILABLE_TOOLS]" in specials)
+    assert chat_format.has_system == ("[SYSTEM_PROMPT]" in specials)
     assert library.last_words() is not None

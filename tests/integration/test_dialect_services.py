@@ -9,17 +9,30 @@ import httpx2
 import pytest
 from parts.own_dialects import asking, named, names_of, schemas, tools_of
 from parts.real_v1 import real_v1
-from parts.toy_gguf import LLAMA31_SPECIALS, MISTRAL3_SPECIALS, QWEN3_SPECIALS, QWEN25_SPECIALS, make_toy
+from parts.toy_gguf import (
+    LLAMA31_SPECIALS,
+    MISTRAL3_SPECIALS,
+    MISTRAL7_SPECIALS,
+    QWEN3_SPECIALS,
+    QWEN25_SPECIALS,
+    make_toy,
+)
 
 FAMILIES: dict[str, tuple[tuple[str, ...], str, int]] = {
     "hermes": (QWEN25_SPECIALS, "<tool_call>", 4),
     "llama31": (LLAMA31_SPECIALS, "<|python_tag|>", 1),
     "mistral": (MISTRAL3_SPECIALS, "[TOOL_CALLS]", 4),
+    "mistral7": (MISTRAL7_SPECIALS, "[TOOL_CALLS]", 4),
 }
 """Special tokens, the one that calls begin with, and how many calls one message may have."""
+SEEDS = {"mistral7": {"seed": 2}}
+"""Of weights with which that token is the likeliest one behind these questions, where the usual ones do not."""
 KNOWN = {dialect: schemas(token) for dialect, (_specials, token, _most) in FAMILIES.items()}
 KINDS = [
-    *(pytest.param(dialect, {"specials": each[0], "eager": each[1]}, id=dialect) for dialect, each in FAMILIES.items()),
+    *(
+        pytest.param(dialect, {"specials": each[0], "eager": each[1]} | SEEDS.get(dialect, {}), id=dialect)
+        for dialect, each in FAMILIES.items()
+    ),
     pytest.param("hermes", {"specials": QWEN3_SPECIALS, "endless": True}, id="hermes-never-likely"),
     pytest.param(
         "mistral",
@@ -62,7 +75,7 @@ async def test_choices_are_obeyed_and_calls_are_valid_of_random_weights(
     figures(**{name: sum(map(len, names)) for name, names in seen.items()})
 
 
-@pytest.mark.parametrize("dialect", FAMILIES)
+@pytest.mark.parametrize("dialect", ["hermes", "llama31", "mistral"])
 async def test_streamed_and_plain_are_the_same_and_a_conversation_goes_on(dialect: str, tmp_path: Path) -> None:
     specials, token, _most = FAMILIES[dialect]
     only = {"const": {"인사": ["안녕 🙂", 'quote " back \\ line \n', None], token: "<|im_end|>"}}
@@ -103,7 +116,7 @@ async def test_a_file_that_marks_the_tokens_as_control_gets_whole_calls_too(
             assert names_of(answer, known, "<tool_call>") or answer.choices[0].finish_reason == "length"
 
 
-@pytest.mark.parametrize("dialect", FAMILIES)
+@pytest.mark.parametrize("dialect", ["hermes", "llama31", "mistral"])
 async def test_a_call_that_is_cut_is_not_told(dialect: str, tmp_path: Path) -> None:
     long = {"type": "object", "properties": {"x": {"const": "가" * 200}}, "required": ["x"]}
     async with real_v1(tmp_path, make_toy(tmp_path / "toy.gguf", specials=FAMILIES[dialect][0])) as service:

@@ -49,6 +49,7 @@ MISTRAL3_SPECIALS = (
     "[/TOOL_RESULTS]",
     "[TOOL_CALLS]",
 )
+MISTRAL7_SPECIALS = (*MISTRAL3_SPECIALS, "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]")
 _ENDS = {  # (begin or None, end, end of turn) of each set
     LLAMA31_SPECIALS: ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"),
     LLAMA3_SPECIALS: ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"),
@@ -58,6 +59,7 @@ _ENDS = {  # (begin or None, end, end of turn) of each set
     GEMMA_SPECIALS: ("<bos>", "<eos>", "<end_of_turn>"),
     MISTRAL_SPECIALS: ("<s>", "</s>", "</s>"),
     MISTRAL3_SPECIALS: ("<s>", "</s>", "</s>"),
+    MISTRAL7_SPECIALS: ("<s>", "</s>", "</s>"),
 }
 _TEMPLATE = "{{ raise_exception('a template inside a file is never rendered') }}"
 

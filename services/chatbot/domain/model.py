@@ -61,8 +61,8 @@ class ModelInfo:
         sha256: 64 hex characters, or "" while it is not known.
         context_tokens: Most tokens that one request may use, prompt and answer together.
         is_demo: Whether this is the toy that ships with the project.
-        tool_dialect: How it is told of tools: generic, in plain text, hermes, llama31 or mistral; "" where that is not
-            known.
+        tool_dialect: How it is told of tools: generic, in plain text, hermes, llama31, mistral or mistral7; ""
+            where that is not known.
     """
 
     name: str

@@ -17,7 +17,7 @@ from chatbot.llm.engine.frames import DecisionFrame
 LEAST_TOKENS: Final = 16
 """Room for a decision even where the answer may have fewer tokens: one call takes some."""
 _DECODER: Final = json.JSONDecoder()
-_OWN: Final = {dialect.name: dialect for dialect in (hermes.DIALECT, llama31.DIALECT, mistral.DIALECT)}
+_OWN: Final = {dialect.name: dialect for dialect in (hermes.DIALECT, llama31.DIALECT, mistral.DIALECT, mistral.SEVENTH)}
 """Dialects of models that were trained for tools, by name."""
 
 

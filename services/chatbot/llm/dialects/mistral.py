@@ -1,15 +1,16 @@
-"""The dialect of Mistral's third tokenizer: tools, calls and results as its models were trained to read them.
+"""The dialects of Mistral's third and seventh tokenizer: tools, calls and results as their models were trained.
 
 Definitions are a list in front of the last message of the user, calls a list behind a token of their own, and each
-result an object that names its call: by nine characters, which are made of the call's id. All of these stand between
-control tokens, so nobody's text ends them.
+result names its call: by nine characters, which are made of the call's id. With the third tokenizer a result is an
+object, with the seventh it is text behind a token. All of these stand between control tokens, so nobody's text ends
+them.
 
-Later tokenizers have the same tokens and others, and their models were trained on other arrangements: they are not
-spoken to in this one. Earlier ones have no token for tools.
+From the eleventh on tokenizers have the same tokens and others, and their models were trained on other arrangements:
+they are not spoken to in these. The first one has no token for tools.
 
 Source: https://docs.mistral.ai/cookbook/concept-deep-dive-tokenization-tool_calling, tokenizer V3, and the template of
 mistralai/Mistral-Nemo-Instruct-2407; results that are JSON stand there as they are, as in
-https://github.com/mistralai/mistral-common (`InstructTokenizerV3`).
+https://github.com/mistralai/mistral-common (`InstructTokenizerV3`, `InstructTokenizerV7`).
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from chatbot.llm.dialects.dialect import WARNING, Dialect, definition, rounds_of
 from chatbot.llm.grammar import Shape
 
 _TRIGGER: Final = "[TOOL_CALLS]"
+_CONTENT: Final = "[TOOL_CONTENT]"
 _ID: Final = re.compile("[A-Za-z0-9]{9}")
 
 
@@ -36,15 +38,14 @@ def told(dialogue: Dialogue, tools: ToolUse | None, mark: str) -> Dialogue:
         tools: Those that are told.
         mark: Stands around the names of tokens; drawn for this dialogue.
     """
-    system = dialogue.system
-    if tools is not None:
-        system = "\n\n".join(filter(None, (system.strip(), WARNING)))
-    return replace(
-        dialogue,
-        system=system,
-        history=tuple(_turns(dialogue.history, mark)),
-        rounds=tuple(_turns(dialogue.rounds, mark)),
-    )
+    history, rounds = (tuple(_turns(messages, mark)) for messages in (dialogue.history, dialogue.rounds))
+    return replace(dialogue, system=_system(dialogue, tools), history=history, rounds=rounds)
+
+
+def told_seventh(dialogue: Dialogue, tools: ToolUse | None, mark: str) -> Dialogue:
+    """As `told`, for the seventh tokenizer."""
+    history, rounds = (tuple(_seventh(messages, mark)) for messages in (dialogue.history, dialogue.rounds))
+    return replace(dialogue, system=_system(dialogue, tools), history=history, rounds=rounds)
 
 
 def definitions(tools: ToolUse) -> str:
@@ -57,6 +58,11 @@ def call_id(said: str) -> str:
     return said if _ID.fullmatch(said) else hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:9]
 
 
+def _system(dialogue: Dialogue, tools: ToolUse | None) -> str:
+    system = dialogue.system
+    return system if tools is None else "\n\n".join(filter(None, (system.strip(), WARNING)))
+
+
 def _turns(messages: Sequence[Message], mark: str) -> Iterator[Message]:
     for each in rounds_of(messages):
         if isinstance(each, Message):
@@ -65,9 +71,23 @@ def _turns(messages: Sequence[Message], mark: str) -> Iterator[Message]:
         if each.content:  # such a message has words or calls, never both
             yield Message("assistant", each.content)
         if each.calls:
-            said = ", ".join(map(_said, each.calls))
-            yield Message("assistant", f"{mark}{_TRIGGER}{mark}[{said}]")
+            yield Message("assistant", _called(each.calls, mark))
         yield from (Message("tool", _result(result)) for result in each.results)
+
+
+def _seventh(messages: Sequence[Message], mark: str) -> Iterator[Message]:
+    for each in rounds_of(messages):
+        if isinstance(each, Message):
+            yield each
+            continue
+        if each.calls:
+            yield Message("assistant", f"{each.content}{_called(each.calls, mark)}")
+        for result in each.results:
+            yield Message("tool", f"{call_id(result.call_id)}{mark}{_CONTENT}{mark}{shown(result)}")
+
+
+def _called(calls: Sequence[ToolCall], mark: str) -> str:
+    return f"{mark}{_TRIGGER}{mark}[{', '.join(map(_said, calls))}]"
 
 
 def _said(call: ToolCall) -> str:
@@ -85,3 +105,4 @@ def _result(message: Message) -> str:
 
 
 DIALECT: Final = Dialect("mistral", told, Shape.ARRAY, _TRIGGER, apart=definitions)
+SEVENTH: Final = Dialect("mistral7", told_seventh, Shape.ARRAY, _TRIGGER, apart=definitions)

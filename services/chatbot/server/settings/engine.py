@@ -31,7 +31,8 @@ class ModelSettings(Section):
 
     tool_dialect: Literal["", "generic"] = ""
     """How the model is told of tools. Empty: in its own words where its tokens are known (hermes: Qwen 2.5, Qwen 3;
-    llama31: Llama 3.1 to 3.3; mistral: Mistral's tokenizer V3), else in plain text. `generic`: always in plain text."""
+    llama31: Llama 3.1 to 3.3; mistral, mistral7: Mistral's tokenizers V3 and V7), else in plain text. `generic`:
+    always in plain text."""
 
     ready_during_swap: bool = False
     """Whether readiness stays 200 during a planned swap; for one replica without autoscaling."""

@@ -3,7 +3,7 @@
 A template is a program written by whoever made the file (CVE-2024-34359 was one), and rendering it to text first
 would make the user's text and the scaffold indistinguishable.
 
-Source: the published prompt formats of Llama 3, ChatML (Qwen), Gemma and Mistral (v3 tokenizer).
+Source: the published prompt formats of Llama 3, ChatML (Qwen), Gemma and Mistral (its tokenizers V3 and after).
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,8 @@ class _Layout:
         names: Name of each role.
         before: In front of a message, per role.
         after: Behind a message, per role.
-        has_system: Whether there is a system role; else that text opens the first user message.
+        has_system: Whether there is a system role, unless a vocabulary lacks it; else that text opens the first user
+            message.
         begins: Whether the prompt always begins with the begin token.
         may_lack: Roles that not every vocabulary of the format has tokens for.
     """
@@ -66,20 +67,22 @@ _LAYOUTS = {
     "mistral": _Layout(
         _NAMES,
         {
+            "system": (("[SYSTEM_PROMPT]",),),  # since tokenizer V7
             "user": (("[INST]",),),
             "assistant": (),
             "tools": (("[AVAILABLE_TOOLS]",),),
             "tool": (("[TOOL_RESULTS]",),),
         },
         {
+            "system": (("[/SYSTEM_PROMPT]",),),
             "user": (("[/INST]",),),
             "assistant": (("</s>",),),
             "tools": (("[/AVAILABLE_TOOLS]",),),
             "tool": (("[/TOOL_RESULTS]",),),
         },
-        has_system=False,
+        has_system=True,
         begins=True,
-        may_lack=frozenset(("tools", "tool")),
+        may_lack=frozenset(("system", "tools", "tool")),
     ),
 }
 
@@ -168,6 +171,6 @@ def _in_ids(name: str, layout: _Layout, roles: Sequence[str], vocabulary: Vocabu
         begin=(begin,) if must_begin and begin is not None else (),
         before={role: ids(role, layout.before[role]) for role in roles},
         after=after,
-        has_system=layout.has_system,
+        has_system=layout.has_system and "system" in roles,
         ends=frozenset(after["assistant"][:1]),
     )

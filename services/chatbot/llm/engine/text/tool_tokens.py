@@ -19,6 +19,7 @@ GENERIC: Final = "generic"
 HERMES: Final = "hermes"
 LLAMA31: Final = "llama31"
 MISTRAL: Final = "mistral"
+MISTRAL7: Final = "mistral7"
 _CALL: Final = ("<tool_call>", "</tool_call>")
 _OTHERS: Final = ("<tools>", "</tools>", "<tool_response>", "</tool_response>")
 _PYTHON_TAG: Final = "<|python_tag|>"
@@ -26,8 +27,9 @@ _OF_LLAMA31: Final = (_PYTHON_TAG, "<|eom_id|>", "<|finetune_right_pad_id|>")
 """All three came with Llama 3.1; a vocabulary with some of them borrowed their names."""
 _TOOL_CALLS: Final = "[TOOL_CALLS]"
 _OF_MISTRAL: Final = (_TOOL_CALLS, "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]")
-_LATER_MISTRAL: Final = ("[SYSTEM_PROMPT]", "[TOOL_CONTENT]", "[ARGS]", "[CALL_ID]")
-"""Of the seventh tokenizer and after: each arranges the same tokens in another way."""
+_OF_MISTRAL7: Final = ("[TOOL_CONTENT]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]")
+_LATER_MISTRAL: Final = ("[ARGS]", "[CALL_ID]")
+"""Of the eleventh tokenizer and after, whose arrangements no token tells apart."""
 _THOUGHT: Final = ("<think>", "</think>")
 
 
@@ -36,7 +38,7 @@ class ToolTokens:
     """What one vocabulary has.
 
     Attributes:
-        dialect: How its model is told of tools: generic, hermes, llama31 or mistral.
+        dialect: How its model is told of tools: generic, hermes, llama31, mistral or mistral7.
         by_name: Ids by text; none for generic.
         writable: Those that a call may hold: a file that marks them as control tokens gives them no text, and then the
             model writes that text in pieces.
@@ -86,9 +88,13 @@ def _llama31(vocabulary: Vocabulary) -> ToolTokens:
 
 
 def _mistral(vocabulary: Vocabulary) -> ToolTokens:
-    by_name = {name: token for name in _OF_MISTRAL if (token := vocabulary.named(name)) is not None}
-    is_later = any(vocabulary.named(name) is not None for name in _LATER_MISTRAL)
-    return ToolTokens(MISTRAL, by_name) if len(by_name) == len(_OF_MISTRAL) and not is_later else ToolTokens()
+    third, seventh, later = (
+        {name: token for name in names if (token := vocabulary.named(name)) is not None}
+        for names in (_OF_MISTRAL, _OF_MISTRAL7, _LATER_MISTRAL)
+    )
+    if len(third) < len(_OF_MISTRAL) or later or len(seventh) not in (0, len(_OF_MISTRAL7)):
+        return ToolTokens()
+    return ToolTokens(MISTRAL7, third | seventh) if seventh else ToolTokens(MISTRAL, third)
 
 
 def _empty_thought(vocabulary: Vocabulary) -> tuple[int, ...]:
