@@ -412,6 +412,21 @@ async def test_a_call_is_confirmed_by_its_idempotent_request_once_and_answered_t
         assert first.json()["response"] == again.json()["response"]
 
 
+async def test_a_request_that_is_repeated_asks_for_the_same_calls_while_they_wait(tmp_path: Path) -> None:
+    async with study(tmp_path) as room:
+        question = {"message": "적어 줘", "user_id": "u", "session_id": "s"}
+
+        async def asked() -> tuple[str, ...]:
+            answer = await room.client.post("/chat", json=question, headers={"Idempotency-Key": "k"})
+            return tuple(one["id"] for one in answer.json().get("confirmations", []))
+
+        told = await asyncio.gather(*(asked() for _ in range(6)))
+        assert len({*told, await asked()}) == 1 and len(told[0]) == 1
+
+        assert (await room.chat(confirm=[*told[0]])).status_code == 200
+        assert (await asked(), room.book.begun) == ((), 1)
+
+
 @pytest.mark.parametrize("language", ["ko", "en", "ja"])
 async def test_the_user_is_asked_and_refused_in_his_language(tmp_path: Path, language: str) -> None:
     async with study(tmp_path) as room:

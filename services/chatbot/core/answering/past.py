@@ -14,7 +14,7 @@ from chatbot.core.question import Question
 from chatbot.domain.chat import Conversation, Turn
 from chatbot.domain.errors import TurnReused
 from chatbot.domain.memory.standing import NOTHING, Standing
-from chatbot.domain.toolservers.proposal import Proposal, to_text
+from chatbot.domain.toolservers.proposal import Proposal, ProposalState, of_text, to_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,13 @@ class Pasts:
             return Stored(answer, saved=False)
         if stored.question != question.text:
             raise TurnReused
-        return Stored(stored.answer, saved=True)
+        return kept(stored)
+
+
+def kept(turn: Turn) -> Stored:
+    """A turn that is stored, with the calls of it that can still be confirmed."""
+    waiting = tuple(one for one in of_text(turn.proposals) if one.state is ProposalState.OPEN)
+    return Stored(turn.answer, True, waiting)
 
 
 async def stored_nowhere(answer: str, _: object) -> Stored:

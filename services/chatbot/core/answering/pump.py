@@ -24,10 +24,11 @@ CLOSE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a turn: the answer that counts now, and whether it is stored (None: nothing to store)."""
+    """What became of a turn: the answer and `proposals` that count now, whether it is stored (None: nothing to store)."""
 
     answer: str
     saved: bool | None
+    proposals: tuple[Proposal, ...] = ()
 
 
 class AnswerSource(Protocol):
@@ -121,9 +122,8 @@ class Pump:
         stored = await work.store("".join(self._texts), self._proposals)
         timings = replace(finished.timings, queue_seconds=work.ticket.waited_seconds)
         calls, steps = tuple(self._calls), tuple(self._steps)
-        asked = self._proposals if stored.saved else ()  # what is not kept cannot be confirmed
         told = (timings, stored.saved, calls, steps, self._references, work.meter.cost_usd, self._violations)
-        return Done(stored.answer, finished.reason, finished.usage, *told, proposals=asked)
+        return Done(stored.answer, finished.reason, finished.usage, *told, proposals=stored.proposals)
 
     async def _counted(self, request: GenerationRequest) -> Finished:
         """Generate, and tell the telemetry once how it ended."""

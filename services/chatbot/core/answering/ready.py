@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from chatbot.core.answering.delivery import Outbox
+from chatbot.core.answering.past import kept
 from chatbot.core.answering.pump import Answer, Stored
 from chatbot.core.question import Done, Question, Queued, ToolStep
 from chatbot.core.usage.meter import Meter
@@ -21,7 +22,7 @@ def replayed(turns: Sequence[Turn], question: Question) -> Answer | None:
         if turn.turn_id == question.turn_id:
             if turn.question != question.text:
                 raise TurnReused
-            return ready(question, Stored(turn.answer, saved=True))
+            return ready(question, kept(turn))
     return None
 
 
@@ -47,5 +48,15 @@ def _made(backend: Backend, stored: Stored, steps: Sequence[ToolStep]) -> Answer
         outbox.step(step)
     outbox.text(TextPiece(stored.answer, 0))
     ended = tuple(step for step in steps if step.state != "started")
-    outbox.end(Done(stored.answer, FinishReason.STOP, Usage(0, 0), Timings(), stored.saved, steps=ended))
+    outbox.end(
+        Done(
+            stored.answer,
+            FinishReason.STOP,
+            Usage(0, 0),
+            Timings(),
+            stored.saved,
+            steps=ended,
+            proposals=stored.proposals,
+        )
+    )
     return Answer(backend, outbox, None, None)
