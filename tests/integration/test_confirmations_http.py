@@ -179,7 +179,7 @@ async def test_a_server_that_is_away_runs_nothing_and_the_call_can_be_confirmed_
 async def test_nothing_is_run_however_often_a_model_calls(
     tmp_path: Path, scale: Callable[[int, int], int], figures: Callable[..., None]
 ) -> None:
-    turns = scale(60, 1_000)
+    turns = scale(30, 1_000)
     async with study(tmp_path) as room:
         room.model.calls = tuple((WRITE, {"line": f"line {number}"}) for number in range(6))
         asked = [await room.asked(session=f"s{number // 20}") for number in range(turns)]
@@ -192,7 +192,7 @@ async def test_nothing_is_run_however_often_a_model_calls(
 async def test_of_confirmations_that_race_in_two_processes_one_runs_the_call(
     tmp_path: Path, scale: Callable[[int, int], int], figures: Callable[..., None]
 ) -> None:
-    rounds, won = scale(8, 200), [0, 0]
+    rounds, won = scale(4, 200), [0, 0]
     async with study(tmp_path) as room:
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "parts.writing_tools", str(tmp_path), str(room.place.port)),

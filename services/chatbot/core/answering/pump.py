@@ -24,7 +24,7 @@ CLOSE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a turn: the answer and `proposals` that count now, whether it is stored (None: nothing to store)."""
+    """What became of a turn: answer and `proposals` that count now, and if it is stored (None: nothing to store)."""
 
     answer: str
     saved: bool | None
