@@ -104,4 +104,4 @@ def kept_bytes(place: StorePlace) -> bytes:
         database = client[place.database]
         rows = b"".join(row.raw for name in database.list_collection_names() for row in database[name].find())
     files = Path(place.qdrant_folder).glob(f"{place.database}*/**/*") if place.kind == "qdrant" else ()
-    return rows + b"".join(file.read_bytes() for file in files if file.is_file())
+    return rows + b"".join(file.read_bytes().rstrip(b"\0") for file in files if file.is_file())  # 150 MB are room
