@@ -16,6 +16,8 @@ def _by(metric: str, by: str, selector: str = "", window: str = "1h") -> str:
 
 _CACHED: Final = rate(_TOKENS, 'kind="cached"')
 _PROMPT: Final = rate(_TOKENS, 'kind="prompt"')
+_QUOTAS: Final = f"max by (service, tenant, limit) (chatbot_quota_used_ratio{{{SCOPE}}})"
+_NO_QUOTA: Final = f"0 * max by (service) (chatbot_limits_degraded{{{SCOPE}}})"
 
 USE: Final = Board(
     "use",
@@ -96,8 +98,8 @@ USE: Final = Board(
                 Panel(
                     "Quotas of tenants",
                     "percentunit",
-                    "Share of a tenant's day or month that is used; behind 100 % it is refused.",
-                    ((f"max by (tenant, limit) (chatbot_quota_used_ratio{{{SCOPE}}})", "{{tenant}} {{limit}}"),),
+                    "Share of a tenant's day or month that is used; behind 100 % it is refused. 0: no tenant has a quota.",
+                    ((f"{_QUOTAS} or {_NO_QUOTA}", "{{service}} {{tenant}} {{limit}}"),),
                 ),
                 Panel(
                     "Records lost",
