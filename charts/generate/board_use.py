@@ -98,7 +98,7 @@ USE: Final = Board(
                 Panel(
                     "Quotas of tenants",
                     "percentunit",
-                    "Share of a tenant's day or month that is used; behind 100 % it is refused. 0: no tenant has a quota.",
+                    "Share of a tenant's day or month that is used; at 100 % it is refused. 0: none has a quota.",
                     ((f"{_QUOTAS} or {_NO_QUOTA}", "{{service}} {{tenant}} {{limit}}"),),
                 ),
                 Panel(
