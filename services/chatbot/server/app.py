@@ -15,6 +15,7 @@ from chatbot import __version__
 from chatbot.api import chat, conversations, errors, operations
 from chatbot.api.accounts import own_key, usage_report
 from chatbot.api.accounts.decisions import KEY_HEADER, USER_TOKEN_HEADER, check_decisions, decide
+from chatbot.api.accounts.spent import SpentFirst
 from chatbot.api.accounts.usage_noting import USAGE_HEADER
 from chatbot.api.characters import routes as character_routes
 from chatbot.api.documents import rag
@@ -80,7 +81,7 @@ def create_app(profile: Profile, parts: Parts, options: HttpOptions = HttpOption
     """The app of one service."""
     app = build_api(profile)
     app.state.parts = parts
-    wrapped: ASGIApp = app
+    wrapped: ASGIApp = SpentFirst(app, app, parts, profile.name, _ROUTERS)
     if options.cors_origins:
         wrapped = CORSMiddleware(
             wrapped,

@@ -144,7 +144,7 @@ async def decide(request: Request) -> None:
         KeysUnavailable: Whether it is valid cannot be found out now.
     """
     decision = _decision_of(request.scope["route"])
-    if decision.is_open:
+    if decision.is_open or context_of(request.scope).is_decided:
         return
     parts, service, context = parts_of(request), profile_of(request).name, context_of(request.scope)
     outcome = "unavailable"

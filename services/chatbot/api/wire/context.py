@@ -37,6 +37,7 @@ class RequestContext:
         trace: Follows the request; None where nobody wants to know.
         conversation: Its pseudonym, for the trace; "" where it has none.
         is_quiet: One of very many refusals: counted, but not worth a line in the log.
+        is_decided: Whether it was let pass already, before its route was looked for.
         is_erased: Whether everything of the user was erased since the request came.
     """
 
@@ -52,6 +53,7 @@ class RequestContext:
     outcome: Outcome | None = None
     began: float = field(default_factory=time.monotonic)
     is_quiet: bool = False
+    is_decided: bool = False
     trace: Trace | None = None
     conversation: str = ""
     is_erased: Callable[[], bool] = lambda: False

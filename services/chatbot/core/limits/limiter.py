@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import uuid4
 
-from chatbot.core.limits.asks import LEAST_ANSWER_TOKENS, Ask, Granted, Price, Refused
+from chatbot.core.limits.asks import Ask, Granted, Price, Refused
 from chatbot.core.limits.counters import Counters, Entry, LimiterPolicy
 from chatbot.core.limits.estimate import Estimates, answer_tokens
 from chatbot.core.limits.hold import NO_HOLD, Held, Hold, at_most, generations_of
-from chatbot.core.limits.refusals import Refusals
-from chatbot.core.limits.windows import WINDOWS, WindowUse
+from chatbot.core.limits.refusals import Refusals, is_for_all
+from chatbot.core.limits.windows import WindowUse
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import InvalidInput, StoreUnavailable
 from chatbot.domain.generation import Backend, GenerationRequest
@@ -107,16 +107,32 @@ class Limiter:
         """Whether the store is away and this replica counts by itself."""
         return self.counters.is_degraded
 
+    @property
+    def is_hammered(self) -> bool:
+        """Whether anybody was refused a moment ago."""
+        return self._refusals.are_some
+
     def check(self, service: str, backend: Backend, limited: Sequence[Limited]) -> None:
-        """Repeat a refusal of a moment ago, before anything is read or made for the request.
+        """Repeat a refusal of a moment ago, before anything is made for the request.
 
         Raises:
             RateLimited, QuotaSpent: As `reserve`.
         """
         error = self._refusals.find(limited, backend)
         if error is not None:
-            self._telemetry.limit_decided(service, limit_name(error.subject, error.policy), "refused")
-            raise error
+            raise self._counted(service, error)
+
+    def repeated(self, service: str, limited: Sequence[Limited]) -> RateLimited | None:
+        """The same before anything is read of it; not where money is spent, which other backends do without."""
+        for backend in Backend:
+            error = self._refusals.find(limited, backend)
+            if error is not None and error.policy is not Policy.USD_DAY:
+                return self._counted(service, error)
+        return None
+
+    def _counted(self, service: str, error: RateLimited) -> RateLimited:
+        self._telemetry.limit_decided(service, limit_name(error.subject, error.policy), "refused")
+        return error
 
     async def reserve(self, caller: Caller, wanted: Wanted) -> Hold:
         """Reserve a request and its tokens for everybody whose use is counted.
@@ -246,7 +262,7 @@ class Limiter:
         kind = RateLimited if refused.policy in _OF_A_MOMENT else QuotaSpent
         violated = tuple(limit_name(subject, policy) for policy in refused.policies)
         error = kind(refused.policy, retry_after, quota, subject, violated)
-        if not ask.extends and not quota.is_degraded and _is_for_all(entry.limited, refused.policy, ask, quota):
+        if not ask.extends and not quota.is_degraded and is_for_all(entry.limited, refused.policy, ask, quota):
             self._refusals.keep(entry.limited.limits, wanted.backend, error, seconds)
         return error
 
@@ -276,16 +292,6 @@ def _refuse_uncounted_money(limited: Limited, ask: Ask) -> None:
     """
     if limited.limits.micro_usd_per_day is not None and ask.price is not None and ask.price.is_billed:
         raise BudgetUnavailable("money cannot be counted now", retry_after_seconds=1)
-
-
-def _is_for_all(limited: Limited, policy: Policy, ask: Ask, quota: Quota) -> bool:
-    """Whether a smaller request to the same backend would be refused, too."""
-    if policy in (Policy.REQUESTS_MINUTE, Policy.CONCURRENT):
-        return True
-    left = [one.remaining for one in quota.standings if one.policy is policy and one.subject is limited.subject]
-    if policy is Policy.USD_DAY:
-        return ask.price is not None and left[0] < ask.price.bound(1, LEAST_ANSWER_TOKENS)
-    return policy in WINDOWS and left[0] < LEAST_ANSWER_TOKENS
 
 
 def _together(quotas: Sequence[Quota]) -> Quota:

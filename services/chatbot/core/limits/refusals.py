@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from chatbot.core.limits.asks import LEAST_ANSWER_TOKENS, Ask
+from chatbot.core.limits.windows import WINDOWS
 from chatbot.domain.generation import Backend
-from chatbot.domain.limits import Limited, Limits, RateLimited
+from chatbot.domain.limits import Limited, Limits, Policy, Quota, RateLimited
 
 REMEMBER_SECONDS: Final = 1.0
 """A refusal is repeated from memory for at most so long."""
@@ -42,6 +44,11 @@ class Refusals:
         self._clock = clock
         self._kept: dict[tuple[str, Backend], _Remembered] = {}
 
+    @property
+    def are_some(self) -> bool:
+        """Whether anything is remembered, if only of a moment that is over."""
+        return bool(self._kept)
+
     def find(self, limited: Iterable[Limited], backend: Backend) -> RateLimited | None:
         """The refusal of a moment ago that still holds, for another request; None: there is none."""
         for one in limited:
@@ -74,6 +81,16 @@ class Refusals:
             kept = self._kept.get((account, backend))
             if kept is not None:
                 kept.until = 0.0
+
+
+def is_for_all(limited: Limited, policy: Policy, ask: Ask, quota: Quota) -> bool:
+    """Whether a smaller request to the same backend would be refused, too."""
+    if policy in (Policy.REQUESTS_MINUTE, Policy.CONCURRENT):
+        return True
+    left = [one.remaining for one in quota.standings if one.policy is policy and one.subject is limited.subject]
+    if policy is Policy.USD_DAY:
+        return ask.price is not None and left[0] < ask.price.bound(1, LEAST_ANSWER_TOKENS)
+    return policy in WINDOWS and left[0] < LEAST_ANSWER_TOKENS
 
 
 def _often(limits: Limits) -> int:
