@@ -360,9 +360,11 @@ async def test_everything_is_refused_when_documents_are_off(tmp_path: Path) -> N
 
 
 def spoil(folder: Path) -> None:
-    for file in folder.glob("documents.sqlite3*"):
+    """Put something else in the file's place, at once: whoever looked between would make a new one of it."""
+    (folder / "spoilt").write_bytes(b"no database " * 100)
+    (folder / "spoilt").replace(folder / "documents.sqlite3")
+    for file in folder.glob("documents.sqlite3-*"):
         file.unlink()
-    (folder / "documents.sqlite3").write_bytes(b"no database " * 100)
 
 
 async def test_store_that_fails_is_a_503_of_its_own(tmp_path: Path) -> None:
