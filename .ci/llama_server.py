@@ -6,8 +6,6 @@ libraries too, so that both sides of a comparison load the same ones (LLAMA_CPP_
 which has pip; CMake and Ninja are those of .venv.
 """
 
-import fcntl
-import hashlib
 import json
 import os
 import platform
@@ -15,10 +13,9 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tomllib
 from pathlib import Path
 
-from llama_wheel import NAME, ROOT
+from llama_source import ROOT, Locked, archive, home, locked, once
 
 TARGETS = ("llama-server", "llama-bench", "llama-batched-bench")
 FLAGS = (
@@ -37,48 +34,36 @@ FLAGS = (
 
 def main() -> None:
     """Build where no cached build fits (with `--cached`: fail instead), and print its folder."""
-    lock = tomllib.loads((ROOT / "uv.lock").read_text())
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    package = next(each for each in lock["package"] if each["name"] == NAME)
-    flags = [*FLAGS, *project["tool"]["uv"]["extra-build-variables"][NAME]["CMAKE_ARGS"].split()]
-    inputs = [package["version"], package["sdist"]["hash"], flags, platform.machine(), platform.libc_ver()]
-    key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "chatbot-build" / f"llama-server-{key}"
-    if "--cached" in sys.argv and not (folder / "bin").exists():
+    source = locked()
+    flags = [*FLAGS, *source.variables["CMAKE_ARGS"].split()]
+    inputs = [source.version, source.digest, flags, platform.machine(), platform.libc_ver()]
+    folder = home("llama-server-", inputs)
+    there = (folder / "bin").exists
+    if "--cached" in sys.argv and not there():
         sys.exit(f"there is no {folder / 'bin'}")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # two builds at once would only slow each other
-        if not (folder / "bin").exists():
-            _build(folder, package["version"], package["sdist"]["hash"], flags)
+    once(folder, there, lambda: _build(folder, source, flags))
     print(folder / "bin")  # noqa: T201 - this is the script's answer
 
 
-def _build(folder: Path, version: str, digest: str, flags: list[str]) -> None:
+def _build(folder: Path, source: Locked, flags: list[str]) -> None:
     print("compiling llama-server, once: 9-15 CPU minutes", file=sys.stderr)  # noqa: T201 - for whoever waits
     work = folder / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    source = _unpacked(work, version, digest)
+    sources = _unpacked(work, source)
     tools = ROOT / ".venv" / "bin"
     cmake, build = str(tools / "cmake"), str(work / "build")
     generator = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tools / 'ninja'}"]
-    _run([cmake, "-S", str(source), "-B", build, *generator, *flags])
+    _run([cmake, "-S", str(sources), "-B", build, *generator, *flags])
     _run([cmake, "--build", build, "--parallel", str(len(os.sched_getaffinity(0))), "--target", *TARGETS])
-    about = {"llama_cpp_python": version, "sdist": digest, "flags": flags, "machine": platform.machine()}
+    about = {"llama_cpp_python": source.version, "sdist": source.digest, "flags": flags, "machine": platform.machine()}
     (work / "build" / "bin" / "about.json").write_text(json.dumps(about, indent=1) + "\n")
     (work / "build" / "bin").rename(folder / "bin")
     shutil.rmtree(work)
 
 
-def _unpacked(work: Path, version: str, digest: str) -> Path:
-    requirement = work / "requirement.txt"
-    requirement.write_text(f"{NAME}=={version} --hash={digest}\n")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", NAME, "--require-hashes"]
-    _run([*pip, "--dest", str(work), "--requirement", str(requirement)])
-    (archive,) = work.glob("*.tar.gz")
-    with tarfile.open(archive) as packed:
+def _unpacked(work: Path, source: Locked) -> Path:
+    with tarfile.open(archive(source, work)) as packed:
         packed.extractall(work, filter="data")
     shutil.copytree(next(work.glob("*/examples/server")), work / "build" / "bin" / "examples-server")
     return next(work.glob("*/vendor/llama.cpp"))
