@@ -1,25 +1,15 @@
 """Reads the whole chain from time to time, so that a change is told before somebody asks."""
 
-import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from chatbot.core.audit.audit import FAILED, OK, Audit, AuditOperation
-from chatbot.domain.errors import StoreUnavailable
+from chatbot.core.rounds import Rounds, Turns
 
 _LOG: Final = logging.getLogger(__name__)
-_TURN: Final = "audit"
-
-
-class Turns(Protocol):
-    """Says whose turn it is. See `ErasureStore`."""
-
-    async def take_turn(self, what: str, holder: str, now: float, seconds: float) -> bool:
-        """Whether this process is the one that does something for all of them, for so long from now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +41,9 @@ class AuditWatch:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._audit = audit
-        self._turns = turns
-        self._policy = policy
-        self._now = now
-        self._holder = secrets.token_hex(8)
+        self._rounds = Rounds(
+            turns, "audit", first_seconds=policy.first_seconds, every_seconds=policy.every_seconds, now=now
+        )
         self._noted: tuple[int, str] | None = None
         self._problems = 0
 
@@ -65,15 +54,7 @@ class AuditWatch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        await asyncio.sleep(self._policy.first_seconds)
-        while True:
-            try:
-                await self.look()
-            except StoreUnavailable as exc:
-                _LOG.warning("the audit could not be checked: %s", exc)
-            except Exception as exc:  # whatever it is, the next look comes
-                _LOG.error("the audit could not be checked: an unexpected failure", extra={"error": type(exc).__name__})
-            await asyncio.sleep(self._policy.every_seconds)
+        await self._rounds.run(self.look, _LOG, "the audit could not be checked")
 
     async def look(self) -> None:
         """Check the chain once, if it is this process's turn. Problems stay told until a look finds none.
@@ -83,8 +64,7 @@ class AuditWatch:
         """
         outcome = FAILED
         try:
-            turn = self._policy.every_seconds * 1.5  # longer than a round: who had it keeps it while it lives
-            if not await self._turns.take_turn(_TURN, self._holder, self._now(), turn):
+            if not await self._rounds.is_mine():
                 self._noted, self._problems = None, 0
                 outcome = ""
                 return

@@ -1,20 +1,17 @@
 """What was kept long enough goes, by the policies of tenants; one process at a time does it for all."""
 
-import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
+from chatbot.core.rounds import Rounds
 from chatbot.domain.errors import StoreUnavailable
 from chatbot.domain.personal.erasure import ErasureStore
 from chatbot.domain.personal.stores import Overdue, PersonalData
 from chatbot.domain.tenants.policy import DEFAULT_TENANT, Tenant
 
 _LOG = logging.getLogger(__name__)
-_TURN: Final = "retention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +48,13 @@ class Sweeper:
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._store = store
+        self._rounds = Rounds(
+            store, "retention", first_seconds=policy.first_seconds, every_seconds=policy.every_seconds, now=now
+        )
         self._stores = tuple(stores)
         self._tenants = tenants
         self._policy = policy
         self._now = now
-        self._holder = secrets.token_hex(8)
         self._oldest: dict[str, float] = {}
 
     @property
@@ -66,15 +64,7 @@ class Sweeper:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        await asyncio.sleep(self._policy.first_seconds)
-        while True:
-            try:
-                await self.sweep()
-            except StoreUnavailable as exc:
-                _LOG.warning("what is old waits: %s", exc)
-            except Exception as exc:  # whatever it is, the next round comes
-                _LOG.error("what is old waits: an unexpected failure", extra={"error": type(exc).__name__})
-            await asyncio.sleep(self._policy.every_seconds)
+        await self._rounds.run(self.sweep, _LOG, "what is old waits")
 
     async def sweep(self) -> int:
         """Do one round, if it is this process's turn; how many rows went.
@@ -82,8 +72,7 @@ class Sweeper:
         Raises:
             StoreUnavailable: Nobody knows whose turn it is.
         """
-        turn = self._policy.every_seconds * 1.5  # longer than a round: who had it keeps it while it lives
-        if not await self._store.take_turn(_TURN, self._holder, self._now(), turn):
+        if not await self._rounds.is_mine():
             self._oldest = {}
             return 0
         gone = 0
