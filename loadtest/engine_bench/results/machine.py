@@ -35,7 +35,7 @@ class Clock:
         }
 
 
-_MEASURED: Final = ("services", "loadtest", "pyproject.toml", "uv.lock", ".ci/llama_server.py")
+_MEASURED: Final = ("services", "loadtest", "pyproject.toml", "uv.lock", ".ci/llama_server.py", ".ci/llama_source.py")
 """What a figure depends on; a commit of anything else may come between two sittings."""
 
 
