@@ -35,6 +35,7 @@
   "CHATBOT_CHARACTERS_FILE_BYTES" ($v.characters.fileBytes | int64)
   "CHATBOT_TOOLS_ENABLED" (index $v.tools $name)
   "CHATBOT_TOOLS_TIME_ZONE" $v.tools.timeZone
+  "CHATBOT_TOOLS_CONFIRM_SECONDS" $v.tools.confirmSeconds
   "CHATBOT_USAGE_ENABLED" $v.usage.enabled
   "CHATBOT_USAGE_RAW_DAYS" $v.usage.rawDays
   "CHATBOT_USAGE_DAILY_DAYS" $v.usage.dailyDays
