@@ -57,7 +57,7 @@ async def test_tools_of_which_none_is_called_cost_few_tokens(
     First with a system prompt that nobody asked with before (cold), then again and again (warm); by turns.
     """
     # Whether a toy calls something is chance. This one is let call nothing.
-    monkeypatch.setattr(KeptGrammars, "decision", lambda self, tools, **_dialect: 'root ::= "null"\n')
+    monkeypatch.setattr(KeptGrammars, "decision", lambda self, tools, _shape: 'root ::= "null"\n')
     told = definitions([ToolDefinition(**_plain(tool["function"])) for tool in TOOLS])
     kinds: dict[str, tuple[str, dict[str, Any]]] = {
         "plain": (SYSTEM, {}),
