@@ -34,6 +34,9 @@ def told(pieces: list[str], sources: int = 3) -> str:
         ("x [2", "x [2"),
         ("tail  ", "tail  "),
         ("全角［１］", "全角[1]"),
+        ("over [9\n] lines", "over lines"),
+        ("over [\n2, 9\n\n] lines", "over [2] lines"),
+        ("xs = [\n1, a\n]", "xs = [\n1, a\n]"),
     ],
 )
 def test_marks_that_lead_nowhere_are_left_out(said: str, seen: str) -> None:

@@ -6,7 +6,7 @@ query, or to what stands letter by letter in the user's own words or documents: 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +26,7 @@ _PICTURE: Final = re.compile(
     r"!\[[^\]\n]{0,1000}+\](?:\([^)\n]*\)?|\[[^\]\n]{0,1000}+\])?|</?[A-Za-z][^>\n]*>?|<!--|<[A-Za-z]+:[^>\n]*>?"
 )
 _MARKDOWN: Final = re.compile(
-    r"\[([^\]\n]{0,1000}+)\](?:\(([^)\n]{0,2000}+)\)|\[[^\]\n]{0,1000}+\]:?|:[ \t]{0,9}+(?=\S))"
+    r"\[([^\[\]\n]{0,1000}+)\](?:\(([^)\n]{0,2000}+)\)|\[[^\]\n]{0,1000}+\]:?|:[ \t]{0,9}+(?=\S))"
 )
 _LINK: Final = re.compile(
     rf"(?:{_SCHEMES}){_REST}|//(?=[\w\[%]){_REST}|www\.{_REST}"
@@ -37,9 +37,10 @@ _HOST: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?/*(?:www\.)?([^/?#\s]*)", re.
 _MARKUP: Final = re.compile(r"[\[\]()<>!`*_|#\\]")
 _NUMBERS: Final = re.compile(r"\d+(?:\s*[,、，]\s*\d+)*")
 # What may belong to a mark or a link that is not whole yet: ASCII without spaces, and full-width forms of it.
-_TAIL: Final = re.compile(r"[ \t]*[!-~！-～、]*\Z")
+_TAIL: Final = re.compile(r"(?:\]:)?[ \t]*[!-~！-～、]*\Z")
 _LINK_BEGINS: Final = re.compile(r"://|//|www\.|[A-Za-z0-9]\.[A-Za-z]|@", re.IGNORECASE)
-_BRACKETS: Final = ((r"[\[［]", r"[\]］\n]"), (r"\(", r"[)\n]"), ("<", r"[>\n]"))
+_MAY_BE_MARKS: Final = re.compile(r"[\s\d,、，\[\]［］]*+")
+_WORDS_CLOSE: Final = re.compile(r"(?:[\[［][\s\d,、，]*+[\]］]|[^\]\n])*+[\]\n]")  # a mark in them may be left out
 _WORD: Final = re.compile(r"\S*\Z")
 _PARTICLE: Final = re.compile(  # Korean and Japanese hang theirs on a link
     r"(?<=[!-~])(?:입니다|이에요|예요|에서는|에서|에게|으로|부터|까지|에|로|을|를|이|가|은|는|와|과|도|의"
@@ -179,12 +180,30 @@ def _before_tail(text: str, end: int) -> int:
 
 def _opened(text: str, cut: int) -> int | None:
     """A bracket before the cut that is not closed before it; None where there is none, or it is too far back."""
-    for opening, closing in _BRACKETS:
+    for opening, closes in _BRACKETS:
         for match in re.finditer(opening, text[max(0, len(text) - _MAX_BRACKET_CHARACTERS) : cut]):
             at = match.start() + max(0, len(text) - _MAX_BRACKET_CHARACTERS)
-            if not re.search(closing, text[at:cut]):
+            if not closes(text[at + 1 : cut]):
                 return at
     return None
+
+
+def _square_closes(text: str) -> bool:
+    """Whether what follows `[` closes it: of numbers as many as were opened, of words the first or a new line."""
+    marks = _found(_MAY_BE_MARKS, text)
+    depth = 1
+    for character in marks:
+        depth += (character in "[［") - (character in "]］")
+        if depth == 0:
+            return True
+    return len(marks) < len(text) and _WORDS_CLOSE.match(text) is not None
+
+
+_BRACKETS: Final[Sequence[tuple[str, Callable[[str], object]]]] = (
+    (r"[\[［]", _square_closes),
+    (r"\(", re.compile(r"[^)\n]*+[)\n]").match),
+    ("<", re.compile(r"[^>\n]*+[>\n]").match),
+)
 
 
 def _found(pattern: re.Pattern[str], text: str) -> str:
