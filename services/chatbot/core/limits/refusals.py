@@ -43,11 +43,12 @@ class Refusals:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._kept: dict[tuple[str, Backend], _Remembered] = {}
+        self._latest_until = 0.0
 
     @property
     def are_some(self) -> bool:
-        """Whether anything is remembered, if only of a moment that is over."""
-        return bool(self._kept)
+        """Whether a refusal may still hold, if only one that was forgotten since."""
+        return self._clock() < self._latest_until
 
     def find(self, limited: Iterable[Limited], backend: Backend) -> RateLimited | None:
         """The refusal of a moment ago that still holds, for another request; None: there is none."""
@@ -73,7 +74,9 @@ class Refusals:
         if now >= minute_ends:
             repeated, minute_ends = 0, now + 60.0
         longest = HAMMERED_SECONDS if repeated > _often(limits) else REMEMBER_SECONDS
-        self._kept[name] = _Remembered(now + min(longest, seconds), limits, error, repeated + 1, minute_ends)
+        until = now + min(longest, seconds)
+        self._kept[name] = _Remembered(until, limits, error, repeated + 1, minute_ends)
+        self._latest_until = max(self._latest_until, until)
 
     def forget(self, account: str) -> None:
         """Something came back: it may be asked for."""
