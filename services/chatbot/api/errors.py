@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from starlette.responses import Response
+
 from chatbot.api import texts
 from chatbot.api.accounts.limit_texts import duration
 from chatbot.domain import errors as domain
@@ -122,6 +124,10 @@ class Problem:
     body: bytes
     media_type: str
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        """As it is sent."""
+        return Response(self.body, self.status, headers={**self.headers, "Content-Type": self.media_type})
 
 
 def row_of(error: Exception) -> Row:

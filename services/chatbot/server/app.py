@@ -36,7 +36,7 @@ from chatbot.api.v1 import embeddings as v1_embeddings
 from chatbot.api.v1 import routes as v1_routes
 from chatbot.api.wire.context import context_of
 from chatbot.api.wire.departure import ClientGone
-from chatbot.api.wire.front import Front, is_session, is_v1
+from chatbot.api.wire.front import Front, is_v1, refusal
 from chatbot.api.wire.reuse import REUSE_HEADERS
 from chatbot.domain.errors import ChatError, NotFound
 from chatbot.server.gateway import Prefixed
@@ -144,10 +144,7 @@ def _describe(app: FastAPI, profile: Profile) -> None:
 
 
 async def _tell(request: Request, error: Exception) -> Response:
-    context = context_of(request.scope)
-    shape = {"v1": is_v1(request.scope), "session": is_session(request.scope)}
-    told = errors.problem(error, language=context.language, request_id=context.request_id, **shape)
-    return Response(told.body, told.status, headers={**told.headers, "Content-Type": told.media_type})
+    return refusal(request.scope, error)
 
 
 async def _tell_framework(request: Request, error: Exception) -> Response:

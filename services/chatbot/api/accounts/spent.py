@@ -5,17 +5,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chatbot.api import errors
 from chatbot.api.accounts.decisions import decide
 from chatbot.api.accounts.usage_noting import note_use
 from chatbot.api.accounts.users import limited_of
 from chatbot.api.service import Parts
 from chatbot.api.wire.context import context_of
-from chatbot.api.wire.front import is_session, is_v1, route_path
+from chatbot.api.wire.front import refusal, route_path
 from chatbot.domain.errors import ChatError
 from chatbot.domain.limits import RateLimited
 
@@ -50,11 +48,7 @@ class SpentFirst:
         if error is None:
             await self._app(scope, receive, send)
             return
-        context = context_of(scope)
-        shape = {"v1": is_v1(scope), "session": is_session(scope)}
-        told = errors.problem(error, language=context.language, request_id=context.request_id, **shape)
-        response = Response(told.body, told.status, headers={**told.headers, "Content-Type": told.media_type})
-        await response(scope, receive, send)
+        await refusal(scope, error)(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> ChatError | None:
         """What is known already; None: the request takes its way."""

@@ -104,8 +104,7 @@ async def _tell_framework(request: Request, error: Exception) -> Response:
 
 
 def _response(error: Exception, context: RequestContext) -> Response:
-    told = errors.problem(error, language=context.language, request_id=context.request_id, v1=False)
-    return Response(told.body, told.status, headers={**told.headers, "Content-Type": told.media_type})
+    return errors.problem(error, language=context.language, request_id=context.request_id, v1=False).response()
 
 
 def _log(scope: Scope, context: RequestContext, status: int) -> None:

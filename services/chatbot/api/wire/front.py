@@ -13,12 +13,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from secrets import token_hex
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatbot.api import errors
 from chatbot.api.service import Gate, HttpTelemetry
 from chatbot.api.texts import choose_language
-from chatbot.api.wire.context import RequestContext, put_context
+from chatbot.api.wire.context import RequestContext, context_of, put_context
 from chatbot.api.wire.departure import ClientGone
 from chatbot.api.wire.rate_headers import rate_headers
 from chatbot.api.wire.tracing import Traces
@@ -112,7 +113,7 @@ class _Exchange:
         started = time.monotonic()
         try:
             if self._gate.is_refusing and route_path(self._scope) not in _PROBES:
-                await self._refuse(Draining())
+                await self._refuse(Draining(), receive)
             else:
                 await app(self._scope, receive, self._send)
         except ClientGone:
@@ -120,7 +121,7 @@ class _Exchange:
         except Exception as exc:
             log_unknown(exc, self._context)
             if not self._status:
-                await self._refuse(exc)
+                await self._refuse(exc, receive)
         finally:
             ended(self._scope, self._context, self._status or 499, time.monotonic() - started)
 
@@ -137,18 +138,15 @@ class _Exchange:
                 headers["Connection"] = "close"
         await self._raw_send(message)
 
-    async def _refuse(self, error: Exception) -> None:
-        problem = errors.problem(
-            error,
-            language=self._context.language,
-            request_id=self._context.request_id,
-            v1=is_v1(self._scope),
-            session=is_session(self._scope),
-        )
-        headers = {**problem.headers, "Content-Type": problem.media_type, "Content-Length": str(len(problem.body))}
-        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        await self._send({"type": "http.response.start", "status": problem.status, "headers": raw})
-        await self._send({"type": "http.response.body", "body": problem.body})
+    async def _refuse(self, error: Exception, receive: Receive) -> None:
+        await refusal(self._scope, error)(self._scope, receive, self._send)
+
+
+def refusal(scope: Scope, error: Exception) -> Response:
+    """What a request is told that ends in an error, in the shape that its path promises."""
+    context = context_of(scope)
+    shape = {"v1": is_v1(scope), "session": is_session(scope)}
+    return errors.problem(error, language=context.language, request_id=context.request_id, **shape).response()
 
 
 def route_path(scope: Scope) -> str:
