@@ -31,6 +31,7 @@ from chatbot.domain.chat import Caller
 from chatbot.domain.errors import InvalidInput, ModelNotFound, ModelUnavailable
 from chatbot.domain.generation import Backend, Sampling, TextPiece
 from chatbot.domain.model import ModelInfo
+from chatbot.domain.privacy.flags import Privacy
 from chatbot.domain.tools import ToolCall
 from chatbot.domain.toolservers.proposal import Proposal
 
@@ -49,7 +50,7 @@ async def chat_completions(request: Request) -> Response:
     context.backend = Backend.LLAMA if wanted is not None else backend_of(asked.model, parts)
     check_backend(context.principal, context.backend)
     check_place(context.backend, is_local_only=asked.local_only)
-    role = await role_of(request, wanted)
+    role, privacy = await role_of(request, wanted), privacy_of(request)
     exchange = Exchange(
         request_id=context.work_id,
         caller=_caller(request, asked),
@@ -61,10 +62,10 @@ async def chat_completions(request: Request) -> Response:
         role=role,
         is_whole=not asked.stream,
         speech=asked.speech.speech() if asked.speech is not None else None,
-        oldest_seconds=_oldest_seconds(request, body),
+        oldest_seconds=_oldest_seconds(request, body, privacy),
         upstream_key=upstream_key_of(request),
         our_tools=_our_tools(asked, context.backend, parts),
-        local_only=privacy_of(request).local_only or asked.local_only,
+        local_only=privacy.local_only or asked.local_only,
         language=context.language,
     )
     completion = Completion(context.request_id, int(time.time()), asked.model)
@@ -117,9 +118,11 @@ def _our_tools(asked: ChatCompletionRequest, backend: Backend, parts: Parts) -> 
     Raises:
         InvalidInput: There is none of that name, or they are not for this model or this request.
     """
+    if not asked.chatbot_tools:
+        return frozenset()
     names = parts.tool_names(also_away=True)
     asking = {one.name for one in parts.remote_tools() if one.asks_first}
-    for name in asked.chatbot_tools or ():
+    for name in asked.chatbot_tools:
         if backend is not Backend.LLAMA:
             raise InvalidInput("chatbot_tools", "not_supported_remotely")
         if asked.tools or asked.tool_choice is not None or asked.response_format is not None:
@@ -128,12 +131,12 @@ def _our_tools(asked: ChatCompletionRequest, backend: Backend, parts: Parts) -> 
             raise InvalidInput("chatbot_tools", "wrong_choice", allowed=", ".join(names))
         if name in asking:
             raise InvalidInput("chatbot_tools", "asks_first")
-    return frozenset(asked.chatbot_tools or ())
+    return frozenset(asked.chatbot_tools)
 
 
-def _oldest_seconds(request: Request, body: Mapping[str, Any]) -> float:
+def _oldest_seconds(request: Request, body: Mapping[str, Any], privacy: Privacy) -> float:
     """As `oldest_seconds`; 0 where the tenant, or `store: false`, says that nothing may be kept."""
-    may_keep = privacy_of(request).may_store and body.get("store") is not False
+    may_keep = privacy.may_store and body.get("store") is not False
     return oldest_seconds(request.headers) if may_keep else 0.0
 
 
@@ -231,10 +234,11 @@ class V1Format:
 
     def _besides(self, done: Done) -> dict[str, Any]:
         """What the OpenAI API does not have."""
+        if not self.tells_tools:
+            return style_fields(done)
         told = done_fields(done)
         names = {"tool_calls": "chatbot_tool_calls", "search": "search", "sources": "sources"}
-        ours = {ours: told[name] for name, ours in names.items() if self.tells_tools and name in told}
-        return style_fields(done) | ours
+        return style_fields(done) | {ours: told[name] for name, ours in names.items() if name in told}
 
     def _chunk(self, delta: dict[str, Any], besides: dict[str, Any] | None = None) -> bytes:
         return _data(_dump(self.completion.chunk(delta, with_usage=self.with_usage) | (besides or {})))
