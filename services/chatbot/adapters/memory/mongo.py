@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
+from chatbot.adapters.mongo_documents import to_time
 from chatbot.domain.chat import Conversation
 from chatbot.domain.memory.standing import NOTHING, Note, Standing
 from chatbot.domain.memory.summary import Summary
@@ -51,8 +52,4 @@ def summary_of(document: Mapping[str, Any]) -> Summary | None:
     if not kept or not document["turns"] or kept["epoch"] != document["epoch"]:
         return None
     found = {field.name: kept[field.name] for field in fields(Summary)}
-    return Summary(**found | {name: _utc(found[name]) for name in ("last_at", "at")})
-
-
-def _utc(at: datetime) -> datetime:
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    return Summary(**found | {name: to_time(found[name]) for name in ("last_at", "at")})

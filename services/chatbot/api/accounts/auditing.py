@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import Request
 
 from chatbot.api.wire.context import context_of
-from chatbot.core.audit.audit import Audit, Deed
+from chatbot.core.audit.audit import Audit, Deed, told
 
 
 @asynccontextmanager
@@ -23,8 +23,5 @@ async def recorded(audit: Audit | None, request: Request, deed: Deed) -> AsyncIt
     """
     context = context_of(request.scope)
     deed.actor, deed.request_id = context.principal.key_id, context.request_id
-    if audit is None:
-        yield deed
-        return
-    async with audit.told(deed):
+    async with told(audit, deed):
         yield deed

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import cast
 
 from chatbot.domain.chat import Dialogue
@@ -38,8 +37,8 @@ class Asking:
         """
         async with self._turn:
             self._count += 1
-            request = GenerationRequest(f"{self.request_id}+ask{self._count}", dialogue, sampling, self.deadline)
-            request = replace(request, upstream_key=self.upstream_key)
+            request_id = f"{self.request_id}+ask{self._count}"
+            request = GenerationRequest(request_id, dialogue, sampling, self.deadline, upstream_key=self.upstream_key)
             said = ""
             events = cast("AsyncGenerator[GenerationEvent, None]", self._generator.generate(request))
             async with aclosing(events):

@@ -7,6 +7,7 @@ from secrets import token_hex
 from typing import Final
 
 from chatbot.core.limits.estimate import answer_tokens
+from chatbot.core.memory.told import BYTES_PER_TOKEN
 from chatbot.domain.chat import Conversation, Dialogue, Message, Turn
 from chatbot.domain.generation import Finished, FinishReason, GenerationRequest, Sampling
 from chatbot.domain.memory.summary import MAX_SUMMARY_BYTES, Summary
@@ -21,7 +22,6 @@ KEPT_TURNS: Final = 2
 _LEAST_TOKENS: Final = 48
 _MOST_TOKENS: Final = 512
 _SUMMARY_SHARE: Final = 8  # of the context: what a summary may take
-_BYTES_PER_TOKEN: Final = 2  # as of pins: seldom fewer
 _MESSAGE_BYTES: Final = 16
 _INSTRUCTION: Final = (
     "You keep the memory of a conversation. Write down what of the quoted part has to be known to go on with it: who "
@@ -87,7 +87,7 @@ def asked_room(request: GenerationRequest, context_tokens: int) -> Sampling | No
     fixed = sum(len(one.content.encode()) for one in (*request.dialogue.opening, request.dialogue.question))
     fixed += len(request.dialogue.system.encode())
     answer = answer_tokens(request.sampling, context_tokens)
-    room = max(0, context_tokens - answer - fixed // _BYTES_PER_TOKEN)
+    room = max(0, context_tokens - answer - fixed // BYTES_PER_TOKEN)
     if history_bytes(request) <= FULL_SHARE * room:
         return None
     return Sampling(max_tokens=answer + int((1 - FULL_SHARE) * room))
@@ -98,7 +98,7 @@ def is_full_by_bytes(request: GenerationRequest, context_tokens: int) -> bool:
     sampling = asked_room(request, context_tokens)
     if sampling is None or sampling.max_tokens is None:
         return False
-    return history_bytes(request) // _BYTES_PER_TOKEN > context_tokens - sampling.max_tokens
+    return history_bytes(request) // BYTES_PER_TOKEN > context_tokens - sampling.max_tokens
 
 
 def history_bytes(request: GenerationRequest) -> int:
@@ -172,7 +172,7 @@ def _turn_bytes(turn: Turn) -> int:
 
 
 def _chunk_bytes(context_tokens: int) -> int:
-    return context_tokens // 2 * _BYTES_PER_TOKEN
+    return context_tokens // 2 * BYTES_PER_TOKEN
 
 
 def _cut_characters(context_tokens: int) -> int:

@@ -23,14 +23,13 @@ from chatbot.core.memory.summarised import (
     sampling_of,
     told_whole,
 )
-from chatbot.core.memory.told import UNKNOWN_CONTEXT_TOKENS
+from chatbot.core.memory.told import context_of
 from chatbot.core.question import Question
 from chatbot.core.waiting.spare import GaveWay, Spare
 from chatbot.domain.chat import Conversation, ConversationKey
 from chatbot.domain.errors import EngineLost, PromptTooLong, Unavailable
 from chatbot.domain.generation import Backend, Finished, GenerationEvent, GenerationRequest, TextPiece
 from chatbot.domain.memory.summary import SummaryTelemetry
-from chatbot.domain.model import ModelInfo
 from chatbot.domain.personal.erasure import UserErased
 from chatbot.domain.ports import TextGenerator
 
@@ -142,7 +141,7 @@ class Summariser:
         maker = self._makers.get(backend)
         if maker is None or key in self._tasks or self._failures.get(key, 0) >= self._policy.failures:
             return
-        if asked_room(request, _context(maker.generator.model())) is None:
+        if asked_room(request, context_of(maker.generator.model())) is None:
             return
         if len(self._tasks) >= self._policy.most_waiting:
             self._tell("dropped", _Heard([]))
@@ -198,7 +197,7 @@ class Summariser:
         may_leave = not read.local_only or job.backend is Backend.LLAMA
         if model is None or not may_leave or not await self._is_full(job, read, maker):
             return False
-        plan = planned(read, _context(model))
+        plan = planned(read, context_of(model))
         if plan is None:
             return False
         heard, outcome = _Heard([]), "failed"
@@ -241,7 +240,7 @@ class Summariser:
         Raises:
             PromptTooLong: Not even one turn of it.
         """
-        context_tokens = _context(maker.generator.model())
+        context_tokens = context_of(maker.generator.model())
         deadline = self._clock() + self._policy.generation_seconds
         while True:
             asked = dialogue_of(plan, context_tokens)
@@ -259,7 +258,7 @@ class Summariser:
 
     async def _is_full(self, job: _Job, read: Conversation, maker: Maker) -> bool:
         """Whether the turns take more than their share of the room, as a model that counts its tokens says."""
-        request, context_tokens = told_whole(job.request, read), _context(maker.generator.model())
+        request, context_tokens = told_whole(job.request, read), context_of(maker.generator.model())
         if maker.generator.backend is not Backend.LLAMA:
             return is_full_by_bytes(request, context_tokens)
         sampling = asked_room(request, context_tokens)
@@ -285,7 +284,3 @@ def _without_history(request: GenerationRequest) -> GenerationRequest:
     """What takes room besides the turns, which are read anew; nothing else of the request is kept while it waits."""
     dialogue = replace(request.dialogue, history=(), rounds=())
     return GenerationRequest("", dialogue, request.sampling, 0.0, user=request.user)
-
-
-def _context(model: ModelInfo | None) -> int:
-    return (model.context_tokens if model is not None else 0) or UNKNOWN_CONTEXT_TOKENS

@@ -1,14 +1,14 @@
 """Looks up what a request confirms: calls of this conversation, not run yet, in time, of tools as they were shown."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from chatbot.core.agent.confirming.acting import Acting, Deeds
 from chatbot.core.agent.toolbox import Ran
-from chatbot.core.audit.audit import Audit, Deed
+from chatbot.core.audit.audit import Audit, Deed, told
 from chatbot.core.history import History
 from chatbot.core.tools.contract import Tool, reach_of
 from chatbot.domain.audit.records import AuditAction
@@ -100,20 +100,10 @@ class ConfirmationDesk:
             raise
         books = _Turns(self._history, request.read.key)
 
-        @asynccontextmanager
-        async def recorded(proposal: Proposal) -> AsyncIterator[None]:
-            deed = Deed(
-                AuditAction.TOOL_CONFIRM,
-                request.caller.tenant,
-                request.caller.key_id,
-                proposal.tool,
-                request.request_id,
-            )
-            if offers.audit is None:
-                yield
-                return
-            async with offers.audit.told(deed):
-                yield
+        def recorded(proposal: Proposal) -> AbstractAsyncContextManager[Deed]:
+            caller = request.caller
+            deed = Deed(AuditAction.TOOL_CONFIRM, caller.tenant, caller.key_id, proposal.tool, request.request_id)
+            return told(offers.audit, deed)
 
         return Acting(confirmed, Deeds(books, recorded, self._start))
 
