@@ -20,6 +20,7 @@ from chatbot.domain.errors import InvalidInput
 DB_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 TURN_ID_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
 MAX_USER_ID_CHARACTERS = 128
+ToolName = Annotated[str, Field(max_length=64)]
 _DB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TURN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")

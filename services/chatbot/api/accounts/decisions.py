@@ -149,8 +149,7 @@ async def decide(request: Request) -> None:
     parts, service, context = parts_of(request), profile_of(request).name, context_of(request.scope)
     outcome = "unavailable"
     try:
-        user = vouched_user(request, parts.keys.gateway)
-        context.principal = await parts.keys.principal(presented(request.headers), user_token(request.headers), user)
+        user, context.principal = await _known(request, parts)
         outcome = "forbidden"
         context.principal = bound_by(_admitted(context.principal, service, parts), user, parts.keys.gateway)
         _check(decision, service, parts, context)
@@ -196,8 +195,7 @@ async def is_known(request: Request) -> bool:
     if parts.keys.is_open:
         return is_loopback(context.client)
     try:
-        user = vouched_user(request, parts.keys.gateway)
-        principal = await parts.keys.principal(presented(request.headers), user_token(request.headers), user)
+        _user, principal = await _known(request, parts)
         rights = _admitted(principal, profile_of(request).name, parts).rights
     except (Unauthorized, Forbidden, KeysUnavailable):
         return False
@@ -231,6 +229,12 @@ def _decision_of(route: object) -> Decision:
     if decision is None:
         raise RuntimeError(f"{path}: no line in chatbot.api.accounts.decisions says who may")
     return decision
+
+
+async def _known(request: Request, parts: Parts) -> tuple[str | None, Principal]:
+    """The user whom the gateway names, and whose key or token a request brings. Raises as `decide`."""
+    user = vouched_user(request, parts.keys.gateway)
+    return user, await parts.keys.principal(presented(request.headers), user_token(request.headers), user)
 
 
 def _admitted(principal: Principal, service: str, parts: Parts) -> Principal:

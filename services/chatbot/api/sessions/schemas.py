@@ -17,6 +17,7 @@ from chatbot.api.schemas import (
     UPGRADE,
     USER_NAME,
     TextModel,
+    ToolName,
     UserId,
     wanted_character,
 )
@@ -81,9 +82,8 @@ _ENTRY_SCHEMA: Final = {
 _Entry = Annotated[HistoryEntry, BeforeValidator(_named_entry), WithJsonSchema(_ENTRY_SCHEMA)]
 # The bound stands before what brings it to NFC: the other way round it is that of a list, and named so.
 _Note = Annotated[str, Field(max_length=500), BeforeValidator(_to_nfc), AfterValidator(_without_controls)]
-_ToolName = Annotated[str, Field(max_length=64)]
 _ToolNames = Annotated[
-    Annotated[list[_ToolName], Field(max_length=16)] | None,
+    Annotated[list[ToolName], Field(max_length=16)] | None,
     BeforeValidator(_names),
     WithJsonSchema(
         {"anyOf": [{"enum": ["auto", "none", None]}, {"type": "array", "maxItems": 16, "items": {"type": "string"}}]}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from chatbot.api.schemas import GREETING_INDEX, LOCAL_ONLY, USER_NAME, TextModel, UserId
+from chatbot.api.schemas import GREETING_INDEX, LOCAL_ONLY, USER_NAME, TextModel, ToolName, UserId
 from chatbot.api.style.fields import SPEECH, SpeechFields
 from chatbot.api.v1.messages import Messages, dialogue_of
 from chatbot.api.v1.response_format import ResponseFormat
@@ -39,7 +39,6 @@ class StreamOptions(TextModel):
     include_usage: bool = False
 
 
-_ToolName = Annotated[str, Field(max_length=64)]
 _Stop = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100)]
 
 
@@ -80,7 +79,7 @@ class ChatCompletionRequest(TextModel):
     tools: Tools | None = Field(None, description="Functions that you run: calls of them are returned, never run here.")
     tool_choice: ToolChoice = Field(None, description="Obeyed by every model: answers cannot leave the grammar.")
     parallel_tool_calls: bool | None = Field(None, description="Whether one answer may hold several calls, at most 4.")
-    chatbot_tools: Annotated[list[_ToolName], Field(max_length=16)] | None = Field(
+    chatbot_tools: Annotated[list[ToolName], Field(max_length=16)] | None = Field(
         None,
         description="Not in the OpenAI API: names of `/tools` that this service runs before it answers, instead of"
         " `tools`. The answer tells of them in `chatbot_tool_calls`, `search` and `sources`.",

@@ -45,9 +45,7 @@ class Gauges:
             "chatbot_slots": lambda: line().slots,
         }
         for name, read in readers.items():
-            gauge = self._of[name]
-            if isinstance(gauge, Gauge):
-                gauge.labels(service=service).set_function(read)
+            self._watch(name, read, (service,))
 
     def watch_limits(
         self, is_degraded: Callable[[], bool], use: Callable[[], Iterable[tuple[str, str, float]]]
@@ -90,17 +88,14 @@ class Gauges:
 
     def watch_prices(self, prices: PriceTable) -> None:
         """Make a series for each model that has a price, and let the gauge read how old the table is."""
-        gauge = self._of["chatbot_price_age_seconds"]
-        for service in self._services:
-            for model in prices.models:
-                self._of["chatbot_cost_usd_total"].labels(service=service, model=model)
-            if isinstance(gauge, Gauge):
-                gauge.labels(service=service).set_function(prices.age_seconds)
+        for service, model in product(self._services, prices.models):
+            self._of["chatbot_cost_usd_total"].labels(service=service, model=model)
+        self._watch("chatbot_price_age_seconds", prices.age_seconds)
 
-    def _watch(self, name: str, read: Callable[[], float]) -> None:
-        """Let a gauge, the same for all services of the process, be read when somebody scrapes."""
+    def _watch(self, name: str, read: Callable[[], float], services: Sequence[str] = ()) -> None:
+        """Let a gauge be read when somebody scrapes, the same for these services, or for all of the process."""
         gauge = self._of[name]
-        for service in self._services:
+        for service in services or self._services:
             if isinstance(gauge, Gauge):
                 gauge.labels(service=service).set_function(read)
 
