@@ -18,6 +18,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pepper").write_text("0123456789abcdef" * 2)
     monkeypatch.setenv("CHATBOT_AUTH_PEPPER_FILE", str(tmp_path / "pepper"))
     monkeypatch.setenv("CHATBOT_AUTH_SQLITE_PATH", str(tmp_path / "keys.sqlite3"))
+    monkeypatch.setenv("CHATBOT_HISTORY_SQLITE_PATH", str(tmp_path / "history.sqlite3"))  # the audit is beside it
     return tmp_path
 
 
