@@ -70,7 +70,7 @@ def test_every_call_of_random_tokens_is_valid(engine: ToyEngine, scale: Any, fig
     counts: Counter[str] = Counter()
     grammars = KeptGrammars()
 
-    @settings(max_examples=scale(10, 1_600), deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=scale(10, 1_800), deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         schemas=st.dictionaries(NAMES, PARAMETERS, min_size=1, max_size=4),
         seed=st.integers(0, 10**6),

@@ -18,6 +18,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from parts.kube_client import wait_for
+
 _MODEL = "small"
 """Name of the model that is asked, as charts/chatbot/ci/cpu-trial.yaml calls it."""
 _MOST_TOLD = 12
@@ -87,6 +89,8 @@ def asking(
 ) -> Iterator[Load]:
     """Clients that ask while the context lasts, some of them by long streams; all are waited for at the end.
 
+    They begin where each way answers: a gateway's routes follow a pod's readiness a little later.
+
     Args:
         urls: `http://host:port` of a service, or with a path before its own; the clients share them.
         clients: How many ask for whole answers.
@@ -95,6 +99,8 @@ def asking(
         stream_tokens: Most tokens of a stream.
         pause_seconds: Between two questions of one client.
     """
+    for url in dict.fromkeys(urls):
+        wait_for(partial(_answers, url), 120)
     load = Load()
     kinds = [False] * clients + [True] * streams
     threads = []
@@ -124,6 +130,12 @@ def _client(load: Load, way: str, once: Callable[[], str], is_stream: bool, paus
         ended = time.monotonic()
         load.asked.append(Asked(started - load.began_at, ended - started, is_stream, outcome, way))
         load.is_over.wait(pause_seconds)
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+        return whole(url, 1) == "ok"
+    return False
 
 
 def ask(url: str, user: str, timeout_seconds: float = 240, **fields: str) -> str:
