@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
+from engine_bench.load.neighbours import neighbours
 from engine_bench.load.workload import Workload
 from engine_bench.model_file import SHAPES, make_model
 from engine_bench.plan import Bench
@@ -42,10 +43,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     run.add_argument("--workloads", type=_words, default=(), metavar="W1,W2", help="default: those of the size")
     run.add_argument("--contestants", type=_words, default=(), metavar="ours,…", help="default: those of the size")
     text = "instead of others: ours with this setting beside its defaults; may be given again"
-    run.add_argument("--setting", action="append", default=[], metavar="CHATBOT_…=VALUE", help=text)
+    run.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help=text)
     run.add_argument("--shape", choices=SHAPES, help="of the model that is made on the spot; default: that of the size")
     run.add_argument("--model", type=Path, help="a GGUF of engine_bench.model_file instead")
     run.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default %(default)s")
+    text = "processes beside that compute all the time; default %(default)s"
+    run.add_argument("--neighbours", type=int, default=0, metavar="N", help=text)
     run.add_argument("--out", type=Path, help="default var/bench/<size>-…-<commit>")
     profiled = commands.add_parser("profile", help="where the time of a token goes in our service")
     profiled.add_argument("--programs", type=Path, required=True, help="folder that .ci/llama_server.py printed")
@@ -101,20 +104,23 @@ def _run(chosen: argparse.Namespace) -> str:
     contestants = _contestants(size, workloads, chosen)
     bench = Bench(place, workloads, contestants, chosen.rounds or size.rounds, allowed_bytes=allowed)
     machine = describe(ROOT)
-    words = (chosen.size, chosen.shape, "settings" if chosen.setting else None, machine["commit"])
+    beside = f"beside-{chosen.neighbours}" if chosen.neighbours else None
+    words = (chosen.size, chosen.shape, "settings" if chosen.setting else None, beside, machine["commit"])
     folder = chosen.out or Path("var/bench") / "-".join(filter(None, words))
     inputs: dict[str, Any] = {
         "size": chosen.size,
         "model": str(SHAPES[shape]) if chosen.model is None else chosen.model.name,
         "machine": machine,
         "threads": place.threads,
+        "neighbours": chosen.neighbours,
         "workloads": [str(workload) for workload in size.workloads],
         "llama_cpp": _about(place.programs),
     }
     with alone_in(folder):
         journal = Journal(folder, inputs)
         print(f"results: {folder}; {len(bench.plan())} runs, {len(journal.runs)} of them were there", flush=True)
-        run_all(bench, journal)
+        with neighbours(chosen.neighbours):
+            run_all(bench, journal)
     if size.has_ceilings and not chosen.setting and not (folder / "ceilings.json").exists():
         (folder / "ceilings.json").write_text(json.dumps(ceilings(place), indent=1) + "\n")
     return write_report(folder)

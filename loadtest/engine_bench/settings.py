@@ -51,6 +51,7 @@ SETTINGS: Final = (
     Setting("steps of 256 rows, not 512", "CHATBOT_ENGINE_STEP_TOKENS=512", ("W3", "W4")),
     Setting("rows in the order of the cheapest graphs", "CHATBOT_ENGINE_WITHOUT=order", ("W1", "W4")),
     Setting("graphs parted by what they were measured to cost", "CHATBOT_ENGINE_WITHOUT=graphs", ("W1", "W3", "W4")),
+    Setting("threads that sleep soon where they wait for each other", "GOMP_SPINCOUNT=300000", ("W1", "W3")),
     Setting("tokens chosen from a short list", "CHATBOT_ENGINE_WITHOUT=shortlist", ("W1", "W3")),
 )
 

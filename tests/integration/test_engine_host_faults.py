@@ -9,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from chatbot.domain.errors import EngineLost, ModelUnavailable, PromptTooLong, TimedOut, Unavailable
 from chatbot.domain.generation import FinishReason
 from chatbot.domain.model import ModelReason, ModelState
+from chatbot.llm.supervision.engine_child import SPINS
 from parts.engine_hosts import Engine, eventually, running_engine, scripted_engine
 from parts.scripted_child import write_script
 from parts.toy_gguf import make_toy
@@ -34,6 +36,21 @@ async def test_answers_and_counts(tmp_path):
         assert engine.capacities[-1].open
         assert engine.host.capacity().slots == 7
         assert engine.generator.model().name == "scripted"
+
+
+@pytest.mark.parametrize("said", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}])
+async def test_threads_of_an_engine_sleep_soon_unless_the_environment_says_otherwise(tmp_path, monkeypatch, said):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+
+    async with scripted_engine(write_script(tmp_path / "a.gguf")) as engine:
+        await engine.serves()
+        environment = psutil.Process(engine.host.child().pid).environ()
+
+    waiting = {name: value for name, value in environment.items() if name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    assert waiting == (said or {"GOMP_SPINCOUNT": str(SPINS)})
 
 
 async def test_line_is_told_that_there_is_no_model():

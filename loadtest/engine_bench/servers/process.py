@@ -60,7 +60,9 @@ class Command:
 
     def __str__(self) -> str:
         """As one would type it."""
-        shown = [f"{name}={value}" for name, value in self.environment.items() if name.startswith("CHATBOT_")]
+        shown = [
+            f"{name}={value}" for name, value in self.environment.items() if name.startswith(("CHATBOT_", "GOMP_"))
+        ]
         return " ".join([*shown, *self.words])
 
 

@@ -23,6 +23,10 @@ from chatbot.llm.supervision.watchdog import TICK_SECONDS, Stuck, Watchdog
 ENGINE_COMMAND = (sys.executable, "-P", "-m", "chatbot.llm.engine.process")
 """`-P`: a file in the working directory must never shadow a module of the child."""
 
+SPINS = 1_000
+"""So often a thread of llama.cpp looks for the others before it sleeps, some 20 us; libgomp itself 300,000 times. Where
+others use the same CPUs, the one that is waited for may have none: who sleeps leaves it his."""
+
 _EXIT_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
@@ -103,6 +107,7 @@ class EngineChild:
                     *_death_signal_flag(),
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,
+                    env=_environment(),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                 )
@@ -282,6 +287,12 @@ class EngineChild:
             return Ending(None, f"The engine process was stuck ({self._verdict}) and was killed.", self._is_asked)
         how = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit status {code}"
         return Ending(None, f"The engine process ended with {how}.", self._is_asked)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and how threads wait for each other, which libgomp reads once, where it is loaded."""
+    said = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
+    return {**os.environ} if said else {**os.environ, "GOMP_SPINCOUNT": str(SPINS)}
 
 
 def _death_signal_flag() -> tuple[str, ...]:
