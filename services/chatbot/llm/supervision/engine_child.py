@@ -291,8 +291,8 @@ class EngineChild:
 
 def _environment() -> dict[str, str]:
     """Ours, and how threads wait for each other, which libgomp reads once, where it is loaded."""
-    said = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
-    return {**os.environ} if said else {**os.environ, "GOMP_SPINCOUNT": str(SPINS)}
+    waiting = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": str(SPINS)}
+    return {**waiting, **os.environ}
 
 
 def _death_signal_flag() -> tuple[str, ...]:
