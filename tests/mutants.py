@@ -424,6 +424,42 @@ MUTANTS: tuple[Mutant, ...] = (
         (Edit(f"{CORE}/limits/limiter.py", "None, 0) for entry in taken)", "None, 0) for entry in taken[:0])"),),
     ),
     Mutant(
+        "a limit on trial refuses",
+        "tests/unit/test_limits_shadow.py::test_what_would_be_refused_is_counted_and_passes",
+        (
+            Edit(
+                f"{CORE}/limits/limiter.py",
+                'self._telemetry.limit_decided(wanted.service, name, "shadow_refused")',
+                "raise self._refusal(wanted, ask, entry, outcome, quota)",
+            ),
+        ),
+    ),
+    Mutant(
+        "a tenant's weight is not looked at",
+        "tests/unit/test_fairness.py::test_a_tenants_turn_is_as_long_as_its_weight_and_its_users_take_turns_within",
+        (Edit(f"{CORE}/waiting/line.py", "(tenant.left or tenant.weight) - 1 if tenant.waiting else 0", "0"),),
+    ),
+    Mutant(
+        "a request is known again after its caller got other limits",
+        "tests/integration/test_limits_spent.py::test_who_gets_another_limit_is_asked_anew",
+        (Edit(f"{API}/accounts/spent.py", "hash((limited, policy))", "0"),),
+    ),
+    Mutant(
+        "what a header says makes no other request",
+        "tests/integration/test_limits_spent.py::test_a_request_that_a_shorter_one_would_pass_is_known_again[/Llama]",
+        (Edit(f"{API}/accounts/spent.py", "limits, told)", "limits)"),),
+    ),
+    Mutant(
+        "a refusal is repeated although something came back",
+        "tests/unit/test_limits_refusals.py::test_what_comes_back_is_asked_for_at_once",
+        (Edit(f"{CORE}/limits/refusals.py", "kept.came_back != account.came_back", "False"),),
+    ),
+    Mutant(
+        "who hammers is refused as fast as he asks",
+        "tests/integration/test_limits_spent.py::test_refusals_wait_for_their_turn_and_nobody_else_does[again]",
+        (Edit(f"{API}/accounts/spent.py", "await asyncio.sleep(limiter.refusals.turn(error, seconds))", "pass"),),
+    ),
+    Mutant(
         "a lease is not renewed",
         f"{TENANTS}::test_a_replica_that_dies_gives_its_places_back_within_half_a_minute",
         (Edit(f"{CORE}/limits/ledger.py", "self._now() + LEASE_SECONDS", "self._now()"),),

@@ -168,6 +168,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"limits": {"tenant": {"usdPerDay": 25}}}, "spec.limits.tenant.usdPerDay"),
     ({"keys": {"maxLifetime": "90 days"}}, "a number of days, hours or minutes such as 90d"),
     ({"keys": {"maxLifetime": "0d"}}, "a number of days, hours or minutes such as 90d"),
+    ({"fairSharing": {"weight": 0}}, "spec.fairSharing.weight"),
+    ({"fairSharing": {"weight": 101}}, "spec.fairSharing.weight"),
     ({"privacy": {"localOnly": "yes"}}, "spec.privacy.localOnly"),
     ({"backends": {"local": False}, "privacy": {"localOnly": True}}, "localOnly: true needs backends.local: true"),
 ]

@@ -48,6 +48,7 @@ def test_the_fields_are_those_that_services_read() -> None:
     assert SPEC["services"]["items"]["enum"] == list(SERVICES)
     for subject in ("tenant", "perKey", "perUser"):
         assert set(SPEC["limits"]["properties"][subject]["properties"]) == set(limit_names())
+    assert SPEC["shadowLimits"]["properties"] == SPEC["limits"]["properties"]
 
 
 @pytest.mark.parametrize(("path", "rule"), RULES, ids=[f"{path}-{n}" for n, (path, _) in enumerate(RULES)])

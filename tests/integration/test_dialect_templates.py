@@ -6,8 +6,6 @@ the product reads one (ADR 0008); here they are rendered as transformers renders
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from chatbot.domain.tools import ToolCall
 from chatbot.llm.dialects.dialect import WARNING
 from chatbot.llm.dialects.mistral import call_id
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from parts.needs import left_out
+from parts.needs import fetched
 from parts.own_dialects import PLACE, USE, built, by_hand, request
 from parts.toy_engine import ToyEngine, load_toy, open_library
 from parts.toy_gguf import (
@@ -30,7 +28,6 @@ from parts.toy_gguf import (
     make_toy,
 )
 
-ROOT = Path(__file__).parents[2]
 TOOLS = [
     {"type": "function", "function": {"name": "weather", "description": "Weather of a place", "parameters": PLACE}},
     {
@@ -60,15 +57,7 @@ EARLIER = (Message("user", "안녕?"), Message("assistant", "안녕하세요!"))
 @pytest.fixture(scope="module")
 def templates() -> Path:
     """Fetched where nothing may be left out, else only taken where they were fetched before."""
-    builder = sorted(ROOT.glob(".tools/uv-*/bin/python"))
-    program = str(builder[-1]) if builder else sys.executable
-    command = [program, str(ROOT / ".ci" / "llama_templates.py")]
-    if os.environ.get("CI") != "true":
-        command.append("--cached")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        left_out(f"llama.cpp's templates are not here; get them: {program} .ci/llama_templates.py")
-    return Path(done.stdout.strip())
+    return fetched("llama_templates.py", *(() if os.environ.get("CI") == "true" else ("--cached",)), by_builder=True)
 
 
 @pytest.fixture

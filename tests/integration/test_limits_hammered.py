@@ -21,6 +21,12 @@ from parts.stub_office import Stub, StubOffice, stub_office
 USERS = 50
 QUOTAS = {"requestsPerMinute": 1, "tokensPerDay": 400}
 """The second one has room for a shorter question, so nobody is refused before his is read."""
+STORMS = {
+    "once a second each": (300, 1.0, USERS),
+    "without a pause": (900, 0.0, USERS),
+    "without a pause, another question each time": (300, 0.0, 0),
+}
+"""Requests, seconds between a user's answer and his next question, and users who repeat theirs; 0: nobody does."""
 ASKED = {"input_data": "안녕하세요!", "user_id": "u1"}
 
 
@@ -96,9 +102,9 @@ class Scene:
         self.alone.append(await answered(self._office, lambda: time.monotonic() > ends_at))
         return self.alone[-1]
 
-    async def storm(self, requests: int, pause: float, compared: Compared) -> float:
+    async def storm(self, requests: int, pause: float, users: int, compared: Compared) -> float:
         """The 95th percentile from the first refusal to the last."""
-        load = Load(self._office.port, requests, USERS, key="key-of-spent", pause_seconds=pause)
+        load = Load(self._office.port, requests, USERS, users=users, key="key-of-spent", pause_seconds=pause)
         before, used_before = await refused(self._office), self._office.cpu_seconds()
         running = asyncio.create_task(asyncio.to_thread(run_load, load))
         for _ in range(500):  # until its process has begun
@@ -123,16 +129,16 @@ class Scene:
 async def test_another_tenant_is_answered_while_fifty_hammer_an_empty_quota(
     tmp_path: Path, quota: str, scale: Callable[[int, int], int], figures: Callable[..., None]
 ) -> None:
-    storms = {"once a second each": (scale(1, 6) * USERS, 1.0), "without a pause": (scale(300, 9000), 0.0)}
-    found = {name: Compared() for name in storms}
+    found = {name: Compared() for name in STORMS}
     with stub_office(tmp_path, Stub(slots=10, pieces=20, piece_seconds=0.002), mounted(tmp_path, quota)) as office:
         run_load(Load(office.port, USERS, 1, key="key-of-spent"))
         await answered(office, lambda: True)
         scene = Scene(office, scale(0, 6))
         before = await scene.silence()
         for number in range(scale(1, 7)):
-            for name in sorted(storms, reverse=bool(number % 2)):
-                beside = await scene.storm(*storms[name], found[name])
+            for name in sorted(STORMS, reverse=bool(number % 2)):
+                requests, *how = STORMS[name]
+                beside = await scene.storm(scale(USERS, requests), *how, found[name])
                 after = await scene.silence()
                 found[name].beside.append(beside / mean((before, after)))
                 found[name].silence.append(after / before)

@@ -259,7 +259,7 @@ async def test_who_hammers_for_long_is_refused_from_memory_without_a_line_in_the
     async with keyed_service(tmp_path, options) as keyed, asking(keyed, limited(requests_per_minute=1)) as ask:
         await ask()
         limiter = keyed.service.limiter
-        limiter._refusals._clock = lambda: now
+        limiter.refusals._clock = lambda: now
         now = 0.0
         for _ in range(12):
             refused = await ask()

@@ -1,23 +1,28 @@
 """Whoever hammers a spent limit is refused before his request is read, and told and counted as if it had been."""
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from chatbot.adapters.usage.sqlite import SqliteUsage
-from chatbot.api.accounts.spent import SpentFirst
+from chatbot.api.accounts.spent import MOST_BYTES, SpentFirst
+from chatbot.core.limits.refusals import UNPACED_SECONDS
 from chatbot.domain.access import Rights, Scope
-from chatbot.domain.generation import Backend, GenerationEvent, GenerationRequest
+from chatbot.domain.generation import Backend
 from chatbot.domain.limits import Limits
-from chatbot.domain.tenants.policy import Policies, Tenant, TenantLimits
+from chatbot.domain.tenants.policy import Policies, Tenant, TenantLimits, Tenants
 from chatbot.domain.usage.prices import PriceTable
 from chatbot.server import app as server_app
 from parts.http_service import ServiceOptions
 from parts.keyed_service import keyed_service
-from parts.stub_generator import StubGenerator
+from parts.stub_generator import HeldGenerator, StubGenerator
+from parts.waiting import until
 
 ASKED = {"input_data": "안녕하세요!", "user_id": "u"}
 V1 = {"model": "stub", "messages": [{"role": "user", "content": "hi"}]}
@@ -27,11 +32,29 @@ PATHS: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": V1,
 }
 ONE = TenantLimits(tenant=Limits(requests_per_minute=1))
+TOKENS = TenantLimits(tenant=Limits(tokens_per_day=400))
+"""Room for some answers, and then for shorter ones only."""
+ATTEMPTS = (
+    {"x-request-id": "second"},
+    {"x-stainless-retry-count": "2"},
+    {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"},
+)
+"""What an SDK or a proxy writes anew each time."""
 VARIES = {"x-request-id", "date"}
 
 
 def options(limits: TenantLimits = ONE, **more: Any) -> ServiceOptions:
     return ServiceOptions(tenants=Policies([Tenant("team-a", limits=limits)]), limiter_now=lambda: 1_000_000.0, **more)
+
+
+@dataclass
+class Policy:
+    """Tenants whose policy changes."""
+
+    now: Tenants
+
+    def of(self, tenant: str) -> Tenant:
+        return self.now.of(tenant)
 
 
 @pytest.fixture
@@ -56,6 +79,15 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 async def refused(client: httpx.AsyncClient, path: str, **headers: str) -> httpx.Response:
     return await client.post(path, json=PATHS[path], headers={"accept-language": "en"} | headers)
+
+
+async def spend(client: httpx.AsyncClient, path: str, **headers: str) -> httpx.Response:
+    """Ask until it is too much; what was told then."""
+    for _ in range(100):
+        answer = await refused(client, path, **headers)
+        if answer.status_code != 200:
+            return answer
+    raise AssertionError("it is never too much")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -137,27 +169,115 @@ async def test_who_pays_himself_and_who_has_spent_money_take_their_way(tmp_path:
     assert read == ["/OpenAI"] * 4 + ["/Llama"]
 
 
-class Held(StubGenerator):
-    """Answers once it is let."""
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_request_that_a_shorter_one_would_pass_is_known_again(
+    tmp_path: Path, read: list[str], path: str
+) -> None:
+    async with keyed_service(tmp_path, options(TOKENS)) as keyed, keyed.service.client() as client:
+        headers = await keyed.header()
+        first = await spend(client, path, **headers)
+        second = await refused(client, path, **headers)  # the first one whose digest is kept
+        read.clear()
+        again = [await refused(client, path, **headers, **more) for more in ({}, *ATTEMPTS)]
+        known = list(read)
+        others = {
+            "another text": await client.post(path, json=PATHS[path] | {"max_tokens": 77}, headers=headers),
+            "another service for it": await client.post(path + "?a=b", json=PATHS[path], headers=headers),
+            "another header": await refused(client, path, **headers, **{"idempotency-key": "k"}),
+        }
+        shown = (await client.get("/performance", headers=headers)).json()
+        decided = keyed.service.metric("chatbot_limit_decisions_total", limit="tenant-tokens-day", outcome="refused")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+    told = [one.json().get("error", one.json()) for one in (first, second, *again)]
+    assert {one["code"] for one in told} == {"insufficient_quota"}
+    assert {one.headers["ratelimit"] for one in (second, *again)} == {first.headers["ratelimit"]}
+    assert not known and read == [path] * 3 + ["/performance"]
+    refusals = [one for one in (first, second, *again, *others.values()) if one.status_code == 429]
+    assert shown["failed_requests"] == decided == len(refusals)
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent]:
-        self.asked.set()
-        await self.may_answer.wait()
-        async for event in super().generate(request):
-            yield event
+
+async def test_who_gets_another_limit_is_asked_anew(tmp_path: Path, read: list[str]) -> None:
+    policy = Policy(options(TOKENS).tenants)
+    async with keyed_service(tmp_path, replace(options(), tenants=policy)) as keyed, keyed.service.client() as client:
+        headers = await keyed.header()
+        await spend(client, "/Llama", **headers)
+        before = [(await refused(client, "/Llama", **headers)).status_code for _ in range(2)]
+        read.clear()
+        more = TenantLimits(tenant=Limits(tokens_per_day=100_000))
+        policy.now = Policies([Tenant("team-a", limits=more)])
+        after = await refused(client, "/Llama", **headers)
+
+    assert (before, after.status_code, read) == ([429, 429], 200, ["/Llama"])
+
+
+async def test_a_body_that_is_long_or_does_not_say_how_long_takes_its_way(tmp_path: Path, read: list[str]) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        whole = json.dumps(ASKED).encode()
+        yield whole[:9]
+        yield whole[9:]
+
+    long = ASKED | {"padding": "p" * MOST_BYTES}
+    async with keyed_service(tmp_path, options(TOKENS)) as keyed, keyed.service.client() as client:
+        headers = await keyed.header()
+        await spend(client, "/Llama", **headers)
+        read.clear()
+        chunked = [
+            await client.post("/Llama", content=pieces(), headers=headers | {"content-type": "application/json"})
+            for _ in range(2)
+        ]
+        longer = [await client.post("/Llama", json=long, headers=headers) for _ in range(2)]
+
+    assert [one.status_code for one in (*chunked, *longer)] == [429] * 4
+    assert read == ["/Llama"] * 4
+
+
+async def test_who_leaves_before_his_body_is_here_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    async with keyed_service(tmp_path, options(TOKENS)) as keyed, keyed.service.client() as client:
+        headers = await keyed.header()
+        await spend(client, "/Llama", **headers)
+        _reader, writer = await asyncio.open_connection("127.0.0.1", keyed.service.port)
+        key = headers["authorization"]
+        writer.write(
+            f"POST /Llama HTTP/1.1\r\nhost: t\r\nauthorization: {key}\r\ncontent-type: application/json\r\n"
+            "content-length: 40\r\n\r\n{".encode()
+        )
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.close()
+        for _ in range(100):
+            gone = keyed.service.metric("chatbot_requests_total", route="/Llama", status="499", outcome="client_gone")
+            if gone:
+                break
+            await asyncio.sleep(0.05)
+
+    assert gone == 1
+
+
+@pytest.mark.parametrize("asked", [ASKED, ASKED | {"db_id": "another"}], ids=["again", "another one"])
+async def test_refusals_wait_for_their_turn_and_nobody_else_does(tmp_path: Path, asked: dict[str, str]) -> None:
+    async with keyed_service(tmp_path, options(TOKENS)) as keyed, keyed.service.client() as client:
+        spent, other = await keyed.header(), await keyed.header(tenant="team-b")
+        await spend(client, "/Llama", **spent)
+        await refused(client, "/Llama", **spent)
+        for account in keyed.service.limiter.refusals._accounts.values():
+            account.paced_until = time.monotonic() + UNPACED_SECONDS + 1.0
+        waiting = asyncio.create_task(client.post("/Llama", json=asked, headers=spent))
+        answers = [await refused(client, "/Llama", **other) for _ in range(3)]
+        is_waiting = not waiting.done()
+        await keyed.service.answerer.idle()  # it holds nothing meanwhile
+        told = await waiting
+
+    assert [one.status_code for one in answers] == [200] * 3
+    assert is_waiting and told.status_code == 429
 
 
 async def test_the_way_is_free_as_soon_as_the_limit_is(tmp_path: Path, read: list[str]) -> None:
-    model = Held()
+    model = HeldGenerator()
     one = TenantLimits(tenant=Limits(concurrent=1))
     async with keyed_service(tmp_path, options(one, generator=model)) as keyed, keyed.service.client() as client:
         headers = await keyed.header()
         running = asyncio.create_task(refused(client, "/Llama", **headers))
-        await model.asked.wait()
+        await until(lambda: model.running)
         meanwhile = [await refused(client, "/Llama", **headers) for _ in range(3)]
         model.may_answer.set()
         first = await running

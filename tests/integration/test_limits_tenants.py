@@ -250,7 +250,8 @@ async def test_a_replica_that_dies_gives_its_places_back_within_half_a_minute(tm
                 now[0] += 29
                 await dying.limiter.counters.renew()  # it lives: its lease goes on
                 now[0] += 29
-                living.limiter._refusals._kept.clear()  # the store is asked, not the memory of a second
+                living.limiter.refusals._accounts.clear()
+                living.limiter.refusals._requests.clear()  # the store is asked, not the memory of a second
                 renewed = await asked(client, {})
                 now[0] += 2  # it does not any more
                 for _ in range(600):  # a refusal is remembered for a second
@@ -302,3 +303,18 @@ async def test_two_replicas_share_the_limits_of_a_tenant(tmp_path: Path) -> None
 
     codes = [answer.status_code for answer in answers]
     assert codes.count(200) == 20 and codes.count(429) == 60
+
+
+async def test_a_shadow_is_told_to_nobody_and_counted(tmp_path: Path) -> None:
+    tenant = Tenant("team-a", shadow_limits=TenantLimits(per_user=Limits(requests_per_minute=2)))
+    options = ServiceOptions(tenants=Policies([tenant]), limiter_now=lambda: NOON)
+    async with keyed_service(tmp_path, options) as keyed, keyed.service.client() as client:
+        headers = await keyed.header()
+        answers = [await asked(client, headers) for _ in range(5)]
+        other = await asked(client, headers, "u2")
+        key = (await client.get("/key", headers=headers)).json()
+        decided = keyed.service.metric("chatbot_limit_decisions_total", limit=USER, outcome="shadow_refused")
+
+    assert {answer.status_code for answer in (*answers, other)} == {200}
+    assert not any("ratelimit" in answer.headers for answer in answers) and key["limits"] == []
+    assert decided == 3

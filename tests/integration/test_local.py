@@ -15,12 +15,13 @@ import httpx2
 import openai
 import pytest
 from chatbot.local.model_choice import demo_model
-from chatbot.local.questions import QUESTIONS
+from chatbot.local.questions import DEMO_LANGUAGE, FIRST_QUESTIONS
 from parts.file_server import Act, serve_file
 from parts.local_process import LocalProcess, environment, local_process, run_to_the_end
 from parts.openai_stub import TEXT, openai_stub, status
 from parts.toy_gguf import make_nan_toy, make_toy, make_truncated_toy, make_wrong_magic_toy
 
+QUESTIONS = FIRST_QUESTIONS[DEMO_LANGUAGE]
 BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
 
 

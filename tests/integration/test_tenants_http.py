@@ -1,5 +1,6 @@
 """Policies of tenants over a real socket: changed while the service runs, obeyed by every route."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,8 @@ from chatbot.api.accounts.decisions import DECISIONS
 from chatbot.domain.access import Rights
 from parts.http_service import ServiceOptions, running_service
 from parts.keyed_service import keyed_service
-from parts.stub_generator import StubGenerator
+from parts.stub_generator import HeldGenerator, StubGenerator
+from parts.waiting import until
 
 QUESTION = {"input_data": "안녕하세요!", "user_id": "test_user"}
 ENGLISH = {"accept-language": "en"}
@@ -132,3 +134,22 @@ async def test_a_key_ends_where_its_tenant_says_so(tmp_path: Path, lifetime: str
         answer = await client.get("/key", headers=header)
 
     assert answer.status_code == status
+
+
+async def test_a_tenant_of_weight_two_is_served_twice_for_each_time_of_another(tmp_path: Path) -> None:
+    found = policies(tmp_path, "tenants: [{name: team-a, fairSharing: {weight: 2}}, {name: team-b}]")
+    model = HeldGenerator()
+    options = ServiceOptions(tenants=found, generator=model, slots=1)
+    async with keyed_service(tmp_path, options) as keyed, keyed.service.client() as client:
+        of_a, of_b = await keyed.header(), await keyed.header(tenant="team-b")
+        asked: list[asyncio.Task[httpx.Response]] = []
+        for name, header in [("b", of_b), ("a", of_a)] * 6:
+            body = QUESTION | {"input_data": name}
+            asked.append(asyncio.create_task(client.post("/Llama", json=body, headers=header)))
+            await until(lambda: model.running and keyed.service.admission.line("office").depth == len(asked) - 1)
+        model.may_answer.set()
+        answers = await asyncio.gather(*asked)
+
+    assert {answer.status_code for answer in answers} == {200}
+    served = "".join(request.dialogue.question.content for request in model.requests)
+    assert served[1:10] == "aabaabaab", "all of them waited while the first one was served"

@@ -23,6 +23,7 @@ class Load:
     """What is asked. Each question has a user of its own, counted from `first_user`.
 
     Attributes:
+        users: Whose questions are repeated, each always the same; 0: nobody's are.
         key: Of the caller; "" is none.
         pause_seconds: Of each connection after each answer.
     """
@@ -32,6 +33,7 @@ class Load:
     concurrency: int
     stream: bool = False
     first_user: int = 0
+    users: int = 0
     key: str = ""
     pause_seconds: float = 0.0
 
@@ -57,7 +59,7 @@ async def ask_all(load: Load) -> dict[str, Any]:
 async def _client(load: Load, numbers: Iterator[int], seconds: list[float], statuses: Counter[int]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", load.port)
     for number in numbers:
-        body = b'{"input_data": "hi", "user_id": "user-%d"}' % number
+        body = b'{"input_data": "hi", "user_id": "user-%d"}' % (number % load.users if load.users else number)
         accept = b"text/event-stream" if load.stream else b"application/json"
         key = b"authorization: Bearer %s\r\n" % load.key.encode() if load.key else b""
         began = time.perf_counter()

@@ -65,6 +65,7 @@ class StubGenerator:
         self.running.add(request.request_id)
         ended = False
         try:
+            await self._may_begin()
             self.prefilling.add(request.request_id)
             await asyncio.sleep(self.first_seconds)
             self.prefilling.discard(request.request_id)
@@ -82,3 +83,17 @@ class StubGenerator:
             self.prefilling.discard(request.request_id)
             if not ended:
                 self.stopped[request.request_id] = time.monotonic()
+
+    async def _may_begin(self) -> None:
+        """At once."""
+
+
+class HeldGenerator(StubGenerator):
+    """Begins no answer until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = asyncio.Event()
+
+    async def _may_begin(self) -> None:
+        await self.may_answer.wait()

@@ -1,28 +1,20 @@
 """Small trained models of PyPI, and what one of them computes, written down once more in numpy."""
 
 import re
-import subprocess
-import sys
 from math import erf
 from pathlib import Path
 
 import gguf
 import numpy as np
 
-from parts.needs import left_out
+from parts.needs import fetched
 
-ROOT = Path(__file__).parents[2]
-_SECONDS = 600
 _EPSILON = 1e-12
 
 
 def trained(name: str) -> Path:
     """The file of one of .ci/trained_models.py's, fetched if it is not there; else the test is left out."""
-    command = [sys.executable, str(ROOT / ".ci/trained_models.py"), name]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    if made.returncode:
-        left_out(f"{name} could not be had: {made.stderr.strip()[-300:]}; get it: {' '.join(command)}")
-    return Path(made.stdout.strip())
+    return fetched("trained_models.py", name)
 
 
 class Bert:

@@ -23,11 +23,11 @@ class Clock:
 
 
 class Standing:
-    def __init__(self, tenant: str, user: str) -> None:
-        self.caller = Caller(tenant, user)
+    def __init__(self, tenant: str, user: str, weight: int = 1) -> None:
+        self.caller = Caller(tenant, user, weight=weight)
 
 
-CALLERS = [Caller(tenant, user) for tenant in ("", "x") for user in ("a", "b", "c")]
+CALLERS = [Caller(tenant, user, weight=weight) for tenant, weight in (("", 1), ("x", 3)) for user in ("a", "b", "c")]
 OPERATIONS = st.lists(
     st.tuples(
         st.sampled_from(["enter", "enter", "enter", "leave", "finish", "wait", "close", "open"]), st.integers(0, 99)
@@ -110,7 +110,8 @@ def test_dispatches_in_the_order_that_it_tells(steps: list[int]) -> None:
     line: WaitingLine[Standing] = WaitingLine()
     for step in steps:
         if step >= 0:
-            line.join(Standing(CALLERS[step].tenant, CALLERS[step].user))
+            caller = CALLERS[step]
+            line.join(Standing(caller.tenant, caller.user, caller.weight))
         elif len(line) and step == -1:
             line.next()
         elif len(line):
@@ -173,6 +174,75 @@ def test_tenants_take_turns_however_many_users_one_has() -> None:
     order = [line.next().caller.tenant for _ in range(4)]
 
     assert order == ["crowd", "single", "crowd", "single"]
+
+
+def test_a_tenants_turn_is_as_long_as_its_weight_and_its_users_take_turns_within() -> None:
+    line: WaitingLine[Standing] = WaitingLine()
+    for n in range(4):
+        line.join(Standing("heavy", f"user-{n % 2}", weight=3))
+        line.join(Standing("light", "only"))
+
+    order = [line.next().caller for _ in range(8)]
+
+    assert [one.tenant for one in order] == ["heavy"] * 3 + ["light", "heavy"] + ["light"] * 3
+    assert [one.user for one in order if one.tenant == "heavy"] == ["user-0", "user-1", "user-0", "user-1"]
+
+
+def test_who_comes_while_a_turn_goes_on_waits_for_its_end_and_no_longer() -> None:
+    line: WaitingLine[Standing] = WaitingLine()
+    for _ in range(9):
+        line.join(Standing("heavy", "one", weight=3))
+    for _ in range(4):
+        line.next()
+    line.join(Standing("light", "only"))
+
+    assert [line.next().caller.tenant for _ in range(4)] == ["heavy", "heavy", "light", "heavy"]
+
+
+def test_a_turn_that_ran_out_of_requests_is_over() -> None:
+    line: WaitingLine[Standing] = WaitingLine()
+    line.join(Standing("light", "only"))
+    for _ in range(2):
+        line.join(Standing("heavy", "one", weight=3))
+    leaves = Standing("heavy", "one", weight=3)
+    line.join(leaves)
+    for _ in range(3):
+        line.next()
+    line.leave(leaves)
+    for _ in range(2):
+        line.join(Standing("light", "only"))
+    for _ in range(4):
+        line.join(Standing("heavy", "one", weight=3))
+
+    assert [line.next().caller.tenant for _ in range(6)] == ["light"] + ["heavy"] * 3 + ["light", "heavy"]
+
+
+def test_a_weight_that_changes_holds_from_the_next_request_on() -> None:
+    line: WaitingLine[Standing] = WaitingLine()
+    for weight in (3, 3, 3, 1):
+        line.join(Standing("heavy", "one", weight=weight))
+    for _ in range(2):
+        line.join(Standing("light", "only"))
+
+    assert [line.next().caller.tenant for _ in range(4)] == ["heavy", "light"] * 2
+
+
+@given(st.lists(st.integers(1, 5), min_size=2, max_size=4), st.integers(20, 60))
+def test_tenants_that_always_wait_are_served_by_their_weights(weights: list[int], turns: int) -> None:
+    line: WaitingLine[Standing] = WaitingLine()
+    waiting = [Standing(str(number), "one", weight) for number, weight in enumerate(weights)]
+    for one in waiting:
+        line.join(one)
+        line.join(Standing(one.caller.tenant, "two", one.caller.weight))
+    served = Counter[str]()
+    for _ in range(turns * sum(weights)):
+        caller = line.next().caller
+        served[caller.tenant] += 1
+        line.join(Standing(caller.tenant, caller.user, caller.weight))
+
+    assert [abs(served[str(number)] - turns * weight) < weight for number, weight in enumerate(weights)] == [
+        True for _ in weights
+    ]
 
 
 def test_one_caller_cannot_take_every_place() -> None:

@@ -8,7 +8,7 @@ from chatbot.domain.errors import ServiceNotAllowed, TenantSuspended
 from chatbot.domain.limits import Limits
 from chatbot.domain.personal.retention import Retention
 from chatbot.domain.privacy.flags import Privacy
-from chatbot.domain.tenants.policy import NO_POLICIES, Policies, Tenant
+from chatbot.domain.tenants.policy import NO_POLICIES, Policies, Tenant, TenantLimits
 from chatbot.domain.tenants.reading import PolicyError, limit_names, read_policies, read_policy
 
 NOW = 1_800_000_000.0
@@ -27,6 +27,8 @@ WHOLE = {
     },
     "keys": {"maxLifetime": "90d"},
     "privacy": {"localOnly": True, "storeConversations": False, "retention": {"conversations": "30d", "usage": "7d"}},
+    "shadowLimits": {"perUser": {"requestsPerMinute": 7}},
+    "fairSharing": {"weight": 3},
 }
 
 
@@ -43,6 +45,8 @@ def test_a_whole_policy_is_read() -> None:
     assert tenant.backends == frozenset()  # both, which is all that there are
     assert tenant.privacy == Privacy(local_only=True, may_store=False)
     assert tenant.retention == Retention(conversations=30 * DAY, usage=7 * DAY)
+    assert tenant.weight == 3
+    assert tenant.shadow_limits == TenantLimits(per_user=Limits(requests_per_minute=7))
 
 
 def test_a_policy_that_says_nothing_forbids_nothing() -> None:
@@ -102,6 +106,12 @@ def test_a_policy_that_says_nothing_forbids_nothing() -> None:
         ({"privacy": {"retention": {"conversations": "12h"}}}, "retention.conversations: a number of days such as 30d"),
         ({"privacy": {"retention": {"documents": 30}}}, "privacy.retention.documents: a number of days"),
         ({"privacy": {"retention": {"files": "30d"}}}, "retention.files: no such field; there are conversations"),
+        ({"shadowLimits": {"perUser": {"burst": 5}}}, "shadowLimits.perUser.burst: needs requestsPerMinute"),
+        ({"fairSharing": {"weight": 0}}, "fairSharing.weight: a whole number from 1 to 100"),
+        ({"fairSharing": {"weight": 101}}, "fairSharing.weight"),
+        ({"fairSharing": {"weight": True}}, "fairSharing.weight"),
+        ({"fairSharing": {"weight": 1.5}}, "fairSharing.weight"),
+        ({"fairSharing": 2}, "fairSharing: an object with some of weight"),
         (
             {"backends": {"local": False}, "privacy": {"localOnly": True}},
             "privacy.localOnly: needs backends.local: true",

@@ -7,6 +7,7 @@ admitted one ends in a slot, at its deadline, or when its client leaves.
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from chatbot.core.waiting.estimate import ServiceTimes, slots_free_at, start_times
@@ -110,7 +111,7 @@ class Admission:
             aside=sum(ticket.service == service for ticket in self._slots.aside),
             slots=self._capacity.slots,
             max_waiting=self._policy.max_waiting,
-            predicted_wait_seconds=self._newcomer_wait(service, self._last_tenant()),
+            predicted_wait_seconds=self._newcomer_wait(service),
         )
 
     def drain(self) -> None:
@@ -281,18 +282,19 @@ class Admission:
             return self._policy.limit_seconds
         return max(1.0, self._capacity.opens_in_seconds - (self._clock() - self._capacity_at))
 
-    def _newcomer_wait(self, service: str, tenant: str) -> float:
-        """Predicted wait of a user of this tenant who has nothing in the line."""
+    def _newcomer_wait(self, service: str) -> float:
+        """Predicted wait of a user of the last one's tenant who has nothing in the line."""
         if self._starts_at_once():
             return 0.0
-        nobody = Ticket(self, service, Caller(tenant, "\0"), float("inf"), self._clock)
+        newcomer = replace(self._last_caller(), user="\0")
+        nobody = Ticket(self, service, newcomer, float("inf"), self._clock)
         self._waiting.join(nobody)
         order = list(self._waiting)
         self._waiting.leave(nobody)
         return self._starts(order)[order.index(nobody)]
 
-    def _last_tenant(self) -> str:
-        tenant = ""
+    def _last_caller(self) -> Caller:
+        caller = Caller("", "")
         for ticket in self._waiting:
-            tenant = ticket.caller.tenant
-        return tenant
+            caller = ticket.caller
+        return caller

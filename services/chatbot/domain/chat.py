@@ -40,6 +40,8 @@ class Caller:
         may_go_local: Whether the local model may answer where the money for another one is spent.
         erasures: Of the user, when the request began (`chatbot.domain.personal`); None: not known.
         pseudonym: What stands for the user where his name must not; "" where no secret makes one.
+        shadows: Limits that refuse nothing, as `limited`: what they would refuse is counted.
+        weight: Requests of its tenant that are served in one turn of the waiting line.
     """
 
     tenant: str
@@ -49,6 +51,13 @@ class Caller:
     may_go_local: bool = field(default=False, compare=False)
     erasures: int | None = field(default=None, compare=False)
     pseudonym: str = field(default="", compare=False)
+    weight: int = field(default=1, compare=False)
+    shadows: tuple[Limited, ...] = field(default=(), compare=False)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether its use is counted for any limit."""
+        return bool(self.limited or self.shadows)
 
 
 @dataclass(frozen=True, slots=True)

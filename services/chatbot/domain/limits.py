@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from hashlib import sha256
+from itertools import product
 from typing import Any, Final, Protocol, Self, TypeVar
 
 from chatbot.domain.errors import BackendUnavailable, ChatError
@@ -113,10 +114,11 @@ NO_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """Somebody whose use is counted; `limits` name the account."""
+    """Somebody whose use is counted; `limits` name the account. A shadow refuses nobody: what it would is counted."""
 
     subject: Subject
     limits: Limits
+    is_shadow: bool = False
 
 
 def limit_name(subject: Subject, policy: Policy) -> str:
@@ -130,9 +132,15 @@ def user_name(tenant: str, user: str | None, pseudonym: str) -> str:
 
 
 def user_accounts(tenant: str, user: str, pseudonyms: Sequence[str]) -> list[str]:
-    """Names of all accounts that count one user: his own, and that of an issuer's tokens of his."""
+    """Names of all accounts that count one user: his own, that of an issuer's tokens of his, and their shadows."""
     names = [user_name(tenant, user, pseudonym) for pseudonym in ("", *pseudonyms)]
-    return [f"{subject}/{name}" for subject in (Subject.USER, Subject.KEY) for name in names]
+    subjects = product((Subject.USER, Subject.KEY), (False, True))
+    return [account_name(subject, name, is_shadow=shadow) for subject, shadow in subjects for name in names]
+
+
+def account_name(subject: Subject, name: str, *, is_shadow: bool = False) -> str:
+    """What the store calls an account."""
+    return f"{'shadow/' if is_shadow else ''}{subject}/{name}"
 
 
 LIMIT_NAMES: Final = tuple(limit_name(subject, policy) for subject in Subject for policy in Policy)
@@ -185,6 +193,9 @@ class RateLimited(ChatError):
         quota: What is left of the limits.
         subject: Whose limit.
         violated: Names of all limits of that subject that are reached.
+        account: On which it is counted, as `Limits.account`.
+
+    Attributes:
         is_quiet: One of a great many; not worth a line in the log.
     """
 
@@ -195,8 +206,7 @@ class RateLimited(ChatError):
         quota: Quota,
         subject: Subject = Subject.KEY,
         violated: tuple[str, ...] = (),
-        *,
-        is_quiet: bool = False,
+        account: str = "",
     ) -> None:
         super().__init__(limit_name(subject, policy))
         self.policy = policy
@@ -204,12 +214,15 @@ class RateLimited(ChatError):
         self.quota = quota
         self.subject = subject
         self.violated = violated or (limit_name(subject, policy),)
-        self.is_quiet = is_quiet
+        self.account = account
+        self.is_quiet = False
 
     def again(self, *, is_quiet: bool = False) -> "RateLimited":
         """The same refusal, for another request."""
-        told = (self.policy, self.retry_after_seconds, self.quota, self.subject, self.violated)
-        return type(self)(*told, is_quiet=is_quiet)
+        told = (self.policy, self.retry_after_seconds, self.quota, self.subject, self.violated, self.account)
+        made = type(self)(*told)
+        made.is_quiet = is_quiet
+        return made
 
 
 class QuotaSpent(RateLimited):

@@ -7,7 +7,7 @@ import httpx2
 
 from chatbot.domain.model import ModelState
 from chatbot.llm.engine_host import EngineHost
-from chatbot.local.questions import QUESTIONS, Question, ask, curl
+from chatbot.local.questions import DEMO_LANGUAGE, FIRST_QUESTIONS, Question, ask, curl
 from chatbot.local.terminal import Terminal
 
 _LOOK_SECONDS = 0.1
@@ -31,10 +31,14 @@ class Guide:
         host: Whose load is shown.
         gateway: Address of the gateway.
         internal: Address of the internal port.
+        language: Of the person, ko, en or ja; the demo model is asked in its own.
     """
 
-    def __init__(self, host: EngineHost, terminal: Terminal, *, gateway: str, internal: str) -> None:
+    def __init__(
+        self, host: EngineHost, terminal: Terminal, *, gateway: str, internal: str, language: str = DEMO_LANGUAGE
+    ) -> None:
         self._host = host
+        self._language = language
         self._terminal = terminal
         self._gateway = gateway
         self._internal = internal
@@ -46,7 +50,7 @@ class Guide:
             StartFailed: The model cannot be served, or a question was not answered.
         """
         await self._loaded()
-        for question in QUESTIONS:
+        for question in self._questions():
             await self._ask(question)
 
     async def _loaded(self) -> None:
@@ -80,9 +84,15 @@ class Guide:
         for service in ("office", "character"):
             say(f"  {service + ' docs':<15} {gateway}/{service}/docs")
         say(f"  {'metrics':<15} {self._internal}/metrics\n  {'model state':<15} {self._internal}/model\n")
-        for question in QUESTIONS:
+        for question in self._questions():
             say(f"{curl(question, gateway)}\n")
-        model = self._host.model()
-        if model is not None and model.is_demo:
+        if self._is_demo():
             say(_TOY)
         say("Ctrl-C stops; requests under way are answered first.")
+
+    def _questions(self) -> tuple[Question, ...]:
+        return FIRST_QUESTIONS[DEMO_LANGUAGE if self._is_demo() else self._language]
+
+    def _is_demo(self) -> bool:
+        model = self._host.model()
+        return model is not None and model.is_demo

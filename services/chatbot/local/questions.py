@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,19 +29,30 @@ class Reply:
     seconds: float
 
 
-QUESTIONS: Final = (
-    Question("office", {"input_data": "안녕하세요!", "user_id": "test_user"}),
-    Question(
-        "character",
-        {
-            "input_data": "안녕하세요!",
-            "character_name": "AI Assistant",
-            "greeting": "안녕하세요! 반갑습니다.",
-            "context": "친근한 AI 어시스턴트",
-            "user_id": "test_user",
-        },
-    ),
-)
+def _asked(hello: str, greeting: str, role: str) -> tuple[Question, ...]:
+    told = {"character_name": "AI Assistant", "greeting": greeting, "context": role}
+    return (
+        Question("office", {"input_data": hello, "user_id": "test_user"}),
+        Question("character", {"input_data": hello, **told, "user_id": "test_user"}),
+    )
+
+
+DEMO_LANGUAGE: Final = "ko"
+"""What the demo model was trained on."""
+
+FIRST_QUESTIONS: Final[Mapping[str, tuple[Question, ...]]] = {
+    "ko": _asked("안녕하세요!", "안녕하세요! 반갑습니다.", "친근한 AI 어시스턴트"),
+    "en": _asked("Hello! What can you do?", "Hello! Nice to meet you.", "A friendly AI assistant"),
+    "ja": _asked("こんにちは！何ができますか？", "こんにちは！はじめまして。", "親しみやすいAIアシスタント"),
+}
+"""By language."""
+
+
+def language_of(environment: Mapping[str, str]) -> str:
+    """The language of whoever sits at the terminal (POSIX, base definitions, 8.2): ko, en or ja; English for others."""
+    told = (environment.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    language = next(filter(None, told), "").partition("_")[0].lower()
+    return language if language in FIRST_QUESTIONS else "en"
 
 
 async def ask(question: Question, address: str) -> Reply:

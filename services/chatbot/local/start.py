@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from chatbot.local import ports
 from chatbot.local.arguments import Choice, parse
 from chatbot.local.guide import Guide, StartFailed
 from chatbot.local.model_choice import NoModel, choose
+from chatbot.local.questions import language_of
 from chatbot.local.terminal import Terminal, size
 from chatbot.office import OFFICE
 from chatbot.server.environment import WrongEnvironment, load_settings, shown
@@ -73,6 +75,7 @@ async def _serve(settings: Settings, path: Path, taken: ports.Ports, *, check: b
         terminal,
         gateway=ports.address(taken.gateway),
         internal=ports.address(taken.internal),
+        language=language_of(os.environ),
     )
     async with running(shared, FixedModel(path)):
         serving = asyncio.create_task(serve(listeners, shared.gate, lambda: idle(shared, answerers), drain))

@@ -15,7 +15,7 @@ from chatbot import __version__
 from chatbot.api import chat, conversations, errors, operations
 from chatbot.api.accounts import own_key, usage_report
 from chatbot.api.accounts.decisions import KEY_HEADER, USER_TOKEN_HEADER, check_decisions, decide
-from chatbot.api.accounts.spent import SpentFirst
+from chatbot.api.accounts.spent import SpentFirst, wait_turn
 from chatbot.api.accounts.usage_noting import USAGE_HEADER
 from chatbot.api.characters import routes as character_routes
 from chatbot.api.documents import rag
@@ -26,7 +26,7 @@ from chatbot.api.openapi import page
 from chatbot.api.openapi.document import document
 from chatbot.api.personal import routes as personal_routes
 from chatbot.api.profiles import Profile
-from chatbot.api.service import Parts, profile_of
+from chatbot.api.service import Parts, parts_of, profile_of
 from chatbot.api.sessions import routes as session_routes
 from chatbot.api.shelves import files as shelf_files
 from chatbot.api.shelves import vector_stores
@@ -39,6 +39,7 @@ from chatbot.api.wire.departure import ClientGone
 from chatbot.api.wire.front import Front, is_v1, refusal
 from chatbot.api.wire.reuse import REUSE_HEADERS
 from chatbot.domain.errors import ChatError, NotFound
+from chatbot.domain.limits import RateLimited
 from chatbot.server.gateway import Prefixed
 
 _ROUTERS: Final = (
@@ -144,6 +145,9 @@ def _describe(app: FastAPI, profile: Profile) -> None:
 
 
 async def _tell(request: Request, error: Exception) -> Response:
+    limiter = parts_of(request).limiter
+    if limiter is not None and isinstance(error, RateLimited):
+        await wait_turn(limiter, request.scope, error)
     return refusal(request.scope, error)
 
 

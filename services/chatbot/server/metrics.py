@@ -82,7 +82,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "chatbot_limit_decisions_total",
         _COUNTER,
-        "Requests of keys with limits: granted, granted by this replica alone (degraded), or refused by a limit.",
+        "Requests under limits: granted, by this replica alone (degraded), refused; shadow_refused: on trial.",
         ("limit", "outcome"),
     ),
     Metric(

@@ -12,7 +12,7 @@ from chatbot.domain.access import Principal
 from chatbot.domain.chat import Caller
 from chatbot.domain.errors import UserMismatch
 from chatbot.domain.generation import Backend
-from chatbot.domain.limits import Limited, Subject, user_name
+from chatbot.domain.limits import Limited, Subject, account_name, user_name
 from chatbot.domain.tenants.policy import TenantLimits, WhenBudgetSpent
 
 
@@ -42,7 +42,9 @@ def caller_of(request: Request, user: str) -> Caller:
     limited = limited_of(principal, tenant.limits, user, context.pseudonym)
     context.is_erased = partial(parts.guard.erased_since, principal.tenant, user, time.time())
     erasures = parts.guard.epoch(principal.tenant, user)
-    return Caller(principal.tenant, user, principal.key_id, limited, goes_local, erasures, context.pseudonym)
+    shadows = limited_of(principal, tenant.shadow_limits, user, context.pseudonym, is_shadow=True)
+    who = (principal.tenant, user, principal.key_id)
+    return Caller(*who, limited, goes_local, erasures, context.pseudonym, tenant.weight, shadows)
 
 
 def name_conversation(request: Request, caller: Caller, db_id: str | None) -> None:
@@ -55,7 +57,7 @@ def name_conversation(request: Request, caller: Caller, db_id: str | None) -> No
 
 
 def limited_of(
-    principal: Principal, policy: TenantLimits, user: str | None, pseudonym: str = ""
+    principal: Principal, policy: TenantLimits, user: str | None, pseudonym: str = "", *, is_shadow: bool = False
 ) -> tuple[Limited, ...]:
     """Whose use is counted for a request, from narrow to wide, with the accounts that it is counted on.
 
@@ -67,6 +69,7 @@ def limited_of(
         policy: What the tenant says.
         user: None where it is not known.
         pseudonym: What stands for the user, "" where no secret makes one: then a digest does.
+        is_shadow: Whether the policy's limits refuse nothing; a key's own have no shadow.
     """
     tenant, key = principal.tenant, principal.key
     name = user_name(tenant, user, pseudonym)
@@ -74,12 +77,13 @@ def limited_of(
     account = rights.account or principal.key_id
     if key is not None and not key.digest:
         account = name
-    found = [(Subject.KEY, rights or policy.per_key, account)] if principal.key_id else []
+    of_key = policy.per_key if is_shadow else rights or policy.per_key
+    found = [(Subject.KEY, of_key, account)] if principal.key_id else []
     if user is not None:
         found.insert(0, (Subject.USER, policy.per_user, name))
     found.append((Subject.TENANT, policy.tenant, tenant))
     return tuple(
-        Limited(subject, replace(limits, account=f"{subject}/{account}"))
+        Limited(subject, replace(limits, account=account_name(subject, account, is_shadow=is_shadow)), is_shadow)
         for subject, limits, account in found
         if limits
     )

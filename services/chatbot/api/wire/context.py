@@ -12,7 +12,7 @@ from starlette.types import Scope
 from chatbot.api.wire.tracing import Trace
 from chatbot.domain.access import ANYBODY, Principal
 from chatbot.domain.generation import Backend
-from chatbot.domain.limits import NO_QUOTA, Quota
+from chatbot.domain.limits import NO_QUOTA, Quota, RateLimited
 
 _KEY = "chatbot.context"
 Outcome = Literal["ok", "error", "client_gone"]
@@ -32,11 +32,11 @@ class RequestContext:
         principal: Whose key the request has; nobody's until it was checked.
         pseudonym: Of the user, for the log; "" where he is not known, or there is nothing to make it with.
         quota: What is left of the key's limits, for the headers.
+        refused: The limit that was reached; None: none was.
         outcome: How the body ended, also after a 200; None: by the status.
         began: When it came, `time.monotonic()` seconds.
         trace: Follows the request; None where nobody wants to know.
         conversation: Its pseudonym, for the trace; "" where it has none.
-        is_quiet: One of very many refusals: counted, but not worth a line in the log.
         is_decided: Whether it was let pass already, before its route was looked for.
         is_erased: Whether everything of the user was erased since the request came.
     """
@@ -50,9 +50,9 @@ class RequestContext:
     principal: Principal = ANYBODY
     pseudonym: str = ""
     quota: Quota = NO_QUOTA
+    refused: RateLimited | None = None
     outcome: Outcome | None = None
     began: float = field(default_factory=time.monotonic)
-    is_quiet: bool = False
     is_decided: bool = False
     trace: Trace | None = None
     conversation: str = ""

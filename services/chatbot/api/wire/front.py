@@ -76,7 +76,8 @@ class Front:
         route = route_of(scope)
         outcome = context.outcome or ("error" if status >= 500 else "ok")
         self._telemetry.request_ended(self._service, route, status, outcome, seconds)
-        if context.is_quiet or (route in _PROBES and status < 400):
+        is_one_of_very_many = context.refused is not None and context.refused.is_quiet
+        if is_one_of_very_many or (route in _PROBES and status < 400):
             return
         fields = {
             "service": self._service,

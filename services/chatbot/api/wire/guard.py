@@ -36,12 +36,20 @@ async def read_object(headers: Headers, receive: Receive, limit_bytes: int) -> d
         ClientGone: The client left before the end.
     """
     _check_headers(headers, limit_bytes)
+    return parse_object(await read_body(receive, limit_bytes))
+
+
+async def read_body(receive: Receive, limit_bytes: int) -> bytes:
+    """Read a request's body.
+
+    Raises:
+        BodyTooLarge, BodyTimeout, ClientGone: As above.
+    """
     try:
         async with asyncio.timeout(READ_TIMEOUT_SECONDS):
-            raw = await _read(receive, limit_bytes)
+            return await _read(receive, limit_bytes)
     except TimeoutError:
         raise BodyTimeout from None
-    return parse_object(raw)
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:

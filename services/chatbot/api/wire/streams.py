@@ -25,7 +25,6 @@ from chatbot.core.answering.pump import Answer
 from chatbot.core.performance import Statistics
 from chatbot.core.question import AnswerEvent, Done, Queued
 from chatbot.domain.errors import ChatError
-from chatbot.domain.limits import RateLimited
 
 _LOG = logging.getLogger(__name__)
 ABORT_EXTENSION = "chatbot.abort"
@@ -105,8 +104,6 @@ class AnswerResponse(Response):
             return  # nobody is left to tell
         except Exception as exc:
             self._error, context.outcome = exc, None  # by the status that the error gets
-            if isinstance(exc, RateLimited):
-                context.quota, context.is_quiet = exc.quota, exc.is_quiet
             raise
         finally:
             try:

@@ -71,7 +71,7 @@ class ClientEmbeddings:
             self._running -= 1
 
     async def _limited(self, asked: EmbeddingRequest, deadline: float) -> Embedded:
-        if self._limiter is None or not asked.caller.limited:
+        if self._limiter is None or not asked.caller.is_counted:
             return await self._embed(asked, deadline)
         model = self.model()
         dialogue = Dialogue("", (), (), Message("user", "\n".join(asked.texts)))

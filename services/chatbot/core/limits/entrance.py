@@ -31,9 +31,9 @@ class Entrance:
         self._seconds = seconds
 
     def check(self, caller: Caller, backend: Backend, key: UpstreamKey | None = None) -> None:
-        """Repeat a refusal of a moment ago, which may have been for money. Raises as `Limiter.check`."""
+        """Repeat a refusal of a moment ago, which may have been for money. Raises as `Refusals.check`."""
         if self._limiter is not None and caller.limited and key is None:
-            self._limiter.check(self._service, backend, caller.limited)
+            self._limiter.refusals.check(self._service, backend, caller.limited)
 
     def metered(self, generator: TextGenerator) -> Metered:
         """The model for one answer: all of its generations are counted."""
@@ -43,7 +43,7 @@ class Entrance:
         self, caller: Caller, request: GenerationRequest, generator: Metered, field_names: Mapping[str, str]
     ) -> Hold:
         """Reserve a request and its tokens; whoever called finishes the hold. Raises as `Limiter.reserve`."""
-        if self._limiter is None or not caller.limited:
+        if self._limiter is None or not caller.is_counted:
             return NO_HOLD
         hold = await self._limiter.reserve(caller, self._wanted(request, generator, field_names))
         generator.hold = hold
@@ -51,7 +51,7 @@ class Entrance:
 
     async def count(self, caller: Caller, request: GenerationRequest, generator: Metered) -> Hold:
         """Reserve a request for which nothing is generated; whoever called finishes it. Raises as `Limiter.reserve`."""
-        if self._limiter is None or not caller.limited:
+        if self._limiter is None or not caller.is_counted:
             return NO_HOLD
         return await self._limiter.reserve(caller, replace(self._wanted(request, generator, {}), is_repeated=True))
 

@@ -20,6 +20,7 @@ class Held:
         answer_tokens: As it was granted.
         request: Held to that.
         context_tokens: Of the model; 0 where nobody knows them.
+        binds: Whether answers are cut to it: shadows alone cut nothing.
     """
 
     ask: Ask
@@ -27,6 +28,7 @@ class Held:
     request: GenerationRequest
     backend: Backend
     context_tokens: int
+    binds: bool = True
 
 
 class Accounts(Protocol):
@@ -96,7 +98,7 @@ class Hold:
                 self._is_refused = True  # that is no failure of ours: what was made before it is paid
                 raise
             self._reserved = _most(ask, granted)
-            request = at_most(request, granted // times)
+            request = at_most(request, granted // times) if held.binds else request
         learns = Learns(self._estimates, held.backend, bound)
         return Generation(request, lambda usage: self._used(usage, learns, request), is_billed=self._is_billed)
 

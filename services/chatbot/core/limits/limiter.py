@@ -78,6 +78,7 @@ class Limiter:
     Attributes:
         estimates: Of prompts that nobody counted.
         use: Of tenants' days and months.
+        refusals: Of a moment ago.
         clock: Monotonic, seconds.
         now: Unix seconds.
     """
@@ -99,40 +100,13 @@ class Limiter:
         self._now = now
         self.estimates = Estimates()
         self.use = WindowUse(clock)
-        self._refusals = Refusals(clock)
+        self.refusals = Refusals(clock, telemetry)
         self._unpriced: set[str] = set()
 
     @property
     def is_degraded(self) -> bool:
         """Whether the store is away and this replica counts by itself."""
         return self.counters.is_degraded
-
-    @property
-    def is_hammered(self) -> bool:
-        """Whether anybody was refused a moment ago."""
-        return self._refusals.are_some
-
-    def check(self, service: str, backend: Backend, limited: Sequence[Limited]) -> None:
-        """Repeat a refusal of a moment ago, before anything is made for the request.
-
-        Raises:
-            RateLimited, QuotaSpent: As `reserve`.
-        """
-        error = self._refusals.find(limited, backend)
-        if error is not None:
-            raise self._counted(service, error)
-
-    def repeated(self, service: str, limited: Sequence[Limited]) -> RateLimited | None:
-        """The same before anything is read of it; not where money is spent, which other backends do without."""
-        for backend in Backend:
-            error = self._refusals.find(limited, backend)
-            if error is not None and error.policy is not Policy.USD_DAY:
-                return self._counted(service, error)
-        return None
-
-    def _counted(self, service: str, error: RateLimited) -> RateLimited:
-        self._telemetry.limit_decided(service, limit_name(error.subject, error.policy), "refused")
-        return error
 
     async def reserve(self, caller: Caller, wanted: Wanted) -> Hold:
         """Reserve a request and its tokens for everybody whose use is counted.
@@ -143,12 +117,13 @@ class Limiter:
             BudgetUnavailable: Money is limited, and nobody knows what this costs or what is left.
             StoreUnavailable: The store is away and there are too many accounts to count here.
         """
-        if not caller.limited:
+        if not caller.is_counted:
             return NO_HOLD
         ask = self._asked(caller, wanted)
         taken: list[Entry] = []
         try:
             granted, quota = await self._reserve(caller, wanted, ask, taken)
+            await self._count_shadows(caller, wanted, ask, taken)
         except asyncio.CancelledError:
             for entry in taken:
                 self.counters.owe(entry)
@@ -157,8 +132,10 @@ class Limiter:
             await asyncio.gather(*(self.counters.end(entry, None, 0) for entry in taken), return_exceptions=True)
             raise
         self._telemetry.limit_decided(wanted.service, "all", "degraded" if quota.is_degraded else "granted")
-        request = at_most(wanted.request, granted // generations_of(wanted.request))
-        held = Held(ask, granted, request, wanted.backend, wanted.context_tokens)
+        request, binds = wanted.request, bool(caller.limited)
+        if binds:
+            request = at_most(request, granted // generations_of(request))
+        held = Held(ask, granted, request, wanted.backend, wanted.context_tokens, binds)
         return Hold(held, quota, self.estimates, _Reservation(self, wanted, taken))
 
     async def quota(self, limited: Sequence[Limited]) -> Quota:
@@ -180,7 +157,7 @@ class Limiter:
             RateLimited, QuotaSpent: There is not so much left.
             BudgetUnavailable: Money is limited, and nobody knows what is left.
         """
-        for entry in entries:
+        for entry in (one for one in entries if not one.limited.is_shadow):
             try:
                 outcome = await self.counters.widen(entry, ask)
             except StoreUnavailable:
@@ -194,7 +171,7 @@ class Limiter:
     async def end(self, entries: Sequence[Entry], tokens: int | None, micro_usd: int) -> None:
         """Settle everybody's accounts, or give back where tokens are None."""
         for entry in entries:
-            self._refusals.forget(entry.limited.limits.account)
+            self.refusals.forget(entry.limited.limits.account)
         await asyncio.gather(*(self.counters.end(entry, tokens, micro_usd) for entry in entries))
 
     async def _reserve(self, caller: Caller, wanted: Wanted, ask: Ask, taken: list[Entry]) -> tuple[int, Quota]:
@@ -210,6 +187,19 @@ class Limiter:
                 _refuse_uncounted_money(limited, ask)
             ask = replace(ask, answer_tokens=min(ask.answer_tokens, outcome.answer_tokens))
         return ask.answer_tokens, _together(quotas)
+
+    async def _count_shadows(self, caller: Caller, wanted: Wanted, ask: Ask, taken: list[Entry]) -> None:
+        """Count what would be refused of what passed; nobody is."""
+        for limited in caller.shadows:
+            try:
+                entry, outcome, quota = await self.counters.reserve(limited, ask)
+            except StoreUnavailable:
+                continue
+            if isinstance(outcome, Granted):
+                taken.append(entry)
+            elif not quota.is_degraded:
+                name = limit_name(limited.subject, outcome.policy)
+                self._telemetry.limit_decided(wanted.service, name, "shadow_refused")
 
     def _asked(self, caller: Caller, wanted: Wanted) -> Ask:
         request = wanted.request
@@ -235,14 +225,14 @@ class Limiter:
         key = wanted.request.upstream_key
         if wanted.backend is Backend.OPENAI and key is not None and not key.may_fall_back:
             return None
-        if all(one.limits.micro_usd_per_day is None for one in caller.limited):
+        if not _is_of_money((*caller.limited, *caller.shadows)):
             return None
         table, name = self.prices, priced_name(wanted.backend, wanted.service, wanted.model)
         day = datetime.fromtimestamp(self._now(), UTC).date()
         is_billed = wanted.backend is Backend.OPENAI
         if table.row(name, day) is not None:
             return Price(table, name, day, is_billed)
-        if is_billed:
+        if is_billed and _is_of_money(caller.limited):
             if name not in self._unpriced:
                 self._unpriced.add(name)  # a name of the settings
                 _LOG.error("money is limited and %s has no price in CHATBOT_USAGE_PRICES_FILE: it is not asked", name)
@@ -261,9 +251,10 @@ class Limiter:
         retry_after = max(1, math.ceil(seconds * random.uniform(1.0, 1.1)))  # noqa: S311
         kind = RateLimited if refused.policy in _OF_A_MOMENT else QuotaSpent
         violated = tuple(limit_name(subject, policy) for policy in refused.policies)
-        error = kind(refused.policy, retry_after, quota, subject, violated)
-        if not ask.extends and not quota.is_degraded and is_for_all(entry.limited, refused.policy, ask, quota):
-            self._refusals.keep(entry.limited.limits, wanted.backend, error, seconds)
+        error = kind(refused.policy, retry_after, quota, subject, violated, entry.limited.limits.account)
+        is_true_later = not ask.extends and not quota.is_degraded
+        is_all = is_true_later and is_for_all(entry.limited, refused.policy, ask, quota)
+        self.refusals.keep(entry.limited.limits, wanted.backend if is_all else None, error, seconds)
         return error
 
 
@@ -292,6 +283,10 @@ def _refuse_uncounted_money(limited: Limited, ask: Ask) -> None:
     """
     if limited.limits.micro_usd_per_day is not None and ask.price is not None and ask.price.is_billed:
         raise BudgetUnavailable("money cannot be counted now", retry_after_seconds=1)
+
+
+def _is_of_money(limited: Sequence[Limited]) -> bool:
+    return any(one.limits.micro_usd_per_day is not None for one in limited)
 
 
 def _together(quotas: Sequence[Quota]) -> Quota:

@@ -1,13 +1,15 @@
 """Who is next: the waiting line, without clocks and without asyncio.
 
 Callers take turns (round robin between tenants, then between the users of a tenant); the requests of one user go
-first come, first served. Whoever was served last stands last, and a caller without a request in the line joins in
-front of them: so a first request never waits for a second one of a caller that came before it.
-Of callers that have nothing waiting, only the last one served of each tenant is remembered.
+first come, first served. A tenant's turn is as many requests as its weight says: deficit round robin where each costs
+one (Shreedhar and Varghese 1996, https://doi.org/10.1109/90.502236). Whoever was served last stands last, and a caller
+without a request in the line joins in front of them: so a first request never waits for a second turn of a caller that
+came before it. Of callers that have nothing waiting, only the last one served of each tenant is remembered.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from chatbot.domain.chat import Caller
@@ -46,28 +48,38 @@ class _Ring(Generic[Item]):
         else:
             del self.members[name]
 
+    def turn_goes_on(self) -> None:
+        """The first one is still being served: newcomers stand behind it."""
+        self._served_last = None
+
 
 class _Tenant(Generic[Item]):
-    """The users of one API key. Kept when it is empty: there are as many as keys."""
+    """The users of one API key. Kept when it is empty: there are as many as keys.
+
+    Attributes:
+        weight: Requests of a turn.
+        left: Of the turn that it is having; 0 where it has none.
+    """
 
     def __init__(self) -> None:
         self.ring: _Ring[OrderedDict[int, Item]] = _Ring()
         self.waiting = 0
+        self.weight = 1
+        self.left = 0
 
     def in_turn(self) -> Iterator[Item]:
-        return _in_turn([iter(requests.values()) for requests in self.ring.members.values()])
+        return _in_turn([(iter(requests.values()), 1, 1) for requests in self.ring.members.values()])
 
 
-def _in_turn(rows: list[Iterator[Item]]) -> Iterator[Item]:
-    """One of each row, then the second of each, until all rows are empty."""
+def _in_turn(rows: list[tuple[Iterator[Item], int, int]]) -> Iterator[Item]:
+    """A turn of each row, then the next one of each, until all rows are empty; how long the first and others are."""
     while rows:
         left = []
-        for row in rows:
-            try:
-                yield next(row)
-            except StopIteration:
-                continue
-            left.append(row)
+        for row, now, later in rows:
+            taken = list(islice(row, now))
+            yield from taken
+            if len(taken) == now:
+                left.append((row, later, later))
         rows = left
 
 
@@ -84,7 +96,8 @@ class WaitingLine(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """All that wait, in the order of dispatch if nobody joins or leaves. O(n)."""
-        return _in_turn([tenant.in_turn() for tenant in self._turns.members.values()])
+        tenants = self._turns.members.values()
+        return _in_turn([(tenant.in_turn(), tenant.left or tenant.weight, tenant.weight) for tenant in tenants])
 
     def join(self, request: T) -> None:
         """Take a place. The same object must not be in the line already."""
@@ -92,6 +105,7 @@ class WaitingLine(Generic[T]):
         tenant = self._tenants.setdefault(caller.tenant, _Tenant())
         if not tenant.waiting:
             self._turns.join(caller.tenant, tenant)
+        tenant.weight = caller.weight  # as its policy says now
         requests = tenant.ring.members.get(caller.user)
         if requests is None:
             requests = OrderedDict()
@@ -112,6 +126,7 @@ class WaitingLine(Generic[T]):
         tenant.waiting -= 1
         if not tenant.waiting:
             del self._turns.members[caller.tenant]
+            tenant.left = 0
         self._size -= 1
         return True
 
@@ -128,7 +143,11 @@ class WaitingLine(Generic[T]):
         _, request = requests.popitem(last=False)
         tenant.ring.turn_taken(user, stays=bool(requests))
         tenant.waiting -= 1
-        self._turns.turn_taken(tenant_name, stays=tenant.waiting > 0)
+        tenant.left = (tenant.left or tenant.weight) - 1 if tenant.waiting else 0
+        if tenant.left:
+            self._turns.turn_goes_on()
+        else:
+            self._turns.turn_taken(tenant_name, stays=tenant.waiting > 0)
         self._size -= 1
         return request
 

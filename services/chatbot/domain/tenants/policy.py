@@ -66,6 +66,8 @@ class Tenant:
         longest_key_seconds: No key is valid for longer than this after it was made; None: as its own end says.
         privacy: Holds for every request of the tenant, whatever the request says.
         retention: For how long what is kept about its users is kept.
+        shadow_limits: Refuse nothing: what they would refuse is counted.
+        weight: Requests that it has served in one turn of the waiting line, where others wait.
     """
 
     name: str = ""
@@ -80,6 +82,8 @@ class Tenant:
     longest_key_seconds: float | None = None
     privacy: Privacy = UNBOUND
     retention: Retention = AS_SET
+    shadow_limits: TenantLimits = NO_TENANT_LIMITS
+    weight: int = 1
 
     def admit(self, principal: Principal, service: str, remote_model: str = "") -> Principal:
         """The principal with what key and tenant both allow.

@@ -15,7 +15,11 @@ from chatbot.domain.personal.retention import Retention
 from chatbot.domain.privacy.flags import Privacy
 from chatbot.domain.tenants.policy import Tenant, TenantLimits, WhenBudgetSpent
 
-FIELDS: Final = ("name", "generation", "uid", "suspended", "services", "backends", "limits", "keys", "privacy")
+FIELDS: Final = (
+    *("name", "generation", "uid", "suspended", "services", "backends"),
+    *("limits", "shadowLimits", "keys", "privacy", "fairSharing"),
+)
+MOST_WEIGHT: Final = 100
 SERVICES: Final = ("office", "character")
 RETAINED: Final = ("conversations", "documents", "usage")
 MOST_TENANTS: Final = 5000
@@ -87,6 +91,8 @@ def read_policy(entry: Any, place: str) -> Tenant:
         longest_key_seconds=_keys(fields.get("keys"), f"{place}.keys"),
         privacy=_privacy(fields.get("privacy"), f"{place}.privacy", backends["backends"]),
         retention=_retention(fields.get("privacy"), f"{place}.privacy"),
+        shadow_limits=_limits(fields.get("shadowLimits"), f"{place}.shadowLimits"),
+        weight=_weight(fields.get("fairSharing"), f"{place}.fairSharing"),
         **backends,
     )
 
@@ -151,6 +157,13 @@ def _keys(given: Any, place: str) -> float | None:
     fields = _mapping(given, place, ("maxLifetime",))
     longest = fields.get("maxLifetime")
     return None if longest is None else read_lifetime(longest, f"{place}.maxLifetime")
+
+
+def _weight(given: Any, place: str) -> int:
+    weight = _mapping(given, place, ("weight",)).get("weight", 1)
+    if type(weight) is not int or not 1 <= weight <= MOST_WEIGHT:
+        raise PolicyError(f"{place}.weight: a whole number from 1 to {MOST_WEIGHT}; leave it out for 1")
+    return weight
 
 
 def _privacy(given: Any, place: str, backends: Collection[str]) -> Privacy:

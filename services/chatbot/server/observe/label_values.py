@@ -142,7 +142,7 @@ _TOGETHER: Final[Mapping[str, Callable[[], Iterable[tuple[str, ...]]]]] = {
     "chatbot_limit_decisions_total": lambda: [
         ("all", "granted"),
         ("all", "degraded"),
-        *product(LIMIT_NAMES, ("refused",)),
+        *product(LIMIT_NAMES, ("refused", "shadow_refused")),
     ],
     "chatbot_audit_operations_total": lambda: product(map(str, AuditOperation), AUDIT_OUTCOMES),
     "chatbot_usage_tokens_total": lambda: product(map(str, Backend), TOKEN_KINDS),
