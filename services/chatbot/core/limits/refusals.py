@@ -28,7 +28,7 @@ REPEATED_SECONDS: Final = 0.02
 FOUND_SECONDS: Final = 0.05
 """And one that took the whole way, which costs the service more."""
 
-UNPACED_SECONDS: Final = 2.0
+UNPACED_SECONDS: Final = 0.2
 """Refusals that come at once for so much of the pace do not wait."""
 
 LONGEST_WAIT_SECONDS: Final = 5.0
