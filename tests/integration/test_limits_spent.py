@@ -244,11 +244,9 @@ async def test_who_leaves_before_his_body_is_here_is_waited_for_by_nobody(tmp_pa
         await writer.drain()
         await asyncio.sleep(0.1)
         writer.close()
-        for _ in range(100):
-            gone = keyed.service.metric("chatbot_requests_total", route="/Llama", status="499", outcome="client_gone")
-            if gone:
-                break
-            await asyncio.sleep(0.05)
+        left = {"route": "/Llama", "status": "499", "outcome": "client_gone"}
+        await until(lambda: keyed.service.metric("chatbot_requests_total", **left))
+        gone = keyed.service.metric("chatbot_requests_total", **left)
 
     assert gone == 1
 

@@ -240,9 +240,7 @@ def test_tenants_that_always_wait_are_served_by_their_weights(weights: list[int]
         served[caller.tenant] += 1
         line.join(Standing(caller.tenant, caller.user, caller.weight))
 
-    assert [abs(served[str(number)] - turns * weight) < weight for number, weight in enumerate(weights)] == [
-        True for _ in weights
-    ]
+    assert all(abs(served[str(number)] - turns * weight) < weight for number, weight in enumerate(weights))
 
 
 def test_one_caller_cannot_take_every_place() -> None:

@@ -80,11 +80,12 @@ class SpentFirst:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
         limiter = self._parts.limiter
-        if limiter is None or not limiter.refusals.are_some or not self._is_counted(scope):
+        route = self._route_of(scope) if limiter is not None and limiter.refusals.are_some else None
+        if limiter is None or route is None:
             await self._app(scope, receive, send)
             return
         try:
-            asked = await self._asked(limiter, scope, receive)
+            asked = await self._asked(limiter, route, scope, receive)
         except ChatError as exc:
             await refusal(scope, exc)(scope, receive, send)
             return
@@ -93,17 +94,19 @@ class SpentFirst:
         if asked is not None and refused is not None:
             limiter.refusals.keep_request(asked.digest, refused)
 
-    def _is_counted(self, scope: Scope) -> bool:
-        return scope["type"] == "http" and scope["method"] == "POST" and route_path(scope) in self._routes
+    def _route_of(self, scope: Scope) -> BaseRoute | None:
+        """The route of a request that limits count; None for all others."""
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        return self._routes.get(route_path(scope)) if is_post else None
 
-    async def _asked(self, limiter: Limiter, scope: Scope, receive: Receive) -> _Asked | None:
+    async def _asked(self, limiter: Limiter, route: BaseRoute, scope: Scope, receive: Receive) -> _Asked | None:
         """What takes its way, with its body where that is worth reading here.
 
         Raises:
             ChatError: What is known already.
         """
         began, context = time.monotonic(), context_of(scope)
-        scope["route"], scope["app"] = self._routes[route_path(scope)], self._api
+        scope["route"], scope["app"] = route, self._api
         await decide(Request(scope))
         context.is_decided = True
         policy = self._parts.tenants.of(context.principal.tenant).limits

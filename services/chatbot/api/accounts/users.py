@@ -42,7 +42,9 @@ def caller_of(request: Request, user: str) -> Caller:
     limited = limited_of(principal, tenant.limits, user, context.pseudonym)
     context.is_erased = partial(parts.guard.erased_since, principal.tenant, user, time.time())
     erasures = parts.guard.epoch(principal.tenant, user)
-    shadows = limited_of(principal, tenant.shadow_limits, user, context.pseudonym, is_shadow=True)
+    shadows: tuple[Limited, ...] = ()
+    if tenant.shadow_limits:
+        shadows = limited_of(principal, tenant.shadow_limits, user, context.pseudonym, is_shadow=True)
     who = (principal.tenant, user, principal.key_id)
     return Caller(*who, limited, goes_local, erasures, context.pseudonym, tenant.weight, shadows)
 
