@@ -852,6 +852,16 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
+        "a prompt leaves a few rows to a step of their own",
+        "tests/unit/test_engine_chunks.py::test_no_prompt_leaves_a_few_rows_to_a_step_of_their_own",
+        (Edit(f"{LLM}/engine/batching/steps/chunks.py", "return -(-pending // -(-pending // room))", "return room"),),
+    ),
+    Mutant(
+        "a setting of pieces alike changes nothing",
+        "tests/integration/test_engine_tuning.py::test_without_balance_a_prompt_takes_as_much_as_fits_and_a_rest",
+        (Edit(f"{LLM}/engine/batching/scheduler.py", "are_alike=self._may_balance", "are_alike=True"),),
+    ),
+    Mutant(
         "a long prompt shares the graph of the answers",
         "tests/unit/test_engine_streams_order.py::test_a_prompt_beside_answers_is_a_graph_of_its_own",
         (

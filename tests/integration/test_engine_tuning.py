@@ -174,6 +174,16 @@ def test_a_shorter_step_makes_smaller_pieces_of_a_prompt(toy: Model) -> None:
     assert (few, many) == (2, 6)
 
 
+def test_without_balance_a_prompt_takes_as_much_as_fits_and_a_rest(engine: Callable[..., ToyEngine]) -> None:
+    def rows_of_steps(*without: str) -> list[int]:
+        each = engine(*without)
+        each.submit("reads", LONG[:150], max_tokens=1)
+        return [each.step() for _ in range(3)]
+
+    assert rows_of_steps() == [50, 50, 50]
+    assert rows_of_steps("balance") == [64, 64, 22]
+
+
 @pytest.mark.parametrize(("without", "has_streams", "sequences"), [([], True, 4), (["streams"], False, 3 * 4 + 2)])
 def test_without_streams_all_slots_share_one_pool(
     tmp_path: Path, without: list[str], has_streams: bool, sequences: int

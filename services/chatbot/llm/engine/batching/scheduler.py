@@ -76,6 +76,7 @@ class Scheduler:
         self._chooser = Chooser(context, may_shorten=tuning.may_shorten)
         self._batch = Batch(context.n_rows_max)
         self._may_pin = tuning.may_pin
+        self._may_balance = tuning.may_balance
         self._readers: frozenset[str] = frozenset()
         self._by_id: dict[str, Generation] = {}
         self._events: list[StepEvent] = []
@@ -163,9 +164,10 @@ class Scheduler:
         self._heads.clear()
         seated = [generation for generation in self._seating.active if generation.sequence is not None]
         answering = [(generation, 1) for generation in seated if len(generation.pending) == 1]
-        room = self._context.n_rows_max - len(answering)
-        room = self._step_model.chunk(len(answering), self.residents.n_scanned, room)
-        picked = answering + chunks([generation for generation in seated if len(generation.pending) > 1], room)
+        most = self._context.n_rows_max - len(answering)
+        room = self._step_model.chunk(len(answering), self.residents.n_scanned, most)
+        reading = [generation for generation in seated if len(generation.pending) > 1]
+        picked = answering + chunks(reading, room, most, are_alike=self._may_balance)
         order = self.residents.order([(_sequence_of(generation), count) for generation, count in picked])
         return [self._add(*picked[place]) for place in order]
 

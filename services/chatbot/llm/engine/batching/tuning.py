@@ -19,6 +19,7 @@ class Tuning:
         may_follow: Whether a request waits for another one that computes its prefix.
         may_pin: Whether system prompts are kept in sequences of their own.
         may_order: Whether rows are put in the order of the graphs that cost least, instead of as they come.
+        may_balance: Whether a prompt is cut into pieces alike, instead of as much as fits and a rest.
         may_shorten: Whether tokens are chosen among the highest logits instead of among all.
         step_seconds: Prompts are cut so that a step beside running answers takes about this long.
         graph_costs: What graphs cost here; None: how many rows one has makes no difference.
@@ -28,6 +29,7 @@ class Tuning:
     may_follow: bool = True
     may_pin: bool = True
     may_order: bool = True
+    may_balance: bool = True
     may_shorten: bool = True
     step_seconds: float = STEP_SECONDS
     graph_costs: GraphCosts | None = None
@@ -47,6 +49,7 @@ class Tuning:
             may_follow="following" not in without,
             may_pin="pinning" not in without,
             may_order="order" not in without,
+            may_balance="balance" not in without,
             may_shorten="shortlist" not in without,
             step_seconds=frame.get("step_seconds", STEP_SECONDS),
             graph_costs=None if "graphs" in without else measure(),
