@@ -1520,8 +1520,12 @@ def applied(copy: Path, mutant: Mutant) -> Iterator[None]:
 
 
 def main(names: list[str]) -> int:
-    """0 where every chosen mutant was noticed."""
+    """0 where every chosen mutant was noticed, 1 where one was not, 2 where there is no such mutant."""
     chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
+    unknown = set(names) - {mutant.name for mutant in chosen}
+    if unknown:
+        print(f"no mutant is called {', '.join(sorted(unknown))}", file=sys.stderr)
+        return 2
     survivors = []
     with copy_of_checkout() as copy:
         print(f"without a mutant: {len({mutant.test for mutant in chosen})} tests", flush=True)

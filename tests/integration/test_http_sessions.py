@@ -275,7 +275,7 @@ async def test_documents_are_quoted_cited_and_the_users_own(tmp_path: Path) -> N
     assert "".join(data["text"] for name, data in got if name == "token") == plain["response"]
     assert got[-1][1]["sources"] == plain["sources"]
     asked_of_model = generator.requests[0].dialogue.question.content
-    assert "[1] 규정\n연차는 15일이다." in asked_of_model and "99" not in asked_of_model
+    assert "[1] 규정\n연차는 15일이다." in asked_of_model and "99일" not in asked_of_model
     assert (history["turns"][0]["question"], history["turns"][0]["answer"]) == ("연차는 며칠?", plain["response"])
     assert nothing["sources"] == []
     assert generator.requests[2].dialogue.question.content == "zzz"

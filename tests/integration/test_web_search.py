@@ -183,7 +183,7 @@ async def test_documents_and_pages_are_numbered_together_and_nothing_of_a_docume
         (1, True), (2, True), (3, False),
     ]  # fmt: skip
     prompt = generator.requests[0].dialogue.question.content
-    assert prompt.index("[2] 서울 날씨") < prompt.index("[1] 규정") and "99" not in prompt
+    assert prompt.index("[2] 서울 날씨") < prompt.index("[1] 규정") and "99일" not in prompt
     assert [query for _, query, _ in at.stub.asked] == ["연차와 서울 날씨?", "연차와 부산 날씨?"]
     got = [event async for event in events(stream)]
     assert "".join(data["text"] for name, data in got if name == "token") == reply["response"]

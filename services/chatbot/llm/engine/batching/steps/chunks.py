@@ -28,8 +28,8 @@ def chunks(
     reading = reading[:MAX_READING]
     short = [generation for generation in reading if len(generation.pending) <= _SHORT_TOKENS]
     long = [generation for generation in reading if len(generation.pending) > _SHORT_TOKENS]
-    # A second turn never waits behind a document, but cannot starve it either.
     piece = _balanced if are_alike else _most
+    # A second turn never waits behind a document, but cannot starve it either.
     picked = _in_turn(short, room // _SHORT_SHARE if long else room, most, piece)
     taken = sum(count for _generation, count in picked)
     return picked + _in_turn(long, room - taken, most - taken, piece)
