@@ -24,7 +24,7 @@ from parts.http_service import ServiceOptions, running_service
 from parts.keyed_service import keyed_service
 from parts.sse import events
 from parts.stub_generator import StubGenerator
-from parts.two_users import two_users_documents
+from parts.two_users import NOT_MINE, two_users_documents
 
 MESSAGE = {"message": "안녕하세요!", "user_id": "test_user"}
 ME = {"x-user-id": "test_user"}
@@ -275,7 +275,7 @@ async def test_documents_are_quoted_cited_and_the_users_own(tmp_path: Path) -> N
     assert "".join(data["text"] for name, data in got if name == "token") == plain["response"]
     assert got[-1][1]["sources"] == plain["sources"]
     asked_of_model = generator.requests[0].dialogue.question.content
-    assert "[1] 규정\n연차는 15일이다." in asked_of_model and "99일" not in asked_of_model
+    assert "[1] 규정\n연차는 15일이다." in asked_of_model and NOT_MINE not in asked_of_model
     assert (history["turns"][0]["question"], history["turns"][0]["answer"]) == ("연차는 며칠?", plain["response"])
     assert nothing["sources"] == []
     assert generator.requests[2].dialogue.question.content == "zzz"

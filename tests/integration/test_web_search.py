@@ -19,7 +19,7 @@ from parts.http_service import Service, ServiceOptions, running_service
 from parts.search_stub import Result, SearchStub, search_stub
 from parts.sse import events
 from parts.stub_generator import StubGenerator
-from parts.two_users import two_users_documents
+from parts.two_users import NOT_MINE, two_users_documents
 from parts.web_world import World, response, web_world
 
 QUESTION = {"input_data": "서울 날씨 알려줘", "user_id": "u", "google_access": True}
@@ -183,7 +183,7 @@ async def test_documents_and_pages_are_numbered_together_and_nothing_of_a_docume
         (1, True), (2, True), (3, False),
     ]  # fmt: skip
     prompt = generator.requests[0].dialogue.question.content
-    assert prompt.index("[2] 서울 날씨") < prompt.index("[1] 규정") and "99일" not in prompt
+    assert prompt.index("[2] 서울 날씨") < prompt.index("[1] 규정") and NOT_MINE not in prompt
     assert [query for _, query, _ in at.stub.asked] == ["연차와 서울 날씨?", "연차와 부산 날씨?"]
     got = [event async for event in events(stream)]
     assert "".join(data["text"] for name, data in got if name == "token") == reply["response"]

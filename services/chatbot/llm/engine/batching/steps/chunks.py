@@ -1,6 +1,6 @@
 """How much of which prompts a step reads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from chatbot.llm.engine.batching.generation import Generation
@@ -9,9 +9,6 @@ from chatbot.llm.engine.batching.steps.step_model import GOOD_CHUNK
 MAX_READING: Final = 3
 _SHORT_TOKENS = 64
 _SHORT_SHARE = 4
-
-_Piece = Callable[[int, int, int], int]
-"""How much of so many tokens is read where there is room for so many, and so many at most."""
 
 
 def chunks(
@@ -28,14 +25,13 @@ def chunks(
     reading = reading[:MAX_READING]
     short = [generation for generation in reading if len(generation.pending) <= _SHORT_TOKENS]
     long = [generation for generation in reading if len(generation.pending) > _SHORT_TOKENS]
-    piece = _balanced if are_alike else _most
     # A second turn never waits behind a document, but cannot starve it either.
-    picked = _in_turn(short, room // _SHORT_SHARE if long else room, most, piece)
+    picked = _in_turn(short, room // _SHORT_SHARE if long else room, most, are_alike)
     taken = sum(count for _generation, count in picked)
-    return picked + _in_turn(long, room - taken, most - taken, piece)
+    return picked + _in_turn(long, room - taken, most - taken, are_alike)
 
 
-def _in_turn(reading: Sequence[Generation], room: int, most: int, piece: _Piece) -> list[tuple[Generation, int]]:
+def _in_turn(reading: Sequence[Generation], room: int, most: int, are_alike: bool) -> list[tuple[Generation, int]]:
     """As much of each as fits, the first ones first.
 
     What is left behind one is no beginning of another: few rows are a graph that costs a CPU nearly as much as many.
@@ -45,7 +41,7 @@ def _in_turn(reading: Sequence[Generation], room: int, most: int, piece: _Piece)
         if room <= 0:
             break
         pending = len(generation.pending)
-        count = piece(pending, room, most)
+        count = _piece(pending, room, most) if are_alike else min(pending, room)
         if picked and count < min(GOOD_CHUNK, pending):
             break
         picked.append((generation, count))
@@ -53,7 +49,7 @@ def _in_turn(reading: Sequence[Generation], room: int, most: int, piece: _Piece)
     return picked
 
 
-def _balanced(pending: int, room: int, most: int) -> int:
+def _piece(pending: int, room: int, most: int) -> int:
     """All of a prompt where that takes half as long again, else as much as each of its pieces would have.
 
     A step that is a little longer costs the others less than one more step for the few rows that it would leave.
@@ -61,7 +57,3 @@ def _balanced(pending: int, room: int, most: int) -> int:
     if pending <= min(most, room * 3 // 2):
         return pending
     return -(-pending // -(-pending // room))
-
-
-def _most(pending: int, room: int, most: int) -> int:
-    return min(pending, room, most)
