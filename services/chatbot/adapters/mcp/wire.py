@@ -30,6 +30,7 @@ MAX_OTHER_BYTES: Final = 2**20
 _ENVELOPE_BYTES: Final = 4096
 _ORIGIN_PORTS: Final = {"http": 80, "https": 443}
 _EVENT_END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_LONGEST_END: Final = 4
 _RESUMING: Final = re.compile(rb"^(id|retry)[^\r\n]*(\r\n|\n|\r)", re.MULTILINE)
 
 
@@ -93,17 +94,20 @@ class _Events(httpx2.AsyncByteStream):
         self._failure = b"event: message\ndata: " + failure + b"\n\n"
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        held, received_bytes = b"", 0
+        held, received_bytes = bytearray(), 0
         try:
             async for piece in self._body:
                 received_bytes += len(piece)
                 if received_bytes > self._limit_bytes:
                     yield self._failure
                     return
+                # Only what is new is looked through: a server that sends byte by byte must not cost a CPU.
+                begin = max(0, len(held) - _LONGEST_END)
                 held += piece
-                ends = [match.end() for match in _EVENT_END.finditer(held)]
+                ends = [match.end() for match in _EVENT_END.finditer(held, begin)]
                 if ends:
-                    ready, held = held[: ends[-1]], held[ends[-1] :]
+                    ready = bytes(held[: ends[-1]])
+                    del held[: ends[-1]]
                     yield _RESUMING.sub(b"", ready)
         except (httpx2.HTTPError, httpx2.StreamError, OSError):
             return  # a stream that ends without an answer is an error of its own
@@ -127,7 +131,7 @@ async def _bounded(request: httpx2.Request, response: httpx2.Response) -> httpx2
     if response.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream":
         events = _Events(stream, limit_bytes, _error(request, TOO_LARGE))
         return httpx2.Response(response.status_code, headers=_kept(response), stream=events, request=request)
-    body = b""
+    body = bytearray()
     try:
         async for piece in stream:
             body += piece
@@ -137,7 +141,7 @@ async def _bounded(request: httpx2.Request, response: httpx2.Response) -> httpx2
         return _failure(request, BROKEN)
     finally:
         await response.aclose()
-    return httpx2.Response(response.status_code, headers=_kept(response), content=body, request=request)
+    return httpx2.Response(response.status_code, headers=_kept(response), content=bytes(body), request=request)
 
 
 def _failed(request: httpx2.Request, response: httpx2.Response) -> int | None:
