@@ -857,9 +857,45 @@ MUTANTS: tuple[Mutant, ...] = (
         (Edit(f"{LLM}/engine/batching/steps/chunks.py", "return -(-pending // -(-pending // room))", "return room"),),
     ),
     Mutant(
+        "quick prompts take all of a step from a document",
+        "tests/unit/test_engine_chunks.py::test_the_first_is_always_read_and_nothing_beyond_the_batch",
+        (Edit(f"{LLM}/engine/batching/steps/chunks.py", "room // 2 - so_far.rows, most", "room - so_far.rows, most"),),
+    ),
+    Mutant(
+        "a second turn waits behind a document",
+        "tests/integration/test_engine_scheduler.py::test_a_second_turn_does_not_wait_behind_a_document",
+        (
+            Edit(
+                f"{LLM}/engine/batching/steps/chunks.py",
+                "    quick = _quick(reading)[: _MOST_AT_ONCE - 1]\n",
+                "    quick = []\n",
+            ),
+        ),
+    ),
+    Mutant(
         "a setting of pieces alike changes nothing",
         "tests/integration/test_engine_tuning.py::test_without_balance_a_prompt_takes_as_much_as_fits_and_a_rest",
-        (Edit(f"{LLM}/engine/batching/scheduler.py", "are_alike=self._may_balance", "are_alike=True"),),
+        (Edit(f"{LLM}/engine/batching/steps/planner.py", "are_alike=self._may_balance", "are_alike=True"),),
+    ),
+    Mutant(
+        "a setting of turns changes nothing",
+        "tests/integration/test_engine_tuning.py::test_without_turns_first_tokens_wait_for_the_prompts_behind_and_the_answers",
+        (Edit(f"{LLM}/engine/batching/tuning.py", 'may_take_turns="turns" not in without', "may_take_turns=True"),),
+    ),
+    Mutant(
+        "answers wait as long as prompts come",
+        "tests/integration/test_engine_tuning.py::test_answers_go_on_however_many_prompts_come",
+        (Edit(f"{LLM}/engine/batching/steps/planner.py", "Round(so_far.rows + n_rows(picked), has_begun)", "so_far"),),
+    ),
+    Mutant(
+        "who comes while a round is read takes the share of the oldest prompt",
+        "tests/unit/test_engine_chunks.py::test_whoever_comes_while_a_round_is_read_makes_it_no_longer_and_takes_nothing_from_the_oldest",
+        (Edit(f"{LLM}/engine/batching/steps/chunks.py", "is_rest=so_far.has_begun)", "is_rest=so_far.rows > 0)"),),
+    ),
+    Mutant(
+        "cells that a long prompt scans cost nothing",
+        "tests/integration/test_engine_tuning.py::test_the_further_a_prompt_is_read_the_smaller_its_pieces",
+        (Edit(f"{LLM}/engine/batching/steps/planner.py", "prompt_cells += cells * count", "prompt_cells += 0"),),
     ),
     Mutant(
         "a long prompt shares the graph of the answers",

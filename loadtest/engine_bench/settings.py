@@ -48,6 +48,7 @@ SETTINGS: Final = (
     Setting("main memory for evicted conversations", "CHATBOT_ENGINE_HOST_CACHE_MIB=0", ("W6",)),
     Setting("prompts in pieces by the time of a step", "CHATBOT_ENGINE_STEP_SECONDS=10", ("W1", "W4")),
     Setting("prompts in pieces alike, without a rest of few rows", "CHATBOT_ENGINE_WITHOUT=balance", ("W1", "W3")),
+    Setting("prompts one after the other, then the answers", "CHATBOT_ENGINE_WITHOUT=turns", ("W1", "W3", "W4")),
     Setting("steps of 256 rows, not 64", "CHATBOT_ENGINE_STEP_TOKENS=64", ("W3", "W4")),
     Setting("steps of 256 rows, not 512", "CHATBOT_ENGINE_STEP_TOKENS=512", ("W3", "W4")),
     Setting("rows in the order of the cheapest graphs", "CHATBOT_ENGINE_WITHOUT=order", ("W1", "W4")),

@@ -287,11 +287,14 @@ def test_a_conversation_longer_than_the_idle_bound_keeps_its_beginning(engine: C
     assert each.finishes["again"]["cached_tokens"] == 128
 
 
-def test_a_second_turn_does_not_wait_behind_a_document(engine: Callable[..., ToyEngine]) -> None:
+@pytest.mark.parametrize(("tokens", "steps"), [(16, 2), (90, 4)])
+def test_a_second_turn_does_not_wait_behind_a_document(
+    engine: Callable[..., ToyEngine], tokens: int, steps: int
+) -> None:
     each = engine(slots=3)
     each.submit("document", LONG, max_tokens=1)
-    each.submit("short", LONG[200:216], max_tokens=1)
+    each.submit("short", LONG[200 : 200 + tokens], max_tokens=1)
 
-    each.step(2)
+    each.step(steps)
 
     assert list(each.finishes) == ["short"]

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from chatbot.llm.engine.batching.steps.graph_costs import measured
 from chatbot.llm.engine.batching.steps.graphs import GraphCosts
+from chatbot.llm.engine.batching.steps.step_model import Load
 from chatbot.llm.engine.batching.streams import Streams
 from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import LoadFrame
@@ -155,9 +156,9 @@ def test_without_the_short_list_every_choice_is_llama_cpps_own(engine: Callable[
 def test_a_shorter_step_makes_smaller_pieces_of_a_prompt(toy: Model) -> None:
     def steps_of_a_long_prompt(step_seconds: float) -> int:
         each = ToyEngine(toy, tuning=Tuning(step_seconds=step_seconds), step_tokens=256)
-        model = each.scheduler._step_model
+        model = each.scheduler._planner._step_model
         for rows in (64, 128, 192, 256) * 20:
-            model.observe(1, rows, 100, 0.010 + 0.001 * rows)
+            model.observe(Load(1, rows, 100, 0), 0.010 + 0.001 * rows)
         model.observe = lambda *_: None  # type: ignore[method-assign]
         each.submit("runs", LONG[:10], max_tokens=100)
         each.step(2)
@@ -182,6 +183,76 @@ def test_without_balance_a_prompt_takes_as_much_as_fits_and_a_rest(engine: Calla
 
     assert rows_of_steps() == [50, 50, 50]
     assert rows_of_steps("balance") == [64, 64, 22]
+
+
+def test_without_turns_first_tokens_wait_for_the_prompts_behind_and_the_answers(
+    engine: Callable[..., ToyEngine],
+) -> None:
+    def steps_and_answers(*without: str) -> tuple[dict[str, int], list[int], dict[str, str]]:
+        each = engine(*without, has_streams=True, step_tokens=256)
+        each.submit("runs", PREFIX[:20], max_tokens=30)
+        each.step(4)
+        for number in range(3):
+            each.submit(f"r{number}", [700 + number, *PREFIX[:69]], max_tokens=1)
+        ended: dict[str, int] = {}
+        rows = []
+        while len(ended) < 3:
+            rows.append(each.step())
+            ended |= {name: len(rows) for name in each.finishes if name not in ended}
+        each.run()
+        return ended, rows, each.answers
+
+    in_turn, rows, answers = steps_and_answers()
+    at_once, all_rows, same = steps_and_answers("turns")
+
+    assert (in_turn, rows) == ({"r0": 1, "r1": 2, "r2": 3}, [70, 70, 70])
+    assert (at_once, all_rows) == ({"r0": 1, "r1": 1, "r2": 1}, [211])
+    assert same == answers
+
+
+def test_answers_go_on_however_many_prompts_come(engine: Callable[..., ToyEngine]) -> None:
+    each = engine(has_streams=True, step_tokens=128)
+    each.submit("runs", PREFIX[:20], max_tokens=20)
+    each.step()
+    read, names = [0], itertools.count()
+    for _ in range(80):
+        for name in itertools.islice(names, 2):
+            each.submit(f"r{name}", [700 + name, *PREFIX[:70]], max_tokens=1)
+        answer = each.answers["runs"]
+        rows = each.step()
+        if each.answers["runs"] == answer:
+            read[-1] += rows
+        else:
+            read.append(0)
+        if "runs" in each.finishes:
+            break
+
+    assert len(read) == 20
+    assert 128 <= max(read) <= 128 * 3 // 2
+
+
+def test_the_further_a_prompt_is_read_the_smaller_its_pieces(toy: Model) -> None:
+    sizes = {"slots": 2, "context_tokens": 4096, "kv_tokens": 8192, "step_tokens": 256}
+    each = ToyEngine(toy, tuning=Tuning(step_seconds=0.1), has_streams=True, **sizes)
+    model = each.scheduler._planner._step_model
+    for rows, scanned in itertools.product((64, 128, 192, 256) * 10, (0, 2000, 4000)):
+        model.observe(Load(1, rows, 0, rows * scanned), 0.010 + 0.001 * rows + 1e-6 * rows * scanned)
+    loads: list[Load] = []
+    model.observe = lambda load, _seconds: loads.append(load)  # type: ignore[method-assign]
+    each.submit("runs", LONG[:10], max_tokens=200)
+    each.step(2)
+    each.submit("reads", [700 - number % 400 for number in range(3000)], max_tokens=1)
+
+    rows = []
+    while "reads" not in each.finishes:
+        rows.append(each.step())
+    each.close()
+
+    pieces = [count for count in rows if count > 1]
+    scanned = [count * sum(pieces[:before]) for before, count in enumerate(pieces)]
+    assert [load.prompt_cells for load in loads if load.prompt_cells] == scanned[1:]
+    assert sum(pieces) == 3000
+    assert pieces[0] > 75 > 50 > pieces[-1]
 
 
 @pytest.mark.parametrize(("without", "has_streams", "sequences"), [([], True, 4), (["streams"], False, 3 * 4 + 2)])

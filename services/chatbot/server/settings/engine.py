@@ -38,7 +38,7 @@ class ModelSettings(Section):
     """Whether readiness stays 200 during a planned swap; for one replica without autoscaling."""
 
 
-_PARTS = "(streams|sharing|following|pinning|balance|shortlist|graphs|order)"
+_PARTS = "(streams|sharing|following|pinning|balance|turns|shortlist|graphs|order)"
 
 
 class EngineSettings(Section):
@@ -56,9 +56,9 @@ class EngineSettings(Section):
     """Most tokens of one step (`n_batch` = `n_ubatch`). 0: 512 with a GPU, else 256."""
 
     step_seconds: float = Field(0.25, ge=0.005, le=10)
-    """Prompts are computed in pieces, so that a step beside running answers takes about this long, seconds: the pause
-    that a long prompt makes in everybody's stream; half as long again where that ends the prompt. Less makes streams
-    smoother and long prompts slower."""
+    """Prompts are computed in pieces, so that from one token of the running answers to the next it takes about this
+    long, seconds: the pause that prompts make in everybody's stream; half as long again where that ends a prompt. Less
+    makes streams smoother and long prompts slower."""
 
     idle_tokens: int = Field(-1, ge=-1, le=1 << 24)
     """Cells of a shared pool that finished conversations may keep for their next turn; every step reads them, so they
@@ -71,7 +71,7 @@ class EngineSettings(Section):
 
     without: str = Field("", pattern=rf"^({_PARTS}(,{_PARTS})*)?$")
     """For measurements: parts of the engine to leave out, with commas between them: streams, sharing, following,
-    pinning, balance, shortlist, graphs, order."""
+    pinning, balance, turns, shortlist, graphs, order."""
 
     threads: int = Field(0, ge=0, le=1024)
     """CPU threads. 0: the CPUs that the cgroup and the affinity mask give."""

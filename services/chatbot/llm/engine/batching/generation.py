@@ -101,6 +101,17 @@ class Generation:
         return self._tokens[self.sequence.length if self.sequence else 0 : self._n_tokens]
 
     @property
+    def running_sequence(self) -> Sequence:
+        """Where it runs.
+
+        Raises:
+            RuntimeError: It waits.
+        """
+        if self.sequence is None:
+            raise RuntimeError("a generation without a sequence was to run")
+        return self.sequence
+
+    @property
     def n_generated(self) -> int:
         """Tokens of the answer, or of the decision that is being made."""
         return self._n_tokens - self._n_read

@@ -226,12 +226,11 @@ class Residents:
 
     @property
     def n_used(self) -> int:
-        """Cells that any sequence holds. A row scans all of them."""
+        """Cells that any sequence holds."""
         return self.ledger.used
 
-    @property
-    def n_scanned(self) -> int:
-        """Cells that the rows of a step scan."""
+    def n_scanned(self, sequence: Sequence) -> int:
+        """Cells that a row of a sequence scans: all that any of them holds."""
         return self.ledger.used
 
     def shorten(self, sequence: Sequence, length: int) -> None:

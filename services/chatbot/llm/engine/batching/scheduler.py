@@ -1,7 +1,7 @@
 """The step: which rows are computed next, what their tokens are, and whose answer ends.
 
-One call of llama_decode holds one row of every running answer and as much of the prompts as a step's time allows.
-It knows no socket and no thread; the process around it feeds it and carries its events away.
+A step is one call of llama_decode. The scheduler knows no socket and no thread; the process around it feeds it and
+carries its events away.
 """
 
 import time
@@ -10,9 +10,7 @@ from collections.abc import Callable
 from chatbot.llm.engine.batching.counters import Counters
 from chatbot.llm.engine.batching.generation import Generation, Order
 from chatbot.llm.engine.batching.seating import Seating, open_pool
-from chatbot.llm.engine.batching.steps.chunks import chunks
-from chatbot.llm.engine.batching.steps.step_model import StepModel
-from chatbot.llm.engine.batching.tokens import Sequence
+from chatbot.llm.engine.batching.steps.planner import Planner
 from chatbot.llm.engine.batching.tuning import Tuning
 from chatbot.llm.engine.frames import StepEvent
 from chatbot.llm.engine.native.batch import Batch
@@ -72,11 +70,10 @@ class Scheduler:
         self._seating = Seating(
             self.residents, sizes.slots, self.counters, may_follow=tuning.may_follow and tuning.can_share
         )
-        self._step_model = StepModel(tuning.step_seconds)
+        self._planner = Planner(self.residents, context.n_rows_max, tuning, has_streams=sizes.has_streams)
         self._chooser = Chooser(context, may_shorten=tuning.may_shorten)
         self._batch = Batch(context.n_rows_max)
         self._may_pin = tuning.may_pin
-        self._may_balance = tuning.may_balance
         self._readers: frozenset[str] = frozenset()
         self._by_id: dict[str, Generation] = {}
         self._events: list[StepEvent] = []
@@ -163,16 +160,10 @@ class Scheduler:
         self._batch.clear()
         self._heads.clear()
         seated = [generation for generation in self._seating.active if generation.sequence is not None]
-        answering = [(generation, 1) for generation in seated if len(generation.pending) == 1]
-        most = self._context.n_rows_max - len(answering)
-        room = self._step_model.chunk(len(answering), self.residents.n_scanned, most)
-        reading = [generation for generation in seated if len(generation.pending) > 1]
-        picked = answering + chunks(reading, room, most, are_alike=self._may_balance)
-        order = self.residents.order([(_sequence_of(generation), count) for generation, count in picked])
-        return [self._add(*picked[place]) for place in order]
+        return [self._add(generation, count) for generation, count in self._planner.plan(seated)]
 
     def _add(self, generation: Generation, count: int) -> Run:
-        sequence = _sequence_of(generation)
+        sequence = generation.running_sequence
         pending = generation.pending
         wants_output, head = count == len(pending), generation.head(count)
         row = self._batch.add(pending[:count], sequence.length, sequence.number, output=wants_output, also=head)
@@ -183,9 +174,8 @@ class Scheduler:
     # ---- computing
 
     def _compute(self, runs: list[Run], began: float) -> None:
-        outputs = self._batch.n_outputs
-        prompt_rows, used = len(self._batch) - outputs, self.residents.n_scanned
-        self.predicted_seconds = self._step_model.predict(outputs, prompt_rows, used)
+        load = self._planner.load([(generation, count) for generation, count, _row in runs], self._batch.n_outputs)
+        self.predicted_seconds = self._planner.predict(load)
         self.step += 1
         self._readers = frozenset(generation.request_id for generation, _count, _row in runs if generation.is_reading)
         started = self.step_started = self._clock()
@@ -198,7 +188,7 @@ class Scheduler:
         if code != DECODE_OK:
             self._recover(code, runs)
             return
-        self._step_model.observe(outputs, prompt_rows, used, computed - started)
+        self._planner.computed(load, computed - started)
         self.counters.steps += 1
         self.counters.rows += len(self._batch)
         self.counters.overhead_seconds_build += started - began
@@ -248,7 +238,7 @@ class Scheduler:
 
     def _go_on(self, generation: Generation) -> int | None:
         """The answer's first token; what decided before it is cut away, or all is read anew where nothing can be."""
-        token, sequence, kept = generation.go_on(), _sequence_of(generation), len(generation.prompt.ids)
+        token, sequence, kept = generation.go_on(), generation.running_sequence, len(generation.prompt.ids)
         if self.residents.can_share:
             self.residents.shorten(sequence, kept)
         elif sequence.length > kept:
@@ -292,9 +282,3 @@ class Scheduler:
         answer = generation.answer()
         if answer is not None:
             self._memory.keep(*answer)
-
-
-def _sequence_of(generation: Generation) -> Sequence:
-    if generation.sequence is None:
-        raise EngineBroken("a generation without a sequence was to run")
-    return generation.sequence

@@ -131,10 +131,9 @@ class Streams:
         """Cells that any sequence holds."""
         return sum(sequence.length for sequence in self._sequences)
 
-    @property
-    def n_scanned(self) -> int:
-        """Cells that the rows of a step scan."""
-        return self.n_active
+    def n_scanned(self, sequence: Sequence) -> int:
+        """Cells that a row of a sequence scans: its own."""
+        return sequence.length
 
     def __iter__(self) -> Iterator[Sequence]:
         return iter(self._sequences)

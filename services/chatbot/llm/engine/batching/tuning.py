@@ -20,8 +20,10 @@ class Tuning:
         may_pin: Whether system prompts are kept in sequences of their own.
         may_order: Whether rows are put in the order of the graphs that cost least, instead of as they come.
         may_balance: Whether a prompt is cut into pieces alike, instead of as much as fits and a rest.
+        may_take_turns: Whether prompts are read one after the other, and the answers behind them, where each sequence
+            has a stream, instead of all in one call.
         may_shorten: Whether tokens are chosen among the highest logits instead of among all.
-        step_seconds: Prompts are cut so that a step beside running answers takes about this long.
+        step_seconds: Prompts are cut so that one token of the answers comes about this long after another.
         graph_costs: What graphs cost here; None: how many rows one has makes no difference.
     """
 
@@ -30,6 +32,7 @@ class Tuning:
     may_pin: bool = True
     may_order: bool = True
     may_balance: bool = True
+    may_take_turns: bool = True
     may_shorten: bool = True
     step_seconds: float = STEP_SECONDS
     graph_costs: GraphCosts | None = None
@@ -50,6 +53,7 @@ class Tuning:
             may_pin="pinning" not in without,
             may_order="order" not in without,
             may_balance="balance" not in without,
+            may_take_turns="turns" not in without,
             may_shorten="shortlist" not in without,
             step_seconds=frame.get("step_seconds", STEP_SECONDS),
             graph_costs=None if "graphs" in without else measure(),
