@@ -82,11 +82,6 @@ mutants: .venv/.dev  ## break the code in named ways and show that a test notice
 clean:  ## remove what was built here; the caches of uv and of the tests stay
 	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# Later parts of the project. They say so and fail, instead of doing nothing and looking well.
-define not_there_yet
-	@echo "make $@: not there yet" >&2; exit 1
-endef
-
 images:  ## container images: TOOL=docker|podman|buildah REGISTRY=… VARIANT=cuda (more in .ci/images)
 	@./.ci/images
 

@@ -33,6 +33,7 @@ def test_a_ready_engine_says_what_it_is(child: EngineChild, toy: Path) -> None:
     assert ready["tokens_per_second"] > 0
     assert "weights" in ready["memory"]
     assert "GiB" in ready["memory"]
+    assert "CPU : " in ready["hardware"]
 
 
 def test_progress_of_a_load_is_told(child: EngineChild, tmp_path: Path) -> None:

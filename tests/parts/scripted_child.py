@@ -75,6 +75,7 @@ class ScriptedChild:
                 "chat_format": "llama3",
                 "tokens_per_second": 100.0,
                 "memory": "none",
+                "hardware": "none",
             }
         )
         while True:

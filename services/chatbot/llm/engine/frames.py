@@ -165,6 +165,7 @@ class ReadyFrame(TypedDict):
     tool_dialect: NotRequired[str]
     tokens_per_second: float
     memory: str
+    hardware: str
     dimensions: NotRequired[int]
 
 

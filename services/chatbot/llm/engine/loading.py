@@ -131,6 +131,7 @@ def load_engine(frame: LoadFrame, library: Library, on_progress: Callable[[float
         "tool_dialect": tool_tokens.dialect,
         "tokens_per_second": speed,
         "memory": str(plan),
+        "hardware": library.hardware(),
     }
     return Engine(scheduler, prompts, vocabulary, tool_tokens, sizes, ready)
 

@@ -131,8 +131,9 @@ class LifeCycle:
             seconds, self._load_started = self._clock() - self._load_started, None
         if ready is not None:
             self._forecast.measured(self._size_bytes, seconds)
-            memory = ready.ready.result()["memory"]
-            _log.info("engine %d serves %s after %.1f s: %s", ready.pid, model.path, seconds, memory)
+            told = ready.ready.result()
+            has = f"{told['memory']}; {told['hardware']}"
+            _log.info("engine %d serves %s after %.1f s: %s", ready.pid, model.path, seconds, has)
             await self._serve(model, ready)
 
     async def _bring_up(self, model: ModelFile) -> EngineChild | None:

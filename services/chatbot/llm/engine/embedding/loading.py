@@ -115,6 +115,7 @@ def load_embedding(frame: LoadFrame, library: Library, on_progress: Callable[[fl
         "chat_format": pooling,
         "tokens_per_second": 1 / seconds_per_token,
         "memory": str(plan),
+        "hardware": library.hardware(),
         "dimensions": context.dimensions,
     }
     return EmbeddingEngine(context, tokens, most, seconds_per_token, ready)

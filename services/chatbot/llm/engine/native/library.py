@@ -3,10 +3,11 @@
 import ctypes
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import llama_cpp
-from llama_cpp import _ggml as binding
+from llama_cpp.llama_cpp import _lib as libllama
 
 _GPU_DEVICE_TYPES = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU of ggml-backend.h
 _WARN_LEVEL = 3  # GGML_LOG_LEVEL_WARN of ggml.h; 5 continues the line before
@@ -37,10 +38,16 @@ class Library:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(callback))
         llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
+        _load_backends()
 
     def last_words(self) -> str:
         """The last warnings and errors of llama.cpp as one line; "" where there were none."""
         return "; ".join(self._lines)
+
+    def hardware(self) -> str:
+        """What the loaded backends compute with, as llama.cpp names it: CPU : AVX2 | FMA | ..."""
+        told: bytes = llama_cpp.llama_print_system_info()
+        return told.decode("utf-8", "replace").replace(" = 1", "").strip(" |")
 
     def gpus(self) -> list[GpuMemory]:
         """The GPUs that layers can be put on, in llama.cpp's order."""
@@ -65,11 +72,23 @@ def block_sizes(tensor_type: int) -> tuple[int, int]:
     return int(ggml.ggml_blck_size(tensor_type)), int(ggml.ggml_type_size(tensor_type))
 
 
+def _load_backends() -> None:
+    """Where llama.cpp was built with a library for each family of CPUs, load the one that knows most of this CPU.
+
+    It looks where it lies itself; by default llama.cpp would look in the working directory, too.
+    """
+    ggml = _ggml()
+    if not ggml.ggml_backend_reg_count():
+        ggml.ggml_backend_load_all_from_path(bytes(Path(libllama._name).parent))
+
+
 def _ggml() -> Any:
-    """The functions of libggml that the binding does not wrap."""
-    ggml = binding.libggml
+    """The functions of libggml that the binding does not wrap, as libllama has loaded it."""
+    ggml = libllama
     size, device = ctypes.c_size_t, ctypes.c_void_p
     for name, arguments, result in (
+        ("ggml_backend_reg_count", [], size),
+        ("ggml_backend_load_all_from_path", [ctypes.c_char_p], None),
         ("ggml_backend_dev_count", [], size),
         ("ggml_backend_dev_get", [size], device),
         ("ggml_backend_dev_type", [device], ctypes.c_int),
