@@ -16,7 +16,7 @@ from engine_bench.results.goals import PRIMARY
 from engine_bench.results.journal import Journal, Run
 from engine_bench.results.machine import Clock
 from engine_bench.results.ratios import best
-from engine_bench.servers.contestants import LLAMA_SERVERS, OURS, OURS_AGAIN, Place, command_of
+from engine_bench.servers.contestants import LLAMA_SERVERS, OURS, OURS_AGAIN, OURS_IN, Place, command_of
 from engine_bench.servers.process import Command, Server, ServerFailed
 
 PLAY_SECONDS: Final = 900.0
@@ -36,7 +36,8 @@ def run_all(bench: Bench, journal: Journal, command: Callable[[str, Place, str],
     for index, (number, workload, name) in enumerate(plan):
         while is_due(journal, number, workload.name, name):
             place = bench.place.sized(workload.slots, workload.slot_tokens)
-            started = command(name, place, _base_of(journal, workload.name))
+            told = OURS_IN.get(workload.name, ()) if name.startswith(OURS) else ()
+            started = command(" ".join((name, *told)), place, _base_of(journal, workload.name))
             voids = journal.attempts(workload.name, number, name)[1]
             run = asyncio.run(_one(started, workload, (number, name, voids), f"{bench.seed}/{number}/{workload.name}"))
             allowed = bench.allowed_bytes.get(workload.name)

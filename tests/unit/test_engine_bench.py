@@ -12,6 +12,7 @@ from chatbot.server.settings.engine import EngineSettings
 from engine_bench.load.chat import Chat
 from engine_bench.load.client import Exchange, Question, read
 from engine_bench.load.mixed import Mixed
+from engine_bench.load.ramp import Ramp
 from engine_bench.load.texts import prompt_tokens, text_of, tokens_in
 from engine_bench.model_file import SHAPES, make_model
 from engine_bench.plan import Bench
@@ -286,6 +287,29 @@ def test_a_setting_of_a_pool_is_compared_with_a_pool() -> None:
         "CHATBOT_ENGINE_WITHOUT=streams": 6 / 9,
         "CHATBOT_ENGINE_WITHOUT=streams,pinning": 0.5,
     }
+
+
+def ramped(key: str, sent_at: float, first_at: float, done_at: float) -> Exchange:
+    pieces = [(first_at, 1), (done_at, 1)]
+    return exchange(key=key, user=key, sent_at=sent_at, done_at=done_at, pieces=pieces, is_whole=True)
+
+
+def test_a_good_answer_counts_in_the_stage_in_which_it_ended_and_nobody_asks_after_the_last_one() -> None:
+    load = Ramp(stages=(1, 2), stage_seconds=10.0, first_seconds=4.0, gap_seconds=3.0)
+    refused = exchange(key="r", user="r", status=429, sent_at=101.0, done_at=101.0, is_whole=False)
+
+    figures = load.figures([
+        refused,
+        ramped("early", 100.0, 101.0, 103.0),
+        ramped("across", 109.0, 110.0, 111.0),
+        ramped("late", 111.0, 116.0, 117.0),
+        ramped("slow", 111.0, 112.0, 119.0),
+        ramped("afterwards", 118.0, 119.0, 121.0),
+    ])  # fmt: skip
+
+    assert (figures["goodput_1"], figures["goodput_2"], figures["goodput_last"]) == (0.1, 0.1, 0.1)
+    assert figures["goodput_of_best"] == 1.0
+    assert figures["answered_share"] == 5 / 6
 
 
 def test_both_sides_get_the_same_pool_threads_and_slots() -> None:

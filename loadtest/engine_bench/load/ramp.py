@@ -93,16 +93,18 @@ class Ramp:
         return None
 
     def figures(self, exchanges: Sequence[Exchange]) -> dict[str, float]:
-        """Good answers per second and stage, refusals, fairness of the last stage."""
+        """Good answers per second and stage, refusals, fairness of the last stage.
+
+        An answer counts where it ended; those after the last stage, when nobody asks any more, count in none.
+        """
         begin = min(each.sent_at for each in exchanges)
         good: Counter[int] = Counter()
         users: Counter[str] = Counter({each.user: 0 for each in exchanges})
-        last = len(self.stages) - 1
         for each in exchanges:
-            stage = min(last, int((each.sent_at - begin) / self.stage_seconds))
             if each.is_whole:
+                stage = int((each.done_at - begin) / self.stage_seconds)
                 good[stage] += self._is_good(each)
-                users[each.user] += stage == last
+                users[each.user] += stage == len(self.stages) - 1
         rates = [good[stage] / self.stage_seconds for stage in range(len(self.stages))]
         ends = {each.key: each for each in exchanges}  # the last attempt of each question
         stayed = [each for each in ends.values() if not each.has_left]

@@ -23,6 +23,8 @@ LLAMA_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
     "llama-server c": ("--kv-unified", "--no-cache-idle-slots"),
     "llama-server e": ("--no-kv-unified", "-fa", "off"),  # the last one of a flag counts
 }
+OURS_IN: Final[Mapping[str, tuple[str, ...]]] = {"W5": ("CHATBOT_QUEUE_TIMEOUT_SECONDS=9",)}
+"""What our service is told for a load, as who operates it would: an answer of W5 that begins after 10 s is late."""
 TUNED: Final = "llama-server d"
 _TUNED_FLAGS: Final = ("-b", str(STEP_TOKENS), "-ub", str(STEP_TOKENS))
 
