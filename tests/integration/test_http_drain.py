@@ -1,13 +1,17 @@
 """SIGTERM under load: what was admitted ends well, who comes later is told, nobody is reset, and the exit code is 0."""
 
 import asyncio
+import errno
 import json
+import select
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+from chatbot.server.serving.latecomers import refuse_latecomers
 from parts.raw_http import RawAnswer, request, send_raw
 from parts.stub_office import Stub, StubOffice, stub_office
 from parts.waiting import until
@@ -131,6 +135,27 @@ async def test_a_storm_of_connections_at_the_end_sees_no_reset(tmp_path: Path, f
     figures(**outcomes)
     assert outcomes.keys() <= {"200", "503"} and outcomes["503"] > 0
     assert code == 0
+
+
+async def test_who_comes_between_the_last_look_and_the_close_is_refused_not_reset() -> None:
+    with socket.socket() as late:
+        late.setblocking(False)
+
+        class SlowToClose(socket.socket):
+            """Preempted before its close, as a process on a busy machine is: the kernel goes on without it."""
+
+            def close(self) -> None:
+                late.connect_ex(self.getsockname())
+                time.sleep(0.05)
+                super().close()
+
+        queue = SlowToClose()
+        queue.bind(("127.0.0.1", 0))
+        queue.listen()
+        await refuse_latecomers([queue], 0.01)
+
+        await asyncio.to_thread(select.select, [], [late], [], 10)
+        assert late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
 
 
 async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
