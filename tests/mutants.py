@@ -49,6 +49,7 @@ class Mutant:
 CORE, LLM, ADAPTERS, API = (f"services/chatbot/{layer}" for layer in ("core", "llm", "adapters", "api"))
 ADMISSION, ANSWER = "tests/unit/test_admission.py", "tests/unit/test_answer.py"
 SESSIONS = "tests/integration/test_http_sessions.py"
+DRAIN = "tests/integration/test_http_drain.py"
 OWN_KEYS = "tests/integration/test_upstream_key.py"
 CHARACTERS, CARDS = "tests/integration/test_http_characters.py", "tests/unit/test_characters_cards.py"
 MACROS = "tests/unit/test_characters_macros.py"
@@ -736,6 +737,11 @@ MUTANTS: tuple[Mutant, ...] = (
                 "return not self._draining and self._capacity.open and",
             ),
         ),
+    ),
+    Mutant(
+        "a lame duck that nobody has asked anything is gone at once",
+        f"{DRAIN}::test_a_lame_duck_stays_though_nothing_runs",
+        (Edit("services/chatbot/server/serving/serve.py", "await gate.refused()", "gate.refuse()"),),
     ),
     # ---- answers and history (ADR 0007)
     Mutant(

@@ -93,6 +93,18 @@ async def test_a_lame_duck_serves_whoever_still_comes_and_then_refuses(tmp_path:
     assert code == 0
 
 
+async def test_a_lame_duck_stays_though_nothing_runs(tmp_path: Path) -> None:
+    """A gateway that has not learned of the end would send the next one into a 503, or to a closed port."""
+    settings = {"CHATBOT_HTTP_LAME_DUCK_SECONDS": "3"}
+    with stub_office(tmp_path, Stub(slots=1, pieces=1), settings) as office:
+        office.terminate()
+        await asyncio.sleep(2)
+        late = await ask(office, 1)
+        code = await asyncio.to_thread(office.process.wait, 20)
+
+    assert (late.status, code) == (200, 0)
+
+
 async def test_readiness_says_no_and_liveness_yes_while_draining(tmp_path: Path) -> None:
     with stub_office(tmp_path, Stub(slots=1, pieces=20, piece_seconds=0.1)) as office:
         running = ask(office, 1)

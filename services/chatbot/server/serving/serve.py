@@ -145,9 +145,8 @@ async def _drain(
     _LOG.info("draining")
     try:
         async with asyncio.timeout(drain.limit_seconds):
+            await gate.refused()  # idle or not: a gateway may not have learned of the end
             await idle()
-            gate.refuse()
-            await idle()  # who came in between
             while any(server.is_answering for server in servers):  # noqa: ASYNC110 - uvicorn tells nobody
                 await asyncio.sleep(0.02)
     except TimeoutError:

@@ -36,8 +36,8 @@ class HttpSettings(Section):
     """A client that takes nothing for so long is cut off, seconds."""
 
     lame_duck_seconds: float = Field(0.0, ge=0, le=600)
-    """After SIGTERM, requests that still come are served for so long, seconds, while anything admitted has not ended;
-    then they get 503. For gateways that learn late that a pod ends."""
+    """After SIGTERM, requests that still come are served for so long, seconds; then they get 503. For gateways that
+    learn late that a pod ends."""
 
 
 class QueueSettings(Section):
