@@ -49,13 +49,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.stats.get("rerun", []):  # first: who cuts the end off still has what went wrong
+        terminalreporter.section(f"TRIED AGAIN: {report.nodeid}")
+        terminalreporter.line(report.longreprtext)
     if _figures:
         terminalreporter.section("figures")
         for line in _figures:
             terminalreporter.line(line)
-    for report in terminalreporter.stats.get("rerun", []):
-        terminalreporter.section(f"TRIED AGAIN: {report.nodeid}")
-        terminalreporter.line(report.longreprtext)
     terminalreporter.section("tiers")
     for tier in TIERS:
         terminalreporter.line(f"{tier}: {_counts(terminalreporter, tier)}")

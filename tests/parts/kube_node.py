@@ -70,8 +70,9 @@ class Node:
         return told.stdout
 
     def tag_image(self, name: str, other: str) -> None:
-        """Give an image that is there another name, too."""
-        command = ["ctr", "-n", "k8s.io", "images", "tag", f"docker.io/library/{name}", f"docker.io/library/{other}"]
+        """Give an image that is there another name, too; another image that has that name loses it."""
+        names = [f"docker.io/library/{name}", f"docker.io/library/{other}"]
+        command = ["ctr", "-n", "k8s.io", "images", "tag", "--force", *names]
         subprocess.run(
             [SCRIPTS / "node.sh", "exec", self.folder, *command], check=True, capture_output=True, timeout=60
         )
