@@ -1,11 +1,14 @@
 """What pods of the fake nodes would answer: kwok runs no containers, so this server speaks for all of them."""
 
 import json
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from parts.kube_client import Document, Refused
@@ -25,6 +28,7 @@ class FakePods:
 
     Args:
         read: Where it looks: `Kube.get`, or a mirror's for very many pods.
+        folder: Where what they mount lies.
 
     Attributes:
         policies: What they answer at `/<namespace>/<pod>/policy`.
@@ -34,11 +38,11 @@ class FakePods:
         speed: Tokens per second that every pod tells.
     """
 
-    def __init__(self, read: Callable[[str, str, str], Document]) -> None:
+    def __init__(self, read: Callable[[str, str, str], Document], folder: Path) -> None:
         self._read = read
         self._served: dict[tuple[str, str], str] = {}
-        self.policies = FakeMounts(read, POLICIES)
-        self.characters = FakeMounts(read, CHARACTERS)
+        self.policies = FakeMounts(read, POLICIES, folder)
+        self.characters = FakeMounts(read, CHARACTERS, folder)
         self.bad = {revision_of(BAD): "SmokeNaN"}
         self.silent = False
         self.speed = 50.0
@@ -85,7 +89,8 @@ class FakePods:
 @contextmanager
 def fake_pods(read: Callable[[str, str, str], Document]) -> Iterator[FakePods]:
     """A server that speaks for every pod, while the context lasts."""
-    pods = FakePods(read)
+    folder = Path(tempfile.mkdtemp(prefix="chatbot-mounts-"))
+    pods = FakePods(read, folder)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -116,3 +121,4 @@ def fake_pods(read: Callable[[str, str, str], Document]) -> Iterator[FakePods]:
         server.shutdown()
         server.server_close()
         thread.join(timeout=5)
+        shutil.rmtree(folder, ignore_errors=True)

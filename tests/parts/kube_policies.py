@@ -1,6 +1,5 @@
 """What pods of the fake nodes would answer about files that they mount: the services' own code, on the ConfigMaps."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,15 +44,17 @@ class FakeMounts:
     Args:
         read: `Kube.get`.
         mounted: What they mount.
+        folder: Where it lies.
 
     Attributes:
         holds: While true, the kubelet brings nothing new.
     """
 
-    def __init__(self, read: Callable[[str, str, str], Document], mounted: Mounted) -> None:
+    def __init__(self, read: Callable[[str, str, str], Document], mounted: Mounted, folder: Path) -> None:
         self._read = read
         self._mounted = mounted
-        self._folder = Path(tempfile.mkdtemp(prefix="chatbot-mounts-"))
+        self._folder = folder / mounted.config_map
+        self._folder.mkdir()
         self._files: dict[str, Any] = {}
         self.holds = False
 
