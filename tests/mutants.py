@@ -741,7 +741,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a lame duck that nobody has asked anything is gone at once",
         f"{DRAIN}::test_a_lame_duck_stays_though_nothing_runs",
-        (Edit("services/chatbot/server/serving/serve.py", "await gate.refused()", "gate.refuse()"),),
+        (Edit("services/chatbot/server/serving/serve.py", "await gate.refused()", "await asyncio.sleep(0)"),),
     ),
     # ---- answers and history (ADR 0007)
     Mutant(

@@ -80,7 +80,7 @@ def stub_office(folder: Path, stub: Stub, settings: Mapping[str, str] = {}) -> I
     """Start one on free ports; it is ready. Ends it hard where it did not end by itself."""
     ports = _free_ports(2)
     own = {
-        "PYTHONPATH": str(TESTS),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")])),
         "CHATBOT_HTTP_HOST": "127.0.0.1",
         "CHATBOT_HTTP_PORT": str(ports[0]),
         "CHATBOT_METRICS_HOST": "127.0.0.1",

@@ -38,13 +38,9 @@ class Gate:
             return
         self._draining.set()
         if self._lame_duck_seconds > 0:
-            asyncio.get_running_loop().call_later(self._lame_duck_seconds, self.refuse)
+            asyncio.get_running_loop().call_later(self._lame_duck_seconds, self._refusing.set)
         else:
-            self.refuse()
-
-    def refuse(self) -> None:
-        """Newcomers are refused from now on."""
-        self._refusing.set()
+            self._refusing.set()
 
     async def closed(self) -> None:
         """Return when the process shuts down."""
